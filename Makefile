@@ -1,0 +1,54 @@
+# The course's commands. `make` alone lists them. Everything lives in .venv; nothing outside the
+# project is changed: JupyterLab's settings, kernels and history stay in .venv/jupyter too.
+
+PYTHON ?= python3
+LAB_ARGS ?=
+PIP_ARGS ?=
+PY := .venv/bin/python
+READY := .venv/ready
+NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
+
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/.venv/jupyter/data
+export IPYTHONDIR := $(CURDIR)/.venv/jupyter/ipython
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test lint pytest nbval run-notebooks bench clean
+
+help:            ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make .venv and install what the course needs (lab and test do this by themselves)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("This course needs Python 3.11, 3.12 or 3.13; \"$(PYTHON)\" is %d.%d. Name another: make lab PYTHON=python3.12" % v)'
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[test]"
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > .venv/share/jupyter/lab/settings/overrides.json
+	@touch $@
+
+lab: setup       ## open the course in JupyterLab (options: make lab LAB_ARGS="--no-browser --port 8899")
+	$(PY) -m jupyterlab $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+test: lint pytest nbval  ## run every check: ruff, codespell, the tests, every notebook
+
+lint: setup
+	$(PY) -m ruff check .
+	.venv/bin/codespell
+
+pytest: setup
+	$(PY) -m pytest -q -n auto tests
+
+nbval: setup
+	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
+
+run-notebooks: setup     ## run every lesson and solution again and save the results
+	$(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+
+bench: setup     ## the library against torch.nn, side by side (about ten minutes)
+	$(PY) -m lstmcourse.bench $(BENCH_ARGS)
+
+clean:           ## remove .venv and caches; your notebooks stay
+	rm -rf .venv .pytest_cache .ruff_cache

@@ -1,0 +1,177 @@
+"""Side by side: this library against torch.nn, forward alone and whole training step.
+
+    python -m lstmcourse.bench [--threads 1 2] [--kinds lstm gru rnn] [--rounds 7] [--json FILE]
+
+A training step is the forward and the full backward: gradients of x, of the initial states
+and of every parameter, on both sides, from the same random dL/dh. Both sides run in one
+process, in alternating order; a sample is the mean of enough calls to last 20 ms, after one
+call that is not timed. The ratio is taken round by round; its median and quartiles are shown.
+Each number of threads gets a process of its own, since BLAS reads it at the start.
+The results of both sides are compared before anything is timed.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+SIZES = [(20, 1, 8, 16), (50, 16, 32, 32), (100, 32, 64, 64), (100, 64, 128, 128), (200, 128, 256, 256)]
+TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
+GOALS = {   # geometric mean over the sizes, one thread: what we set out to reach
+    ("lstm", "float64", "step"): 0.50, ("lstm", "float32", "step"): 1.0,
+    ("gru", "float64", "step"): 0.50, ("gru", "float32", "step"): 0.50,
+    ("rnn", "float64", "step"): 0.30, ("rnn", "float32", "step"): 0.30,
+    ("lstm", "float64", "forward"): 0.75, ("lstm", "float32", "forward"): 1.5,
+}
+
+
+def contenders(kind, dtype, size):
+    """Ours and torch's forward and step for one size: {"forward": (ours, theirs), "step": ...}.
+
+    Each is a function of no arguments; a step returns [h, dx, dh_0, (dc_0,) dW_ih, …] as arrays.
+    """
+    import numpy as np
+    import torch
+
+    from lstmcourse import gru, lstm, rnn, torch_ref, train
+    T, B, D, H = size
+    rng = np.random.default_rng(0)
+    params = train.init_recurrent(kind, D, H, rng, dtype=dtype)
+    x, dh = (rng.standard_normal((B, T, width)).astype(dtype) for width in (D, H))
+    states = [rng.standard_normal((B, H)).astype(dtype) for _ in range(2 if kind == "lstm" else 1)]
+    module = torch_ref.params_to_torch(params, kind)
+    x_torch, *states_torch = (torch.tensor(a, requires_grad=True) for a in (x, *states))
+    given = tuple(state[None] for state in states_torch)
+    given = given if kind == "lstm" else given[0]
+    leaves = [x_torch, *states_torch, *module.parameters()]
+    dh_torch = torch.tensor(dh)
+
+    if kind == "lstm":
+        def forward():
+            return lstm.lstm_forward(x, *states, params)
+
+        def backward(cache):
+            return lstm.lstm_backward(dh, None, cache)
+    else:
+        pair = {"rnn": (rnn.rnn_forward, rnn.rnn_backward), "gru": (gru.gru_forward, gru.gru_backward)}[kind]
+
+        def forward():
+            return pair[0](x, *states, params)
+
+        def backward(cache):
+            return pair[1](dh, cache)
+
+    def step():
+        h, *_, cache = forward()
+        *grads, by_name = backward(cache)
+        return [h, *grads, *(by_name[name] for name in torch_ref.RENAMES.values())]
+
+    def forward_torch():
+        with torch.no_grad():
+            return module(x_torch, given)
+
+    def step_torch():
+        h, _ = module(x_torch, given)
+        return [h, *torch.autograd.grad(h, leaves, dh_torch, retain_graph=False)]
+
+    return {"forward": (forward, forward_torch), "step": (step, step_torch)}
+
+
+def agreement(ours, theirs):
+    """Largest difference of two step results, relative to the largest magnitude of each array."""
+    from lstmcourse.gradcheck import relative_error
+    return max(relative_error(a, b.detach().numpy()) for a, b in zip(ours(), theirs(), strict=True))
+
+
+def time_pair(pair, rounds):
+    """Seconds per call, ours and theirs, one sample of each a round, in alternating order."""
+    def sample(f, calls):
+        f()
+        start = time.perf_counter()
+        for _ in range(calls):
+            f()
+        return (time.perf_counter() - start) / calls
+
+    calls = [max(1, math.ceil(0.02 / sample(f, 1))) for f in pair]
+    times = ([], [])
+    for turn in range(rounds):
+        for side in ((0, 1) if turn % 2 else (1, 0)):
+            times[side].append(sample(pair[side], calls[side]))
+    return times
+
+
+def measure(kinds, rounds, threads):
+    """Every kind, dtype and size, in this process; returns a list of records, prints progress."""
+    import torch
+    from tqdm import tqdm
+    torch.set_num_threads(threads)
+    runs = [(kind, dtype, size) for kind in kinds for dtype in ("float64", "float32") for size in SIZES]
+    records = []
+    for kind, dtype, size in tqdm(runs, desc=f"{threads} thread{'s' * (threads > 1)}", file=sys.stderr):
+        pairs = contenders(kind, dtype, size)
+        error = agreement(*pairs["step"])
+        if not error < TOLERANCE[dtype]:
+            raise SystemExit(f"{kind} {dtype} {size}: differs from torch by {error:.1e}; nothing was timed")
+        for what, pair in pairs.items():
+            ours, theirs = time_pair(pair, rounds)
+            low, ratio, high = statistics.quantiles([a / b for a, b in zip(ours, theirs, strict=True)], n=4)
+            records.append({"kind": kind, "dtype": dtype, "what": what, "size": size, "threads": threads,
+                            "ours_ms": statistics.median(ours) * 1e3, "torch_ms": statistics.median(theirs) * 1e3,
+                            "ratio": ratio, "ratio_low": low, "ratio_high": high, "difference": error})
+    return records
+
+
+def table(records):
+    """The records as text: a line a size, then the geometric mean and the goal."""
+    lines = []
+    groups = {}
+    for r in records:
+        groups.setdefault((r["threads"], r["kind"], r["dtype"], r["what"]), []).append(r)
+    for (threads, kind, dtype, what), rows in groups.items():
+        lines.append(f"\n{kind.upper()} {what}, {dtype}, {threads} thread{'s' * (threads > 1)}"
+                     "        ours        torch   ratio (quartiles)   difference")
+        for r in rows:
+            lines.append(f"  T, B, D, H = {str(tuple(r['size'])):22}{r['ours_ms']:8.2f} ms {r['torch_ms']:9.2f} ms"
+                         f"    {r['ratio']:.2f} ({r['ratio_low']:.2f} … {r['ratio_high']:.2f})   {r['difference']:.0e}")
+        mean = statistics.geometric_mean(r["ratio"] for r in rows)
+        goal = GOALS.get((kind, dtype, what)) if threads == 1 else None
+        verdict = "" if goal is None else f"   goal {goal:.2f}: {'reached' if mean <= goal else 'NOT reached'}"
+        lines.append(f"  geometric mean {mean:.2f}{verdict}")
+    return "\n".join(lines)
+
+
+def main(argv=None):
+    """Run the benchmark; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="lstmcourse bench", description=__doc__.split("\n")[0])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--kinds", nargs="+", choices=["lstm", "gru", "rnn"], default=["lstm", "gru", "rnn"])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", metavar="FILE", help="save the records here too")
+    parser.add_argument("--in-this-process", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.in_this_process:
+        print(json.dumps(measure(args.kinds, args.rounds, args.threads[0])))
+        return 0
+    records = []
+    for threads in args.threads:
+        environment = os.environ | dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), str(threads))
+        done = subprocess.run([sys.executable, "-m", "lstmcourse.bench", "--in-this-process", "--threads", str(threads),
+                               "--rounds", str(args.rounds), "--kinds", *args.kinds],
+                              env=environment, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            return done.returncode
+        records += json.loads(done.stdout)
+    print(table(records))
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(records, file, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

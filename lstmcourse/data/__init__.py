@@ -1,0 +1,4 @@
+"""The tasks of the lessons, one file a task. Each draws from an rng that the caller passes in.
+
+    pizza   "nishchal likes pizza but his friend likes burger … so friend orders ___"   lessons 01 to 05
+"""

@@ -1,0 +1,199 @@
+"""The GRU (Cho et al. 2014), forward and backward, in both places people put the reset gate.
+
+    r = sigmoid(a_r)    reset gate             h_t = (1 - z) * n + z * h_{t-1}
+    z = sigmoid(a_z)    update gate
+    n = tanh(...)       candidate              a_k = x_t W_ik^T + b_ik + h_{t-1} W_hk^T + b_hk
+
+    reset_after=True    n = tanh(x_t W_in^T + b_in + r * (h_{t-1} W_hn^T + b_hn))   torch.nn.GRU
+    reset_after=False   n = tanh(x_t W_in^T + b_in + (r * h_{t-1}) W_hn^T + b_hn)   Cho et al. 2014
+
+Parameters as in torch.nn.GRU: W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,); the three
+blocks of H rows belong to r, z, n, in this order. Cho et al. write z for what is 1 - z here.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmcourse.checks import check_array, check_sequence, read_only
+from lstmcourse.layers import sigmoid
+
+
+class GRUCellCache(NamedTuple):
+    x_t: np.ndarray      # (B, D)
+    h_prev: np.ndarray   # (B, H), and so are the rest
+    r: np.ndarray
+    z: np.ndarray
+    n: np.ndarray
+    u_n: np.ndarray      # h_prev W_hn^T + b_hn, what r multiplies (used where reset_after)
+    params: dict
+    reset_after: bool
+
+
+def gru_cell_forward(x_t, h_prev, params, reset_after=True):
+    """One step of a GRU.   (eq. 6.1 to 6.4)
+
+    x_t          (B, D)   input at this step
+    h_prev       (B, H)   hidden state from the step before
+    params       W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,)
+    reset_after  r multiplies the recurrent product (PyTorch) or, False, h_prev itself (Cho)
+
+    Returns h_t (B, H) and the cache for `gru_cell_backward`.
+    """
+    H = h_prev.shape[1]
+    W_hn, b_hn = params["W_hh"][2 * H:], params["b_hh"][2 * H:]
+    a_r, a_z, a_n = np.split(x_t @ params["W_ih"].T + params["b_ih"], 3, axis=1)
+    u_r, u_z = np.split(h_prev @ params["W_hh"][:2 * H].T + params["b_hh"][:2 * H], 2, axis=1)
+    r = sigmoid(a_r + u_r)
+    z = sigmoid(a_z + u_z)
+    u_n = (h_prev if reset_after else r * h_prev) @ W_hn.T + b_hn
+    n = np.tanh(a_n + (r * u_n if reset_after else u_n))
+    h_t = (1 - z) * n + z * h_prev
+    return h_t, GRUCellCache(x_t, h_prev, r, z, n, u_n, params, reset_after)
+
+
+def gru_cell_backward(dh_t, cache):
+    """Backward of `gru_cell_forward`, its lines in reverse order.   (eq. 6.5)
+
+    dh_t  (B, H)  dL/dh_t, summed over every use of h_t: the loss at t and step t+1
+
+    Returns dx_t (B, D), dh_prev (B, H) and grads, a dict keyed like params.
+    """
+    x_t, h_prev, r, z, n, u_n, params, reset_after = cache
+    H = h_prev.shape[1]
+    W_hn = params["W_hh"][2 * H:]
+    dn, dz, dh_prev = dh_t * (1 - z), dh_t * (h_prev - n), dh_t * z
+    da_n = dn * (1 - n**2)
+    if reset_after:
+        du_n, dr = da_n * r, da_n * u_n
+        dh_prev = dh_prev + du_n @ W_hn
+        dW_hn = du_n.T @ h_prev
+    else:
+        du_n = da_n
+        drh = du_n @ W_hn                    # dL/d(r * h_prev)
+        dr = drh * h_prev
+        dh_prev = dh_prev + drh * r
+        dW_hn = du_n.T @ (r * h_prev)
+    da_rz = np.concatenate([dr * r * (1 - r), dz * z * (1 - z)], axis=1)
+    da_x = np.concatenate([da_rz, da_n], axis=1)      # what meets x_t ...
+    da_h = np.concatenate([da_rz, du_n], axis=1)      # ... and what meets h_prev
+    dx_t = da_x @ params["W_ih"]
+    dh_prev = dh_prev + da_rz @ params["W_hh"][:2 * H]
+    grads = {
+        "W_ih": da_x.T @ x_t,
+        "W_hh": np.concatenate([da_rz.T @ h_prev, dW_hn]),
+        "b_ih": da_x.sum(axis=0),
+        "b_hh": da_h.sum(axis=0),                     # not the same: b_hn stands inside the reset
+    }
+    return dx_t, dh_prev, grads
+
+
+# The whole sequence, as in rnn.py: time first inside, and the loop keeps only the recursion.
+
+class GRUCache(NamedTuple):
+    joined: np.ndarray   # (T + 1, B, D + 1 + H)  x_t, a constant 1 and h_{t-1}, side by side
+    gates: np.ndarray    # (T, 2, B, H)  r and z
+    n: np.ndarray        # (T, B, H)
+    u_n: np.ndarray      # (T, B, H)
+    params: dict
+    reset_after: bool
+    r = property(lambda self: self.gates[:, 0].swapaxes(0, 1))     # (B, T, H)
+    z = property(lambda self: self.gates[:, 1].swapaxes(0, 1))     # (B, T, H)
+
+
+def gru_forward(x, h_0, params, reset_after=True):
+    """`gru_cell_forward` over a whole sequence.
+
+    x    (B, T, D)
+    h_0  (B, H)     the state before the first step
+    params, reset_after  as for the cell
+
+    Returns h (B, T, H) and the cache for `gru_backward`; cache.r and .z are the gates (B, T, H).
+    Raises ValueError for a wrong shape, dtype or key, or parameters that are not finite.
+    """
+    B, T, D, H, dtype = check_sequence(x, {"h_0": h_0}, params, gates=3)
+    W_x, W_h = params["W_ih"].reshape(3, H, D), params["W_hh"].reshape(3, H, H)
+    b_x, b_h = params["b_ih"].reshape(3, H, 1), params["b_hh"].reshape(3, H, 1)
+    half = np.array(0.5, dtype)                            # sigmoid(a) = (tanh(a/2) + 1) / 2
+    W_rz = np.concatenate([W_x, b_x + b_h, W_h], axis=2)[:2] * half
+    W_rz = np.ascontiguousarray(W_rz.swapaxes(1, 2))
+    W_x1_n = np.concatenate([W_x[2], b_x[2]], axis=1).T                             # meets x_t, 1
+    W_1h_n = np.ascontiguousarray(np.concatenate([b_h[2], W_h[2]], axis=1).T)       # meets 1, h_{t-1}
+
+    joined = np.ones((T + 1, B, D + 1 + H), dtype)
+    joined[:T, :, :D] = x.swapaxes(0, 1)
+    h = joined[:, :, D + 1:]
+    h[0] = h_0
+    n = (joined[:T].reshape(T * B, -1)[:, :D + 1] @ W_x1_n).reshape(T, B, H)
+    gates, u_n = np.empty((T, 2, B, H), dtype), np.empty((T, B, H), dtype)
+    change = np.empty((B, H), dtype)
+    for joined_t, gates_t, r, z, u_t, n_t, h_prev, h_t in zip(
+            joined[:-1], gates, *gates.swapaxes(0, 1), u_n, n, h[:-1], h[1:], strict=True):
+        np.matmul(joined_t, W_rz, gates_t)                 # (B, K) times (2, K, H): both gates
+        np.tanh(gates_t, gates_t)
+        gates_t *= half
+        gates_t += half
+        if reset_after:
+            n_t += np.multiply(r, joined_t[:, D:].dot(W_1h_n, u_t), change)
+        else:
+            n_t += W_1h_n[0] + (r * h_prev).dot(W_1h_n[1:])
+        np.tanh(n_t, n_t)
+        np.subtract(h_prev, n_t, change)
+        change *= z
+        np.add(n_t, change, h_t)                           # n + z (h_{t-1} - n) = (1 - z) n + z h_{t-1}
+    return read_only(h), GRUCache(joined, gates, n, u_n, params, reset_after)
+
+
+def gru_backward(dh, cache):
+    """Backpropagation through time for `gru_forward`.   (eq. 6.6)
+
+    dh  (B, T, H)  dL/dh_t for every t, without what flows back through later steps
+
+    Returns dx (B, T, D), dh_0 (B, H) and grads, a dict keyed like params.
+    """
+    joined, gates, n, u_n, params, reset_after = cache
+    T, B, H = n.shape
+    D, dtype = joined.shape[2] - 1 - H, n.dtype
+    check_array("dh", dh, (B, T, H), dtype)
+    r, z = gates.swapaxes(0, 1)
+    h_prev, W_hh = joined[:T, :, D + 1:], params["W_hh"]
+    da_n = (1 - z) * (1 - n * n)                           # first the local slopes: dh_t/da_n,
+    da_h = np.empty((T, B, 3, H), dtype)                   # and of what meets h_{t-1}:
+    np.multiply((h_prev - n) * z, 1 - z, out=da_h[:, :, 1])        # dh_t/da_z
+    if reset_after:
+        np.multiply(da_n, r, out=da_h[:, :, 2])                    # dh_t/du_n
+        np.multiply(da_n * u_n * r, 1 - r, out=da_h[:, :, 0])      # dh_t/da_r
+    else:
+        np.multiply(h_prev * r, 1 - r, out=da_h[:, :, 0])          # d(r h_{t-1})/da_r
+    dh_next = np.zeros((B, H), dtype)                      # arriving from step t+1
+    straight = np.empty((B, H), dtype)
+    for dh_t, r_t, z_t, da_n_t, da_h_t, flat_t in zip(
+            dh.swapaxes(0, 1)[::-1], r[::-1], z[::-1], da_n[::-1], da_h[::-1],
+            da_h.reshape(T, B, 3 * H)[::-1], strict=True):
+        dh_next += dh_t
+        da_n_t *= dh_next                                  # then times what arrives
+        np.multiply(dh_next, z_t, straight)
+        if reset_after:
+            da_h_t *= dh_next[:, None]
+            flat_t.dot(W_hh, dh_next)
+        else:
+            drh = da_n_t.dot(W_hh[2 * H:])                 # dL/d(r * h_{t-1})
+            da_h_t[:, 0] *= drh
+            da_h_t[:, 1] *= dh_next
+            straight += drh * r_t
+            flat_t[:, :2 * H].dot(W_hh[:2 * H], dh_next)
+        dh_next += straight
+
+    if not reset_after:
+        da_h[:, :, 2] = da_n
+    da_x = da_h.copy()
+    da_x[:, :, 2] = da_n
+    da_x, da_h = da_x.reshape(T * B, 3 * H), da_h.reshape(T * B, 3 * H)
+    dx = (da_x @ params["W_ih"]).reshape(T, B, D).swapaxes(0, 1)
+    flat = joined[:T].reshape(T * B, -1)
+    dW_x1, dW_1h = da_x.T @ flat[:, :D + 1], da_h.T @ flat[:, D:]
+    dW_hh = dW_1h[:, 1:]
+    if not reset_after:
+        dW_hh[2 * H:] = da_h[:, 2 * H:].T @ (r * h_prev).reshape(T * B, H)
+    grads = {"W_ih": dW_x1[:, :D], "W_hh": dW_hh, "b_ih": dW_x1[:, D], "b_hh": dW_1h[:, 0]}
+    return dx, dh_next, grads

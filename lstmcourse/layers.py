@@ -1,0 +1,105 @@
+"""Layers every lesson uses: sigmoid, softmax, linear, embedding, cross-entropy.
+
+Each `..._forward` returns its result and a cache; the `..._backward` beside it takes
+dL/d(result) and that cache. Parameters are dicts, and grads has the same keys.
+Leading axes are free: (B, D) and (B, T, D) both work.
+"""
+
+import numpy as np
+
+from lstmcourse.checks import check_array, check_tokens
+
+
+def sigmoid(a):
+    """Logistic function  1 / (1 + exp(-a)) = (tanh(a/2) + 1) / 2; cannot overflow.  (eq. 4.1)"""
+    return (np.tanh(a / 2) + 1) / 2
+
+
+def softmax(logits):
+    """exp(logits) / sum of exp(logits) over the last axis.  (eq. 1.3)
+
+    The largest logit is subtracted first: the result is the same, exp cannot overflow.
+    """
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def softmax_backward(dp, p):
+    """Backward of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.3)"""
+    return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
+
+
+def linear_forward(x, params):
+    """y = x W^T + b, as torch.nn.Linear.  (eq. 1.2)
+
+    x       (..., D)
+    params  W (V, D), b (V,)
+
+    Returns y (..., V) and the cache for `linear_backward`.
+    """
+    check_array("x", x, (..., params["W"].shape[1]))
+    return x @ params["W"].T + params["b"], (x, params)
+
+
+def linear_backward(dy, cache):
+    """Backward of `linear_forward`: dx (..., D) and grads keyed like params."""
+    x, params = cache
+    dx = dy @ params["W"]
+    dy, x = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])     # all leading axes are batch
+    return dx, {"W": dy.T @ x, "b": dy.sum(axis=0)}
+
+
+def embedding_forward(tokens, params):
+    """Row lookup  x = W[tokens]: the same as a one-hot vector times W.
+
+    tokens  (...)   integers 0 … V-1
+    params  W (V, D)
+
+    Returns x (..., D) and the cache for `embedding_backward`.
+    """
+    check_tokens("tokens", tokens, len(params["W"]))
+    return params["W"][tokens], (tokens, params)
+
+
+def embedding_backward(dx, cache):
+    """Backward of `embedding_forward`: grads {W}. Tokens have no gradient.
+
+    A token that occurs more than once collects the sum of its gradients.
+    """
+    tokens, params = cache
+    dW = np.zeros_like(params["W"])
+    np.add.at(dW, tokens, dx)            # not dW[tokens] += dx: that keeps one of the repeats
+    return {"W": dW}
+
+
+def cross_entropy_forward(logits, targets, mask=None):
+    """Mean of -log softmax(logits)[target] over the real tokens, in nats per token.  (eq. 1.4)
+
+    logits   (..., V)  scores before the softmax
+    targets  (...)     integers 0 … V-1; what stands where the mask is False is not read
+    mask     (...)     True where a token counts; None: everywhere
+
+    Returns the loss (a float) and the cache for `cross_entropy_backward`.
+    """
+    V = logits.shape[-1]
+    mask = np.ones(logits.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
+    check_array("targets", targets, logits.shape[:-1], integers=True)
+    check_array("mask", mask, logits.shape[:-1], integers=True)
+    if not mask.any():
+        raise ValueError("mask: no True in it; the mean over no tokens is not defined")
+    targets = np.where(mask, targets, 0)
+    check_tokens("targets", targets, V)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    log_p_target = np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
+    loss = -log_p_target[mask].sum() / mask.sum()
+    return float(loss), (log_p, targets, mask)
+
+
+def cross_entropy_backward(cache):
+    """Backward of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2.3)"""
+    log_p, targets, mask = cache
+    dlogits = np.exp(log_p)
+    at_target = np.take_along_axis(dlogits, targets[..., None], axis=-1) - 1
+    np.put_along_axis(dlogits, targets[..., None], at_target, axis=-1)
+    return dlogits * (mask[..., None] / mask.sum()).astype(dlogits.dtype)

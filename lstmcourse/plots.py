@@ -1,0 +1,244 @@
+"""The figures of the lessons: arrays in, a matplotlib Figure out.
+
+Every figure is shown by `show(fig, caption)`: the caption says in words what there is to see, and
+is what a screen reader gets. Colours are Okabe and Ito's, safe for colour blindness, and always
+come with a label, a marker or a dash. A figure brings its own light paper, so it reads the same
+in the light and in the dark theme. A gate has one colour in the whole course: COLOR["f"].
+"""
+
+import io
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+
+PAPER, INK, FAINT = "#fdfdfb", "#1f2328", "#c9cdd2"
+COLOR = {"i": "#0072b2", "f": "#d55e00", "g": "#007d5a", "o": "#a0558a", "c": "#1f2328", "h": "#4c78a8",
+         "r": "#0072b2", "z": "#d55e00", "n": "#007d5a"}
+SERIES = ("#0072b2", "#d55e00", "#007d5a", "#a0558a", "#8a6d00", "#4d4d4d")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
+STYLE = {
+    "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "figure.dpi": 96,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": "#7d848b", "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e8eb",
+    "font.size": 10, "axes.titlesize": 11, "axes.titlelocation": "left", "lines.linewidth": 1.8,
+    "svg.hashsalt": "lstmcourse", "figure.constrained_layout.use": True,
+}
+
+
+def show(fig, caption, vector=False):
+    """Display fig with its caption below, in the notebook.
+
+    caption  one or two sentences: what the figure shows, in words
+    vector   True for drawings: sharp at any zoom (SVG); where SVG is not shown, a PNG
+    """
+    from IPython.display import Markdown, display
+    if not caption.strip():
+        raise ValueError("caption is empty; wanted a sentence that says what the figure shows")
+    width, _ = fig.get_size_inches()
+    bundle = {"text/plain": caption, "image/png": save(fig, "png", dpi=160)}
+    if vector:
+        bundle["image/svg+xml"] = save(fig, "svg").decode()
+    display(bundle, raw=True, metadata={"image/png": {"width": int(width * 96)}})
+    display(Markdown(f"*{caption}*"))
+
+
+def save(fig, kind, dpi=96):
+    """The figure as bytes of a PNG or SVG file; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with rc_context(STYLE):
+        fig.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return buffer.getvalue()
+
+
+def new_figure(width=6.6, height=3.0, columns=1, **subplots):
+    """A Figure in the course's style and its axes (an array of them where columns > 1)."""
+    with rc_context(STYLE):
+        fig = Figure(figsize=(width, height))
+        axes = fig.subplots(1, columns, **subplots)
+    return fig, axes
+
+
+def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None):
+    """Lines over a common x, each named at its right end.
+
+    x     (N,)
+    ys    dict: name -> (N,)
+    band  dict: name -> (low (N,), high (N,)), drawn as a shade behind the line of that name
+    """
+    fig, ax = new_figure()
+    ends = []
+    for k, (name, y) in enumerate(ys.items()):
+        y = np.asarray(y, float)
+        color = COLOR.get(name, SERIES[k % len(SERIES)])
+        if band and name in band:
+            ax.fill_between(x, *band[name], color=color, alpha=0.15, linewidth=0)
+        ax.plot(x, y, color=color, linestyle=DASHES[k % len(DASHES)], label=name, marker=marker, markersize=4)
+        seen = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
+        if len(seen):
+            ends.append((y[seen[-1]], name, color))
+    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if logy else "linear")
+    if len(ys) > 1:
+        _name_at_end(ax, ends, logy)
+    return fig
+
+
+def _name_at_end(ax, ends, logy):
+    """Names to the right of the axes, at the heights of the line ends, pushed apart where they collide."""
+    low, high = ax.get_ylim()
+    scale = np.log10 if logy else (lambda v: v)
+    spots = sorted(((scale(y) - scale(low)) / (scale(high) - scale(low)), name, color) for y, name, color in ends)
+    at = -1.0
+    for spot, name, color in spots:
+        at = max(spot, at + 0.085)
+        ax.annotate(name, (1, spot), xytext=(1.03, at), xycoords="axes fraction", textcoords="axes fraction",
+                    color=color, va="center", annotation_clip=False)
+
+
+def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
+    """A table of numbers as colours, the numbers printed in it.
+
+    values     (len(rows), len(columns)); NaN is left blank
+    label      what a number is, below the columns
+    symmetric  True: colours run from -max to max, for values of both signs; else from 0 to 1
+    """
+    values = np.asarray(values, float)
+    cell = 0.55 if max(map(len, columns)) < 5 else 0.72
+    fig, ax = new_figure(width=max(3.2, 1.4 + cell * len(columns)), height=0.9 + 0.34 * len(rows))
+    top = max(np.nanmax(np.abs(values)), 1e-12) if symmetric else 1.0
+    ax.imshow(values, cmap="PuOr" if symmetric else "Blues", vmin=-top if symmetric else 0, vmax=top, aspect="auto")
+    ax.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 9 else 30)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.grid(False)
+    ax.set_xlabel(label)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.tick_params(length=0)
+    if numbers:
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                dark = abs(value) / top > 0.6
+                ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8.5,
+                        color="white" if dark else INK)
+    return fig
+
+
+# Drawings of the cells. Coordinates are in inches; boxes and arrows carry the names of the equations.
+
+class _Sketch:
+    """A blank sheet with boxes, dots and arrows; parts that are not `lit` are drawn faint."""
+
+    def __init__(self, width, height, lit=None):
+        self.fig, self.ax = new_figure(width, height)
+        self.ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+        self.ax.axis("off")
+        self.lit = lit
+
+    def color(self, part):
+        on = self.lit is None or part is None or part in self.lit
+        return COLOR.get(part, INK) if on else FAINT
+
+    def box(self, x, y, text, part, width=0.62, height=0.4):
+        color = self.color(part)
+        self.ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, zorder=3,
+                                         boxstyle="round,pad=0,rounding_size=0.08", fc=PAPER, ec=color, lw=1.8))
+        self.ax.text(x, y, text, ha="center", va="center", color=color, fontsize=11, zorder=4)
+
+    def dot(self, x, y, sign, part):
+        color = self.color(part)
+        self.ax.add_patch(Circle((x, y), 0.17, fc=PAPER, ec=color, lw=1.8, zorder=3))
+        self.ax.text(x, y - 0.005, sign, ha="center", va="center", color=color, fontsize=13, zorder=4)
+
+    def line(self, points, part, arrow=True, width=1.6):
+        color = self.color(part)
+        *start, last = points
+        xs, ys = zip(*start, strict=True)
+        self.ax.plot(xs, ys, color=color, lw=width, solid_capstyle="round", solid_joinstyle="round", zorder=2)
+        self.ax.add_patch(FancyArrowPatch(start[-1], last, arrowstyle="-|>" if arrow else "-", mutation_scale=11,
+                                          shrinkA=0, shrinkB=0, color=color, lw=width, zorder=2))
+
+    def text(self, x, y, text, part=None, **kwargs):
+        self.ax.text(x, y, text, color=self.color(part), **{"ha": "center", "va": "center", "fontsize": 11} | kwargs)
+
+
+def rnn_cell():
+    """The vanilla RNN cell: x_t and h_{t-1} meet in one sum, tanh makes h_t of it."""
+    s = _Sketch(5.6, 2.5)
+    s.text(0.45, 1.4, "$h_{t-1}$")
+    s.line([(0.75, 1.4), (1.55, 1.4)], None)
+    s.box(1.95, 1.4, "$W_{hh}$", None, width=0.8)
+    s.line([(2.35, 1.4), (2.83, 1.4)], None)
+    s.dot(3.0, 1.4, "+", None)
+    s.line([(3.17, 1.4), (3.6, 1.4)], None)
+    s.box(3.95, 1.4, "tanh", None, width=0.7)
+    s.line([(4.3, 1.4), (5.0, 1.4)], None)
+    s.text(5.25, 1.4, "$h_t$")
+    s.line([(3.0, 0.22), (3.0, 0.4)], None, arrow=False)
+    s.text(3.0, 0.12, "$x_t$")
+    s.line([(3.0, 0.3), (3.0, 0.48)], None)
+    s.box(3.0, 0.68, "$W_{ih}$", None, width=0.8)
+    s.line([(3.0, 0.88), (3.0, 1.23)], None)
+    s.line([(2.2, 2.1), (2.88, 1.55)], None)
+    s.text(1.85, 2.22, "$b_{ih} + b_{hh}$")
+    return s.fig
+
+
+def rnn_unrolled(words):
+    """The same RNN cell at every word of a sentence, the state handed from left to right.
+
+    words  list of str; a box for each, and a prediction above it
+    """
+    n, step = len(words), 1.06
+    s = _Sketch(step * n + 0.9, 2.2)
+    for t, word in enumerate(words):
+        x = 0.95 + step * t
+        s.text(x, 0.15, word, fontsize=9.5)
+        s.line([(x, 0.32), (x, 0.88)], None)
+        s.box(x, 1.1, "RNN", "h", width=0.66, height=0.44)
+        s.line([(x, 1.32), (x, 1.82)], None)
+        s.text(x, 2.02, f"$p_{{{t + 1}}}$", fontsize=10)
+        s.line([(x - step + 0.33 if t else x - 0.72, 1.1), (x - 0.33, 1.1)], "h")
+        s.text(x - step / 2 - (0.03 if t else 0), 1.27, f"$h_{{{t}}}$", "h", fontsize=9)
+    return s.fig
+
+
+def lstm_cell(lit=None):
+    """The LSTM cell: the belt on top, four gates below, the reading on the right.
+
+    lit  names of the parts to draw in colour, of "f", "i", "g", "o", "c", "h"; None: all
+    """
+    s = _Sketch(7.4, 3.75, lit)
+    belt, gates, joined = 3.0, 1.25, 0.45
+    xs = {"f": 1.75, "i": 2.85, "g": 3.75, "o": 4.85}
+    s.line([(0.62, belt), (1.58, belt)], "c", width=3)                       # the belt
+    s.dot(1.75, belt, "×", "f")
+    s.line([(1.92, belt), (3.13, belt)], "c", width=3)
+    s.dot(3.3, belt, "+", "i")
+    s.line([(3.47, belt), (6.75, belt)], "c", width=3)
+    s.text(0.32, belt, "$c_{t-1}$", "c")
+    s.text(7.03, belt, "$c_t$", "c")
+    s.line([(0.62, joined), (xs["o"], joined)], None, arrow=False)           # what every gate sees
+    s.text(0.3, joined, "$h_{t-1}$")
+    s.line([(1.05, 0.18), (1.05, joined)], None, arrow=False)
+    s.text(1.05, 0.06, "$x_t$")
+    for part, text in (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")):
+        s.line([(xs[part], joined), (xs[part], gates - 0.2)], part)
+        s.box(xs[part], gates, text, part)
+        s.text(xs[part] + 0.17, gates + 0.42, f"${part}$", part, fontsize=12)
+    s.line([(xs["f"], gates + 0.2), (xs["f"], belt - 0.17)], "f")
+    s.dot(3.3, 2.15, "×", "i")
+    s.line([(xs["i"], gates + 0.2), (xs["i"], 2.15), (3.13, 2.15)], "i")
+    s.line([(xs["g"], gates + 0.2), (xs["g"], 2.15), (3.47, 2.15)], "g")
+    s.line([(3.3, 2.32), (3.3, belt - 0.17)], "i")
+    s.box(5.9, 2.4, "tanh", "c")
+    s.line([(5.9, belt), (5.9, 2.6)], "c")
+    s.dot(5.9, gates, "×", "o")
+    s.line([(5.9, 2.2), (5.9, gates + 0.17)], "c")
+    s.line([(xs["o"] + 0.31, gates), (5.73, gates)], "o")
+    s.line([(5.9, gates - 0.17), (5.9, joined), (6.75, joined)], "h")
+    s.text(7.03, joined, "$h_t$", "h")
+    s.text(xs["f"], belt + 0.42, "keep", "f", fontsize=10)
+    s.text(3.3, belt + 0.42, "write", "i", fontsize=10)
+    s.text(6.25, 1.05, "read", "o", fontsize=10)
+    return s.fig

@@ -1,0 +1,121 @@
+"""The vanilla RNN (Elman 1990), forward and backward: the cell to read, the sequence to train.
+
+    h_t = tanh(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh)
+
+Parameters as in torch.nn.RNN: W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmcourse.checks import check_array, check_sequence, read_only
+
+
+class RNNCellCache(NamedTuple):
+    x_t: np.ndarray      # (B, D)
+    h_prev: np.ndarray   # (B, H)
+    h_t: np.ndarray      # (B, H)
+    params: dict
+
+
+def rnn_cell_forward(x_t, h_prev, params):
+    """One step of a vanilla RNN:  h_t = tanh(a_t).        (eq. 1.1)
+
+        a_t = x_t W_ih^T + b_ih + h_prev W_hh^T + b_hh
+
+    x_t     (B, D)   input at this step
+    h_prev  (B, H)   hidden state from the step before
+    params  W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)
+
+    Returns h_t (B, H) and the cache for `rnn_cell_backward`.
+    """
+    a_t = (x_t @ params["W_ih"].T + params["b_ih"]
+           + h_prev @ params["W_hh"].T + params["b_hh"])
+    h_t = np.tanh(a_t)
+    return h_t, RNNCellCache(x_t, h_prev, h_t, params)
+
+
+def rnn_cell_backward(dh_t, cache):
+    """Backward of `rnn_cell_forward`, its lines in reverse order.   (eq. 2.1)
+
+    dh_t  (B, H)  dL/dh_t, summed over every use of h_t: the loss at t and step t+1
+
+    Returns dx_t (B, D), dh_prev (B, H) and grads, a dict keyed like params.
+    """
+    x_t, h_prev, h_t, params = cache
+    da_t = dh_t * (1 - h_t**2)               # tanh'(a_t), from the output
+    dx_t = da_t @ params["W_ih"]
+    dh_prev = da_t @ params["W_hh"]
+    grads = {
+        "W_ih": da_t.T @ x_t,                # the batch axis is summed out
+        "W_hh": da_t.T @ h_prev,
+        "b_ih": da_t.sum(axis=0),
+        "b_hh": da_t.sum(axis=0),            # the same: the two biases are redundant
+    }
+    return dx_t, dh_prev, grads
+
+
+# The whole sequence. Inside, arrays are (T, B, ...): step t is then one block of memory.
+# What needs no recursion (the input product, all weight gradients) is one matmul over all
+# steps; the loop keeps only what must wait for the step before.
+
+class RNNCache(NamedTuple):
+    x1: np.ndarray       # (T, B, D + 1)  x_t and a constant 1, whose weight is the bias
+    h: np.ndarray        # (T + 1, B, H)  h_0 … h_T
+    params: dict
+
+
+def rnn_forward(x, h_0, params):
+    """`rnn_cell_forward` over a whole sequence.
+
+    x       (B, T, D)
+    h_0     (B, H)     the state before the first step
+    params  as for the cell
+
+    Returns h (B, T, H), every hidden state, and the cache for `rnn_backward`.
+    Raises ValueError for a wrong shape, dtype or key, or parameters that are not finite.
+    """
+    B, T, D, H, dtype = check_sequence(x, {"h_0": h_0}, params, gates=1)
+    x1 = np.ones((T, B, D + 1), dtype)
+    x1[:, :, :D] = x.swapaxes(0, 1)
+    W_x1 = np.concatenate([params["W_ih"].T, [params["b_ih"] + params["b_hh"]]])
+    W_hh_T = np.ascontiguousarray(params["W_hh"].T)        # BLAS is faster on this order
+
+    h = np.empty((T + 1, B, H), dtype)
+    h[0] = h_0
+    np.dot(x1.reshape(T * B, D + 1), W_x1, out=h[1:].reshape(T * B, H))
+    recurrent = np.empty((B, H), dtype)
+    for h_prev, h_t in zip(h[:-1], h[1:], strict=True):    # h_t holds the input product; add the rest
+        h_t += h_prev.dot(W_hh_T, recurrent)               # .dot: a small product starts sooner than with @
+        np.tanh(h_t, h_t)                                  # the second argument is where the result goes
+    return read_only(h), RNNCache(x1, h, params)
+
+
+def rnn_backward(dh, cache):
+    """Backpropagation through time for `rnn_forward`.   (eq. 2.2)
+
+    dh  (B, T, H)  dL/dh_t for every t, without what flows back through later steps
+
+    Returns dx (B, T, D), dh_0 (B, H) and grads, a dict keyed like params.
+    """
+    x1, h, params = cache
+    T, B, D, H = x1.shape[0], x1.shape[1], x1.shape[2] - 1, h.shape[2]
+    check_array("dh", dh, (B, T, H), h.dtype)
+    da = 1 - h[1:]**2                                      # tanh'(a_t), every step at once,
+    dh_next = np.zeros((B, H), h.dtype)
+    for dh_t, da_t in zip(dh.swapaxes(0, 1)[::-1], da[::-1], strict=True):
+        dh_next += dh_t
+        da_t *= dh_next                                    # times what arrives
+        da_t.dot(params["W_hh"], dh_next)
+
+    da = da.reshape(T * B, H)
+    dx = (da @ params["W_ih"]).reshape(T, B, D).swapaxes(0, 1)
+    dW_x1 = da.T @ x1.reshape(T * B, D + 1)
+    grads = {
+        "W_ih": dW_x1[:, :D],
+        "W_hh": da.T @ h[:-1].reshape(T * B, H),
+        "b_ih": dW_x1[:, D],
+        "b_hh": dW_x1[:, D].copy(),
+    }
+    return dx, dh_next, grads

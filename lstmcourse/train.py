@@ -1,0 +1,125 @@
+"""What training needs besides gradients: first weights, clipping, Adam and one plain loop.
+
+Parameters are a dict of arrays, or a dict of such dicts, one for each layer of a model:
+{"rnn": {"W_ih": …}, "linear": {"W": …, "b": …}}. Gradients have the same form.
+"""
+
+import numpy as np
+from tqdm.auto import tqdm
+
+BLOCKS = {"rnn": 1, "gru": 3, "lstm": 4}
+
+
+def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="float64"):
+    """First weights of an "rnn", "gru" or "lstm": uniform in ±1/sqrt(H), as in PyTorch.
+
+    forget_bias  "lstm" only: b_ih of the forget gate is set to this and its b_hh to 0
+    orthogonal   every H x H block of W_hh is a random rotation instead
+    """
+    if kind not in BLOCKS:
+        raise ValueError(f"kind is {kind!r}; wanted one of {sorted(BLOCKS)}")
+    rows, bound = BLOCKS[kind] * H, 1 / np.sqrt(H)
+    shapes = {"W_ih": (rows, D), "W_hh": (rows, H), "b_ih": (rows,), "b_hh": (rows,)}
+    params = {key: rng.uniform(-bound, bound, shape) for key, shape in shapes.items()}
+    if orthogonal:
+        params["W_hh"] = np.concatenate([init_orthogonal(H, rng) for _ in range(BLOCKS[kind])])
+    if forget_bias is not None:
+        if kind != "lstm":
+            raise ValueError(f"forget_bias is for kind 'lstm'; kind is {kind!r}")
+        params["b_ih"][H:2 * H], params["b_hh"][H:2 * H] = forget_bias, 0
+    return {key: value.astype(dtype) for key, value in params.items()}
+
+
+def init_orthogonal(H, rng):
+    """A random orthogonal matrix (H, H): it changes the direction of a vector, never its length."""
+    q, r = np.linalg.qr(rng.standard_normal((H, H)))
+    return q * np.sign(np.diag(r))            # without the signs some rotations come up more often
+
+
+def init_linear(D, V, rng, dtype="float64"):
+    """First weights of `linear_forward` from D to V: uniform in ±1/sqrt(D), as in PyTorch."""
+    bound = 1 / np.sqrt(D)
+    return {"W": rng.uniform(-bound, bound, (V, D)).astype(dtype),
+            "b": rng.uniform(-bound, bound, V).astype(dtype)}
+
+
+def init_embedding(V, D, rng, dtype="float64"):
+    """First weights of `embedding_forward`: standard normal, as in PyTorch."""
+    return {"W": rng.standard_normal((V, D)).astype(dtype)}
+
+
+def tree_map(f, tree, *others):
+    """f on every array of a dict of arrays, or of dicts of arrays; the others have the same keys."""
+    if isinstance(tree, dict):
+        return {key: tree_map(f, tree[key], *(other[key] for other in others)) for key in tree}
+    return f(tree, *others)
+
+
+def leaves(tree):
+    """The arrays of a dict of arrays, or of dicts of arrays, in order."""
+    return [leaf for value in tree.values() for leaf in leaves(value)] if isinstance(tree, dict) else [tree]
+
+
+def count_parameters(params):
+    """How many numbers are in params."""
+    return sum(array.size for array in leaves(params))
+
+
+def clip_grads(grads, max_norm):
+    """Scale all gradients by one factor so that their global norm is at most max_norm.  (eq. 3.4)
+
+    Returns the gradients (new arrays, direction kept) and the norm they had before.
+    """
+    norm = float(np.sqrt(sum(float(np.vdot(g, g)) for g in leaves(grads))))
+    factor = min(1.0, max_norm / norm) if norm > 0 else 1.0
+    return tree_map(lambda g: g * g.dtype.type(factor), grads), norm
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015, algorithm 1): a step of about lr for each weight, whatever its scale."""
+
+    def __init__(self, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        self.lr, self.betas, self.eps = lr, betas, eps
+        self.t, self.m, self.v = 0, None, None
+
+    def step(self, params, grads):
+        """Returns the new params; the old ones stay as they are."""
+        if self.t == 0:
+            self.m = self.v = tree_map(np.zeros_like, params)
+        self.t += 1
+        (beta_1, beta_2), t = self.betas, self.t
+        self.m = tree_map(lambda m, g: beta_1 * m + (1 - beta_1) * g, self.m, grads)
+        self.v = tree_map(lambda v, g: beta_2 * v + (1 - beta_2) * g * g, self.v, grads)
+        rate = self.lr / (1 - beta_1**t)
+
+        def moved(p, m, v):
+            return p - rate * m / (np.sqrt(v / (1 - beta_2**t)) + self.eps)
+
+        return tree_map(moved, params, self.m, self.v)
+
+
+def train(loss_and_grads, params, batches, lr=1e-2, max_norm=1.0, desc="training"):
+    """The training loop of every lesson: gradient, clip, Adam, next batch.
+
+    loss_and_grads  called as loss_and_grads(params, *batch); returns a float and grads
+    params          where to start; not changed
+    batches         a list, or anything else to loop over; each a tuple
+    max_norm        clip the gradients' global norm here; None: no clipping
+
+    Returns the trained params and the loss before each step, a list.
+    Raises FloatingPointError when a loss is not finite: nothing after it would be.
+    """
+    adam, losses = Adam(lr), []
+    progress = tqdm(batches, desc=desc, mininterval=0.5)
+    for batch in progress:
+        loss, grads = loss_and_grads(params, *batch)
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at step {len(losses)}: try a smaller lr (it is {lr}) "
+                                     f"or a smaller max_norm (it is {max_norm})")
+        if max_norm is not None:
+            grads, _ = clip_grads(grads, max_norm)
+        params = adam.step(params, grads)
+        losses.append(loss)
+        if len(losses) % 20 == 1:
+            progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
+    return params, losses
