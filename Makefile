@@ -14,7 +14,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/jupyter/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks bench clean
+.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures bench clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -34,18 +34,25 @@ lab: setup       ## open the course in JupyterLab (options: make lab LAB_ARGS="-
 
 test: lint pytest nbval  ## run every check: ruff, codespell, the tests, every notebook
 
-lint: setup
+lint: setup      ## only ruff, codespell and the workflow's schema
 	$(PY) -m ruff check .
 	.venv/bin/codespell
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-pytest: setup
+pytest: setup    ## only the tests
 	$(PY) -m pytest -q -n auto tests
 
-nbval: setup
+nbval: setup     ## only the notebooks: run each, compare with what is saved
 	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
 
 run-notebooks: setup     ## run every lesson and solution again and save the results
 	$(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+
+experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
+	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
+
+figures: setup   ## draw the picture of the README again
+	$(PY) -c 'from lstmcourse import plots; open("docs/lstm_cell.svg", "wb").write(plots.save(plots.lstm_cell(), "svg"))'
 
 bench: setup     ## the library against torch.nn, side by side (about ten minutes)
 	$(PY) -m lstmcourse.bench $(BENCH_ARGS)

@@ -35,7 +35,7 @@ def check_tokens(name, tokens, V):
     tokens = np.asarray(tokens)
     if not np.issubdtype(tokens.dtype, np.integer):
         raise ValueError(f"{name} has dtype {tokens.dtype}; wanted integers")
-    if tokens.size and not (0 <= tokens.min() and tokens.max() < V):
+    if tokens.size and (tokens.min() < 0 or tokens.max() >= V):
         raise ValueError(f"{name} holds {tokens.min()} … {tokens.max()}; wanted 0 … {V - 1}")
 
 

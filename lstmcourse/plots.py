@@ -12,11 +12,12 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from PIL import Image
 
 PAPER, INK, FAINT = "#fdfdfb", "#1f2328", "#c9cdd2"
-COLOR = {"i": "#0072b2", "f": "#d55e00", "g": "#007d5a", "o": "#a0558a", "c": "#1f2328", "h": "#4c78a8",
-         "r": "#0072b2", "z": "#d55e00", "n": "#007d5a"}
-SERIES = ("#0072b2", "#d55e00", "#007d5a", "#a0558a", "#8a6d00", "#4d4d4d")
+COLOR = {"i": "#0072b2", "f": "#c25200", "g": "#007d5a", "o": "#a0558a", "c": "#1f2328", "h": "#4c78a8",
+         "r": "#0072b2", "z": "#c25200", "n": "#007d5a"}
+SERIES = ("#0072b2", "#c25200", "#007d5a", "#a0558a", "#8a6d00", "#4d4d4d")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
 STYLE = {
     "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "figure.dpi": 96,
@@ -37,7 +38,7 @@ def show(fig, caption, vector=False):
     if not caption.strip():
         raise ValueError("caption is empty; wanted a sentence that says what the figure shows")
     width, _ = fig.get_size_inches()
-    bundle = {"text/plain": caption, "image/png": save(fig, "png", dpi=160)}
+    bundle = {"text/plain": caption, "image/png": save(fig, "png", dpi=96 if vector else 160)}
     if vector:
         bundle["image/svg+xml"] = save(fig, "svg").decode()
     display(bundle, raw=True, metadata={"image/png": {"width": int(width * 96)}})
@@ -48,7 +49,11 @@ def save(fig, kind, dpi=96):
     """The figure as bytes of a PNG or SVG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with rc_context(STYLE):
-        fig.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else {"Software": None})
+        fig.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
+    if kind == "png":                                      # 64 colours are enough: a third of the size
+        image = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        buffer = io.BytesIO()
+        image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
 
@@ -106,7 +111,7 @@ def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
     values = np.asarray(values, float)
     cell = 0.55 if max(map(len, columns)) < 5 else 0.72
     fig, ax = new_figure(width=max(3.2, 1.4 + cell * len(columns)), height=0.9 + 0.34 * len(rows))
-    top = max(np.nanmax(np.abs(values)), 1e-12) if symmetric else 1.0
+    top = 1.4 * max(np.nanmax(np.abs(values)), 1e-12) if symmetric else 1.0     # no colour darker than need be
     ax.imshow(values, cmap="PuOr" if symmetric else "Blues", vmin=-top if symmetric else 0, vmax=top, aspect="auto")
     ax.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 9 else 30)
     ax.set_yticks(range(len(rows)), rows)
@@ -119,7 +124,7 @@ def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 dark = abs(value) / top > 0.6
-                ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8.5,
+                ax.text(column, row, f"{round(value, 2) + 0.0:.2f}", ha="center", va="center", fontsize=8.5,
                         color="white" if dark else INK)
     return fig
 
@@ -206,7 +211,7 @@ def rnn_unrolled(words):
 def lstm_cell(lit=None):
     """The LSTM cell: the belt on top, four gates below, the reading on the right.
 
-    lit  names of the parts to draw in colour, of "f", "i", "g", "o", "c", "h"; None: all
+    lit  names of the parts to draw in colour, of "f", "i", "g", "o", "c", "read", "h"; None: all
     """
     s = _Sketch(7.4, 3.75, lit)
     belt, gates, joined = 3.0, 1.25, 0.45
@@ -231,10 +236,10 @@ def lstm_cell(lit=None):
     s.line([(xs["i"], gates + 0.2), (xs["i"], 2.15), (3.13, 2.15)], "i")
     s.line([(xs["g"], gates + 0.2), (xs["g"], 2.15), (3.47, 2.15)], "g")
     s.line([(3.3, 2.32), (3.3, belt - 0.17)], "i")
-    s.box(5.9, 2.4, "tanh", "c")
-    s.line([(5.9, belt), (5.9, 2.6)], "c")
+    s.box(5.9, 2.4, "tanh", "read")
+    s.line([(5.9, belt), (5.9, 2.6)], "read")
     s.dot(5.9, gates, "×", "o")
-    s.line([(5.9, 2.2), (5.9, gates + 0.17)], "c")
+    s.line([(5.9, 2.2), (5.9, gates + 0.17)], "read")
     s.line([(xs["o"] + 0.31, gates), (5.73, gates)], "o")
     s.line([(5.9, gates - 0.17), (5.9, joined), (6.75, joined)], "h")
     s.text(7.03, joined, "$h_t$", "h")

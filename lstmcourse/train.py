@@ -98,20 +98,22 @@ class Adam:
         return tree_map(moved, params, self.m, self.v)
 
 
-def train(loss_and_grads, params, batches, lr=1e-2, max_norm=1.0, desc="training"):
+def train(loss_and_grads, params, batches, lr=1e-2, max_norm=1.0, total=None, progress=True):
     """The training loop of every lesson: gradient, clip, Adam, next batch.
 
     loss_and_grads  called as loss_and_grads(params, *batch); returns a float and grads
     params          where to start; not changed
     batches         a list, or anything else to loop over; each a tuple
     max_norm        clip the gradients' global norm here; None: no clipping
+    total           how many batches there are, for the progress bar, where batches has no length
+    progress        False: no bar
 
     Returns the trained params and the loss before each step, a list.
     Raises FloatingPointError when a loss is not finite: nothing after it would be.
     """
     adam, losses = Adam(lr), []
-    progress = tqdm(batches, desc=desc, mininterval=0.5)
-    for batch in progress:
+    bar = tqdm(batches, desc="training", total=total, mininterval=0.5, disable=not progress)
+    for batch in bar:
         loss, grads = loss_and_grads(params, *batch)
         if not np.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {len(losses)}: try a smaller lr (it is {lr}) "
@@ -121,5 +123,5 @@ def train(loss_and_grads, params, batches, lr=1e-2, max_norm=1.0, desc="training
         params = adam.step(params, grads)
         losses.append(loss)
         if len(losses) % 20 == 1:
-            progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
     return params, losses

@@ -1,0 +1,56 @@
+"""What the tests share: an rng, and random arguments for the recurrent layers."""
+
+import numpy as np
+import pytest
+
+from lstmcourse import gru, lstm, rnn
+from lstmcourse.train import init_recurrent
+
+
+@pytest.fixture
+def rng(request):
+    """A generator whose seed is the test's name, so that tests differ and a rerun does not."""
+    return np.random.default_rng(list(request.node.name.encode()))
+
+
+class Layer:
+    """One recurrent layer under test: its functions and random arguments of given sizes."""
+
+    def __init__(self, name):
+        self.name = name
+        self.kind = name.split("_")[0]
+        module = {"rnn": rnn, "lstm": lstm, "gru": gru}[self.kind]
+        self.states = ["h_0", "c_0"] if self.kind == "lstm" else ["h_0"]
+        self.options = {"reset_after": False} if name == "gru_before" else {}
+        self._forward = getattr(module, f"{self.kind}_forward")
+        self._backward = getattr(module, f"{self.kind}_backward")
+        self._cell_forward = getattr(module, f"{self.kind}_cell_forward")
+        self.cell_backward = getattr(module, f"{self.kind}_cell_backward")
+
+    def forward(self, *arguments):
+        return self._forward(*arguments, **self.options)
+
+    def backward(self, *arguments):
+        return self._backward(*arguments)
+
+    def cell_forward(self, *arguments):
+        return self._cell_forward(*arguments, **self.options)
+
+    def draw(self, rng, B, T, D, H, dtype="float64", scale=1.0):
+        """x, the initial states (none of them zero) and params with large weights and biases."""
+        params = init_recurrent(self.kind, D, H, rng)
+        params = {key: (scale * value).astype(dtype) for key, value in params.items()}
+        x = rng.standard_normal((B, T, D)).astype(dtype)
+        return [x, *(rng.standard_normal((B, H)).astype(dtype) for _ in self.states), params]
+
+
+@pytest.fixture(params=["rnn", "lstm", "gru", "gru_before"])
+def layer(request):
+    """Each recurrent layer in turn; gru_before is Cho's convention."""
+    return Layer(request.param)
+
+
+@pytest.fixture(params=["rnn", "lstm", "gru"])
+def torch_layer(request):
+    """Each layer that torch.nn has too."""
+    return Layer(request.param)

@@ -1,0 +1,132 @@
+"""The checker is itself checked: it must reject wrong backwards, and accept the right one."""
+
+import numpy as np
+import pytest
+
+from lstmcourse.gradcheck import assert_gradients, numerical_gradient, relative_error
+from lstmcourse.lstm import lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
+from lstmcourse.rnn import rnn_backward, rnn_forward
+from lstmcourse.train import init_recurrent
+
+
+@pytest.fixture
+def inputs(rng):
+    B, T, D, H = 2, 4, 3, 5
+    return [rng.standard_normal((B, T, D)), rng.standard_normal((B, H)), rng.standard_normal((B, H)),
+            init_recurrent("lstm", D, H, rng)]
+
+
+def loop_backward(dh, dc, cells, drop_dc_next=False):
+    """The LSTM's backward as a loop over cells, as a learner writes it; may forget dc_next."""
+    dx, dh_next, dc_next, total = [], 0, 0, None
+    for t in reversed(range(len(cells))):
+        dx_t, dh_next, dc_next, grads = lstm_cell_backward(dh[:, t] + dh_next, dc[:, t] + dc_next, cells[t])
+        if drop_dc_next:
+            dc_next = np.zeros_like(dc_next)
+        dx.append(dx_t)
+        total = grads if total is None else {key: total[key] + grads[key] for key in total}
+    return np.stack(dx[::-1], axis=1), dh_next, dc_next, total
+
+
+def loop_forward(x, h_0, c_0, params):
+    """The LSTM as a loop over cells; the cache is the list of theirs."""
+    h, c, cells, h_t, c_t = [], [], [], h_0, c_0
+    for t in range(x.shape[1]):
+        h_t, c_t, cell = lstm_cell_forward(x[:, t], h_t, c_t, params)
+        h.append(h_t)
+        c.append(c_t)
+        cells.append(cell)
+    return np.stack(h, axis=1), np.stack(c, axis=1), cells
+
+
+def test_gradcheck_accepts_the_right_backward(inputs, rng):
+    assert_gradients(loop_forward, loop_backward, inputs, rng)
+
+
+def test_gradcheck_rejects_a_sign_flip(inputs, rng):
+    def backward(dh, dc, cache):
+        dx, dh_0, dc_0, grads = lstm_backward(dh, dc, cache)
+        return dx, dh_0, dc_0, grads | {"b_hh": -grads["b_hh"]}
+    with pytest.raises(AssertionError, match=r"input 3\['b_hh'\]"):
+        assert_gradients(lstm_forward, backward, inputs, rng)
+
+
+def test_gradcheck_rejects_a_dropped_dc_next(inputs, rng):
+    def backward(dh, dc, cells):
+        return loop_backward(dh, dc, cells, drop_dc_next=True)
+    with pytest.raises(AssertionError, match="input 0: backward differs"):
+        assert_gradients(loop_forward, backward, inputs, rng)
+
+
+def test_gradcheck_rejects_a_swapped_gate(inputs, rng):
+    def backward(dh, dc, cache):
+        *rest, grads = lstm_backward(dh, dc, cache)
+        return *rest, {key: g[np.r_[5:10, 0:5, 10:20]] for key, g in grads.items()}      # i and f
+    with pytest.raises(AssertionError, match=r"input 3\['W_ih'\]"):
+        assert_gradients(lstm_forward, backward, inputs, rng)
+
+
+def test_gradcheck_rejects_an_upstream_changed_in_place(inputs, rng):
+    def backward(dh, dc, cache):
+        grads = lstm_backward(dh, dc, cache)
+        dh *= 2
+        return grads
+    with pytest.raises(AssertionError, match="backward changed one of its arguments in place"):
+        assert_gradients(lstm_forward, backward, inputs, rng)
+
+
+def test_gradcheck_rejects_an_input_changed_in_place(inputs, rng):
+    def forward(x, h_0, c_0, params):
+        outputs = lstm_forward(x, h_0, c_0, params)
+        params["W_ih"] *= 1.01
+        return outputs
+    with pytest.raises(AssertionError):
+        assert_gradients(forward, lstm_backward, inputs, rng)
+
+
+def test_gradcheck_rejects_nan(rng):
+    x, h_0 = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 5))
+
+    def backward(dh, cache):
+        dx, dh_0, grads = rnn_backward(dh, cache)
+        return dx * np.nan, dh_0, grads
+    with pytest.raises(AssertionError, match="input 0"):
+        assert_gradients(rnn_forward, backward, [x, h_0, init_recurrent("rnn", 4, 5, rng)], rng)
+
+
+def test_gradcheck_rejects_a_transposed_gradient(rng):
+    x, h_0 = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 5))
+
+    def backward(dh, cache):
+        dx, dh_0, grads = rnn_backward(dh, cache)
+        return dx, dh_0, grads | {"W_ih": grads["W_ih"].T}
+    with pytest.raises(AssertionError, match=r"input 2\['W_ih'\]: gradient of shape \(4, 5\); wanted \(5, 4\)"):
+        assert_gradients(rnn_forward, backward, [x, h_0, init_recurrent("rnn", 4, 5, rng)], rng)
+
+
+def test_gradcheck_rejects_a_missing_gradient(inputs, rng):
+    with pytest.raises(AssertionError, match="backward returned 3 gradients for 4 inputs"):
+        assert_gradients(lstm_forward, lambda *a: lstm_backward(*a)[1:], inputs, rng)
+
+
+def test_gradcheck_rejects_a_missing_key(rng):
+    x, h_0 = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 5))
+
+    def backward(dh, cache):
+        dx, dh_0, grads = rnn_backward(dh, cache)
+        del grads["b_ih"]
+        return dx, dh_0, grads
+    with pytest.raises(AssertionError, match="input 2: grads has keys"):
+        assert_gradients(rnn_forward, backward, [x, h_0, init_recurrent("rnn", 4, 5, rng)], rng)
+
+
+def test_numerical_gradient_of_a_known_function(rng):
+    a = rng.standard_normal((2, 3))
+    assert relative_error(numerical_gradient(lambda v: float((v**3).sum()), a), 3 * a**2) < 1e-8
+
+
+def test_numerical_gradient_leaves_its_array_alone(rng):
+    a = rng.standard_normal((2, 3))
+    before = a.copy()
+    numerical_gradient(lambda v: float(v.sum()), a)
+    assert np.array_equal(a, before)

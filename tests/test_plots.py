@@ -1,0 +1,105 @@
+"""Figures as data: what is drawn is what was given."""
+
+import numpy as np
+import pytest
+
+from lstmcourse import plots
+
+
+def drawn(fig):
+    """Every text in a figure."""
+    return {text.get_text() for ax in fig.axes for text in ax.texts}
+
+
+def test_curves_draw_the_given_points(rng):
+    x, y = np.arange(7), rng.standard_normal(7)
+    line, = plots.curves(x, {"one": y}, "steps", "value").axes[0].lines
+    assert np.array_equal(line.get_xdata(), x)
+    assert np.array_equal(line.get_ydata(), y)
+
+
+def test_curves_name_every_line_when_there_are_several():
+    fig = plots.curves([0, 1], {"a": [0, 1], "b": [1, 0]}, "x", "y")
+    assert {"a", "b"} <= drawn(fig)
+
+
+def test_curves_differ_in_dash_as_well_as_in_colour():
+    lines = plots.curves([0, 1], {k: [0, k] for k in range(4)}, "x", "y").axes[0].lines
+    assert len({line.get_linestyle() for line in lines}) == len({line.get_color() for line in lines}) == 4
+
+
+def test_curves_names_do_not_overlap():
+    fig = plots.curves([0, 1], {k: [0, 0.5] for k in "abc"}, "x", "y")
+    heights = sorted(text.xyann[1] for text in fig.axes[0].texts)
+    assert min(np.diff(heights)) > 0.08
+
+
+def test_curves_show_the_band_of_the_named_line():
+    fig = plots.curves([0, 1], {"a": [0.5, 0.5]}, "x", "y", band={"a": ([0.2, 0.3], [0.8, 0.7])})
+    heights = fig.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert {0.2, 0.3, 0.7, 0.8} <= set(heights.round(6))
+
+
+def test_heatmap_prints_its_numbers():
+    fig = plots.heatmap([[0.25, -0.001], [1.0, np.nan]], ["r1", "r2"], ["c1", "c2"], "value", symmetric=True)
+    assert drawn(fig) == {"0.25", "0.00", "1.00"}
+
+
+def test_heatmap_colours_the_given_values(rng):
+    values = rng.uniform(-1, 1, (2, 3))
+    image, = plots.heatmap(values, ["a", "b"], ["c", "d", "e"], "value", symmetric=True).axes[0].images
+    assert np.array_equal(image.get_array(), values)
+
+
+def test_lstm_cell_names_the_parts_of_the_equations():
+    gates, states = {"$f$", "$i$", "$g$", "$o$"}, {"$c_{t-1}$", "$c_t$", "$h_{t-1}$", "$h_t$", "$x_t$"}
+    assert gates | states | {"×", "+"} <= drawn(plots.lstm_cell())
+
+
+def test_lstm_cell_dims_what_is_not_lit():
+    colors = {text.get_text(): text.get_color() for text in plots.lstm_cell(lit=("f", "c")).axes[0].texts}
+    assert colors["$f$"] == plots.COLOR["f"]
+    assert colors["$o$"] == plots.FAINT
+
+
+def test_rnn_cell_names_the_parts_of_the_equation():
+    assert {"$W_{hh}$", "$W_{ih}$", "tanh", "$h_{t-1}$", "$h_t$", "$x_t$"} <= drawn(plots.rnn_cell())
+
+
+def test_rnn_unrolled_has_a_cell_for_every_word():
+    words = ["nishchal", "likes", "pizza"]
+    texts = [text.get_text() for text in plots.rnn_unrolled(words).axes[0].texts]
+    assert texts.count("RNN") == 3
+    assert set(words) <= set(texts)
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_save_gives_the_same_bytes_twice(kind):
+    assert plots.save(plots.rnn_cell(), kind) == plots.save(plots.rnn_cell(), kind)
+
+
+def luminance(color):
+    """Relative luminance as in WCAG 2."""
+    channels = [int(color[k:k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("color", sorted({plots.INK, *plots.COLOR.values(), *plots.SERIES}))
+def test_every_colour_is_readable_on_the_paper(color):
+    assert (luminance(plots.PAPER) + 0.05) / (luminance(color) + 0.05) >= 3.9
+
+
+def test_show_displays_picture_and_caption(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *objects, **kwargs: shown.append((objects, kwargs)))
+    plots.show(plots.rnn_cell(), "A cell with two arrows.", vector=True)
+    bundle = shown[0][0][0]
+    assert set(bundle) == {"image/png", "image/svg+xml", "text/plain"}
+    assert bundle["text/plain"] == "A cell with two arrows."
+    assert shown[1][0][0].data == "*A cell with two arrows.*"
+
+
+def test_show_rejects_an_empty_caption():
+    with pytest.raises(ValueError, match="caption is empty"):
+        plots.show(plots.rnn_cell(), " ")

@@ -1,0 +1,209 @@
+"""What holds for every recurrent layer: it is torch's, its backward is right, it is its own cell in a loop."""
+
+import numpy as np
+import pytest
+import torch
+
+from lstmcourse import torch_ref
+from lstmcourse.gradcheck import assert_gradients, relative_error
+
+SHAPES = [(1, 3, 2, 4), (2, 1, 3, 5), (3, 7, 1, 2), (5, 4, 6, 1), (4, 12, 8, 16), (7, 30, 5, 3), (2, 50, 13, 11)]
+
+
+def outputs_of(layer, inputs):
+    """All outputs of the layer as torch gives them: h, and for the LSTM the last c."""
+    h, *more, cache = layer.forward(*inputs)
+    return [h, *(c[:, -1] for c in more)], cache
+
+
+def gradients_of(layer, cache, upstream, T):
+    """Gradients for upstream = [dh] or [dh, dL/dc_T]."""
+    dh, *dc_last = upstream
+    if layer.kind != "lstm":
+        return layer.backward(dh, cache)
+    dc = np.zeros_like(dh)
+    dc[:, T - 1] = dc_last[0]
+    return layer.backward(dh, dc, cache)
+
+
+def compare_with_torch(layer, inputs, rng):
+    """Largest relative error of any output or gradient, against torch.nn with autograd."""
+    ours, cache = outputs_of(layer, inputs)
+    upstream = [rng.standard_normal(out.shape).astype(out.dtype) for out in ours]
+    theirs, wanted = torch_ref.torch_gradients(torch_ref.recurrent(layer.kind), inputs, upstream)
+    grads = gradients_of(layer, cache, upstream, inputs[0].shape[1])
+    errors = [relative_error(a, b) for a, b in zip(ours, theirs, strict=True)]
+    for got, want in zip(grads, wanted, strict=True):
+        if isinstance(got, dict):
+            assert set(got) == set(want)
+            errors += [relative_error(got[key], want[key]) for key in got]
+        else:
+            errors.append(relative_error(got, want))
+    return max(errors)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_layer_matches_torch_in_float64(torch_layer, shape, rng):
+    assert compare_with_torch(torch_layer, torch_layer.draw(rng, *shape), rng) < 1e-12
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_layer_matches_torch_in_float32(torch_layer, shape, rng):
+    assert compare_with_torch(torch_layer, torch_layer.draw(rng, *shape, dtype="float32"), rng) < 1e-4
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-4)])
+def test_layer_matches_torch_over_a_thousand_steps(torch_layer, dtype, tolerance, rng):
+    assert compare_with_torch(torch_layer, torch_layer.draw(rng, 2, 1000, 3, 5, dtype), rng) < tolerance
+
+
+def test_layer_forward_equals_cell_loop(layer, rng):
+    x, *states, params = layer.draw(rng, 3, 6, 4, 5, scale=3.0)
+    h, *more, _ = layer.forward(x, *states, params)
+    for t in range(x.shape[1]):
+        *states, _ = layer.cell_forward(x[:, t], *states, params)
+        for whole, step in zip([h, *more], states, strict=True):
+            assert relative_error(whole[:, t], step) < 1e-13
+
+
+def test_layer_backward_equals_cell_loop(layer, rng):
+    x, *states, params = layer.draw(rng, 3, 6, 4, 5, scale=3.0)
+    h, *more, cache = layer.forward(x, *states, params)
+    upstream = [rng.standard_normal(h.shape) for _ in states]
+    got = layer.backward(*upstream, cache)
+    caches = []
+    for t in range(x.shape[1]):
+        *states, cell_cache = layer.cell_forward(x[:, t], *states, params)
+        caches.append(cell_cache)
+    dx, d_next = np.zeros_like(x), [np.zeros_like(s) for s in states]
+    summed = {key: np.zeros_like(value) for key, value in params.items()}
+    for t in reversed(range(x.shape[1])):
+        dx[:, t], *d_next, grads_t = layer.cell_backward(
+            *(d[:, t] + later for d, later in zip(upstream, d_next, strict=True)), caches[t])
+        summed = {key: summed[key] + grads_t[key] for key in summed}
+    for whole, loop in zip(got, [dx, *d_next], strict=False):
+        assert relative_error(whole, loop) < 1e-12
+    for key in summed:
+        assert relative_error(got[-1][key], summed[key]) < 1e-12
+
+
+def test_layer_backward_matches_finite_differences(layer, rng):
+    assert_gradients(layer.forward, layer.backward, layer.draw(rng, 2, 4, 3, 5, scale=2.0), rng)
+
+
+def test_cell_backward_matches_finite_differences(layer, rng):
+    x, *states, params = layer.draw(rng, 2, 1, 3, 5, scale=2.0)
+    assert_gradients(layer.cell_forward, layer.cell_backward, [x[:, 0], *states, params], rng)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_layer_keeps_the_dtype(layer, dtype, rng):
+    inputs = layer.draw(rng, 2, 3, 4, 5, dtype)
+    *outputs, cache = layer.forward(*inputs)
+    grads = layer.backward(*(np.ones_like(out) for out in outputs), cache)
+    assert {array.dtype.name for array in [*outputs, *grads[:-1], *grads[-1].values()]} == {dtype}
+
+
+def test_layer_states_are_read_only(layer, rng):
+    h, *_ = layer.forward(*layer.draw(rng, 2, 3, 4, 5))
+    with pytest.raises(ValueError, match="read-only"):
+        h[:, 0] = 0
+
+
+def test_layer_backward_twice_gives_the_same(layer, rng):
+    *outputs, cache = layer.forward(*layer.draw(rng, 2, 3, 4, 5))
+    upstream = [rng.standard_normal(out.shape) for out in outputs]
+    first, second = layer.backward(*upstream, cache), layer.backward(*upstream, cache)
+    assert all(np.array_equal(first[-1][key], second[-1][key]) for key in first[-1])
+
+
+def bad(inputs, position, value):
+    """inputs with one of them replaced."""
+    return [*inputs[:position], value, *inputs[position + 1:]]
+
+
+def test_layer_rejects_x_of_wrong_width(layer, rng):
+    inputs = layer.draw(rng, 2, 3, 4, 5)
+    with pytest.raises(ValueError, match=r"params\['W_ih'\] has shape \(\d+, 4\); wanted \(\d+, 7\)"):
+        layer.forward(*bad(inputs, 0, rng.standard_normal((2, 3, 7))))
+
+
+def test_layer_rejects_x_without_time(layer, rng):
+    inputs = layer.draw(rng, 2, 3, 4, 5)
+    with pytest.raises(ValueError, match=r"x has shape \(2, 4\); wanted \(any, any, any\)"):
+        layer.forward(*bad(inputs, 0, inputs[0][:, 0]))
+
+
+def test_layer_rejects_state_of_wrong_batch(layer, rng):
+    inputs = layer.draw(rng, 2, 3, 4, 5)
+    name = layer.states[-1]
+    with pytest.raises(ValueError, match=rf"{name} has shape \(3, 5\); wanted \(2, 5\)"):
+        layer.forward(*bad(inputs, len(layer.states), np.zeros((3, 5))))
+
+
+def test_layer_rejects_integers(layer, rng):
+    inputs = layer.draw(rng, 2, 3, 4, 5)
+    with pytest.raises(ValueError, match="x has dtype int64; wanted float64 or float32"):
+        layer.forward(*bad(inputs, 0, np.ones((2, 3, 4), dtype=np.int64)))
+
+
+def test_layer_rejects_mixed_dtypes(layer, rng):
+    inputs = layer.draw(rng, 2, 3, 4, 5)
+    params = {key: value.astype("float32") for key, value in inputs[-1].items()}
+    with pytest.raises(ValueError, match=r"params\['W_ih'\] has dtype float32; wanted float64"):
+        layer.forward(*inputs[:-1], params)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_layer_rejects_params_that_are_not_finite(layer, value, rng):
+    *rest, params = layer.draw(rng, 2, 3, 4, 5)
+    params["W_hh"][1, 2] = value
+    with pytest.raises(ValueError, match=r"params\['W_hh'\] holds NaN or infinity"):
+        layer.forward(*rest, params)
+
+
+def test_layer_rejects_missing_key(layer, rng):
+    *rest, params = layer.draw(rng, 2, 3, 4, 5)
+    del params["b_hh"]
+    with pytest.raises(ValueError, match="params has no 'b_hh'"):
+        layer.forward(*rest, params)
+
+
+def test_layer_rejects_wrong_gate_count(layer, rng):
+    *rest, params = layer.draw(rng, 2, 3, 4, 5)
+    params["W_ih"] = np.concatenate([params["W_ih"], params["W_ih"][:5]])
+    with pytest.raises(ValueError, match=r"params\['W_ih'\] has shape .* blocks? of H = 5 rows"):
+        layer.forward(*rest, params)
+
+
+def test_layer_rejects_upstream_of_wrong_shape(layer, rng):
+    *outputs, cache = layer.forward(*layer.draw(rng, 2, 3, 4, 5))
+    with pytest.raises(ValueError, match=r"dh has shape \(2, 4, 5\); wanted \(2, 3, 5\)"):
+        layer.backward(np.zeros((2, 4, 5)), *outputs[1:], cache)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_params_go_to_torch_and_back_unchanged(kind, rng):
+    from lstmcourse.train import init_recurrent
+    params = init_recurrent(kind, 3, 5, rng)
+    back = torch_ref.params_from_torch(torch_ref.params_to_torch(params, kind))
+    assert all(np.array_equal(params[key], back[key]) for key in params)
+
+
+def test_params_from_torch_are_copies():
+    module = torch.nn.LSTM(3, 5)
+    params = torch_ref.params_from_torch(module)
+    params["W_ih"][:] = 7
+    assert not (module.weight_ih_l0 == 7).any()
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 2}, {"bidirectional": True}, {"bias": False}], ids=str)
+def test_params_from_torch_rejects_what_has_no_counterpart(options):
+    with pytest.raises(ValueError, match="wanted one layer, one direction, with biases"):
+        torch_ref.params_from_torch(torch.nn.LSTM(3, 5, **options))
+
+
+def test_params_to_torch_rejects_the_wrong_kind(rng):
+    from lstmcourse.train import init_recurrent
+    with pytest.raises(ValueError, match=r"params\['W_ih'\] has 20 rows; kind 'gru' with H = 5 wants 15"):
+        torch_ref.params_to_torch(init_recurrent("lstm", 3, 5, rng), "gru")
