@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 lab: setup       ## open the course in JupyterLab (options: make lab LAB_ARGS="--no-browser --port 8899")
-	$(PY) -m jupyterlab $(LAB_ARGS) notebooks/00_start_here.ipynb
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
 test: lint pytest nbval  ## run every check: ruff, codespell, the tests, every notebook
 
