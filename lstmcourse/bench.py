@@ -7,7 +7,8 @@ and of every parameter, on both sides, from the same random dL/dh. Both sides ru
 process, in alternating order; a sample is the mean of enough calls to last 20 ms, after one
 call that is not timed. The ratio is taken round by round; its median and quartiles are shown.
 Each number of threads gets a process of its own, since BLAS reads it at the start.
-The results of both sides are compared before anything is timed.
+The results of both sides are compared before anything is timed. "products" is the time of the
+matrix products alone, relative to torch: what no code in NumPy can go below.
 """
 
 import argparse
@@ -81,14 +82,40 @@ def contenders(kind, dtype, size):
     return {"forward": (forward, forward_torch), "step": (step, step_torch)}
 
 
+def products(kind, dtype, size):
+    """The matrix products of our forward and step and nothing else: what no NumPy code can go below."""
+    import numpy as np
+
+    from lstmcourse.train import BLOCKS
+    T, B, D, H = size
+    rows = BLOCKS[kind] * H
+    rng = np.random.default_rng(0)
+    x, h, a = (rng.standard_normal((T * B, width)).astype(dtype) for width in (D, H, rows))
+    W_x, W_h, W_h_back = (np.ones(shape, dtype) for shape in ((D, rows), (H, rows), (rows, H)))
+    one_h, one_a = np.ones((B, H), dtype), np.ones((B, rows), dtype)
+
+    def forward():
+        x.dot(W_x, a)
+        for _ in range(T):
+            one_h.dot(W_h, one_a)
+
+    def step():
+        forward()
+        for _ in range(T):
+            one_a.dot(W_h_back, one_h)
+        return a.dot(W_x.T), a.T.dot(x), a.T.dot(h)
+
+    return {"forward": forward, "step": step}
+
+
 def agreement(ours, theirs):
     """Largest difference of two step results, relative to the largest magnitude of each array."""
     from lstmcourse.gradcheck import relative_error
     return max(relative_error(a, b.detach().numpy()) for a, b in zip(ours(), theirs(), strict=True))
 
 
-def time_pair(pair, rounds):
-    """Seconds per call, ours and theirs, one sample of each a round, in alternating order."""
+def time_together(functions, rounds):
+    """Seconds per call of each function: one sample of each a round, in alternating order."""
     def sample(f, calls):
         f()
         start = time.perf_counter()
@@ -96,11 +123,11 @@ def time_pair(pair, rounds):
             f()
         return (time.perf_counter() - start) / calls
 
-    calls = [max(1, math.ceil(0.02 / sample(f, 1))) for f in pair]
-    times = ([], [])
+    calls = [max(1, math.ceil(0.02 / sample(f, 1))) for f in functions]
+    times = [[] for _ in functions]
     for turn in range(rounds):
-        for side in ((0, 1) if turn % 2 else (1, 0)):
-            times[side].append(sample(pair[side], calls[side]))
+        for k in range(len(functions))[::1 if turn % 2 else -1]:
+            times[k].append(sample(functions[k], calls[k]))
     return times
 
 
@@ -116,12 +143,14 @@ def measure(kinds, rounds, threads):
         error = agreement(*pairs["step"])
         if not error < TOLERANCE[dtype]:
             raise SystemExit(f"{kind} {dtype} {size}: differs from torch by {error:.1e}; nothing was timed")
+        floors = products(kind, dtype, size)
         for what, pair in pairs.items():
-            ours, theirs = time_pair(pair, rounds)
+            ours, theirs, floor = time_together([*pair, floors[what]], rounds)
             low, ratio, high = statistics.quantiles([a / b for a, b in zip(ours, theirs, strict=True)], n=4)
             records.append({"kind": kind, "dtype": dtype, "what": what, "size": size, "threads": threads,
                             "ours_ms": statistics.median(ours) * 1e3, "torch_ms": statistics.median(theirs) * 1e3,
-                            "ratio": ratio, "ratio_low": low, "ratio_high": high, "difference": error})
+                            "ratio": ratio, "ratio_low": low, "ratio_high": high, "difference": error,
+                            "floor": statistics.median(a / b for a, b in zip(floor, theirs, strict=True))})
     return records
 
 
@@ -133,14 +162,15 @@ def table(records):
         groups.setdefault((r["threads"], r["kind"], r["dtype"], r["what"]), []).append(r)
     for (threads, kind, dtype, what), rows in groups.items():
         lines.append(f"\n{kind.upper()} {what}, {dtype}, {threads} thread{'s' * (threads > 1)}"
-                     "        ours        torch   ratio (quartiles)   difference")
+                     "        ours        torch   ratio (quartiles)   products   difference")
         for r in rows:
+            spread = f"({r['ratio_low']:.2f} … {r['ratio_high']:.2f})"
             lines.append(f"  T, B, D, H = {str(tuple(r['size'])):22}{r['ours_ms']:8.2f} ms {r['torch_ms']:9.2f} ms"
-                         f"    {r['ratio']:.2f} ({r['ratio_low']:.2f} … {r['ratio_high']:.2f})   {r['difference']:.0e}")
-        mean = statistics.geometric_mean(r["ratio"] for r in rows)
+                         f"    {r['ratio']:.2f} {spread}   {r['floor']:.2f}       {r['difference']:.0e}")
+        mean, floor = (statistics.geometric_mean(r[name] for r in rows) for name in ("ratio", "floor"))
         goal = GOALS.get((kind, dtype, what)) if threads == 1 else None
         verdict = "" if goal is None else f"   goal {goal:.2f}: {'reached' if mean <= goal else 'NOT reached'}"
-        lines.append(f"  geometric mean {mean:.2f}{verdict}")
+        lines.append(f"  geometric mean {mean:.2f} (products alone {floor:.2f}){verdict}")
     return "\n".join(lines)
 
 
