@@ -44,3 +44,16 @@ def test_pizza_decode_undoes_encode():
 def test_pizza_encode_names_the_unknown_word():
     with pytest.raises(ValueError, match="unknown word 'sushi'"):
         encode("nishchal likes sushi")
+
+
+def test_pizza_ask_both_asks_for_either_person(rng):
+    rows = [decode(row).split() for row in pizza_sentences(rng, 400, filler=3, ask="both")]
+    friend = [words for words in rows if words[-3] == "friend"]
+    other = [words for words in rows if words[-3] == words[0]]
+    assert len(friend) + len(other) == 400 and 150 < len(friend) < 250
+    assert all(words[-1] == words[7] for words in friend) and all(words[-1] == words[2] for words in other)
+
+
+def test_pizza_names_an_unknown_ask(rng):
+    with pytest.raises(ValueError, match="ask is 'priya'"):
+        pizza_sentences(rng, 2, filler=0, ask="priya")

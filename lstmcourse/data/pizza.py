@@ -2,7 +2,8 @@
 
     nishchal likes pizza but his friend likes burger [filler words] so friend orders -> burger
 
-To name the last word, the first food has to be dropped and the second one kept over the filler.
+If it is always the friend who orders, keeping the last food over the filler is enough. If either of
+the two may be asked for, the network must know who likes what.
 """
 
 import numpy as np
@@ -30,15 +31,20 @@ def decode(tokens):
     return " ".join(WORDS[token] for token in tokens)
 
 
-def pizza_sentences(rng, B, filler):
+def pizza_sentences(rng, B, filler, ask="friend"):
     """B random pizza sentences, each with the same number of filler words before the question.
 
     rng     a numpy Generator
     filler  how many words stand between the second food and the question
+    ask     "friend": the friend orders, always; "both": the friend or the first person, half and half
 
-    Returns tokens (B, 12 + filler), integers. The last word of each row is the second food: what
-    the friend orders. The first food, which somebody else likes, is always a different one.
+    Returns tokens (B, 12 + filler), integers. The last word of each row is the food that the one
+    who orders likes: for the friend the second food. The first food is always a different one.
+    Raises ValueError for another `ask`.
     """
+    if ask not in ("friend", "both"):
+        raise ValueError(f"ask is {ask!r}; wanted 'friend' or 'both'")
+
     def tokens_of(words):
         return np.array([WORDS.index(word) for word in words])
 
@@ -49,6 +55,10 @@ def pizza_sentences(rng, B, filler):
         return np.tile(encode(text), (B, 1))
 
     foods = rng.permuted(np.tile(tokens_of(FOODS), (B, 1)), axis=1)
-    return np.concatenate([
+    tokens = np.concatenate([
         one_of(PEOPLE, 1), fixed("likes"), foods[:, :1], fixed("but his friend likes"), foods[:, 1:2],
         one_of(FILLER, filler), fixed("so friend orders"), foods[:, 1:2]], axis=1)
+    if ask == "both":
+        other = rng.random(B) < 0.5
+        tokens[other, -3], tokens[other, -1] = tokens[other, 0], tokens[other, 2]
+    return tokens
