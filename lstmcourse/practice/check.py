@@ -39,8 +39,8 @@ def _verdict(id, function):
         return Verdict(id, False, f"There is no exercise {id!r}. There are: {', '.join(EXERCISES)}.", started=False)
     exercise = EXERCISES[id]
     if not callable(function):
-        return Verdict(id, False, f"check wants the function itself: check({id!r}, {exercise.function}), with no brackets "
-                       f"behind the name. What came is a {type(function).__name__}.")
+        return Verdict(id, False, f"check wants the function itself: check({id!r}, {exercise.function}), with no "
+                       f"brackets behind the name. What came is a {type(function).__name__}.")
     try:
         inspect.signature(function).bind(*exercise.arguments)
     except TypeError:

@@ -29,13 +29,12 @@ def judge(exercise, call, rng):
     if seen[-1][1].not_started:
         return Verdict(exercise.id, False, "Write the function in place of the line with `raise`, then run the cell "
                        "with `check` again.", started=False)
-    for number, (args, outcome) in enumerate(seen):
-        problem = problem_of(exercise, args, outcome)
-        if problem:
-            break
-    else:
+    problems = [problem_of(exercise, args, outcome) for args, outcome in seen]
+    if not any(problems):
         return Verdict(exercise.id, True, f"Right in all {len(cases)} cases." + printed(seen))
 
+    number = next(k for k, problem in enumerate(problems) if problem)
+    (args, outcome), problem = seen[number], problems[number]
     sizes = ", ".join(f"{letter} = {n}" for letter, n in sizes_of(exercise, args).items())
     where = f"Case {number + 1} of {len(cases)}"
     if exercise.about and exercise.about[number]:
@@ -126,12 +125,13 @@ def rows_of(exercise, value, want):
 
 def wrong_type(label, value, array, want):
     """The problem with the type of one result, or None."""
-    wanted = "a number" if want.ndim == 0 else "an array of integers" if want.dtype.kind in "iu" else "an array of floats"
+    integers = want.dtype.kind in "iu"
+    wanted = "a number" if want.ndim == 0 else f"an array of {'integers' if integers else 'floats'}"
     if isinstance(value, tuple) and array is None:
         return f"your function returned {len(value)} things; wanted one: {label}."
     if array is None:
         return f"{label} is {a_kind(value)}; wanted {wanted}."
-    if want.dtype.kind in "iu" and array.dtype.kind == "f" and want.ndim:
+    if integers and array.dtype.kind == "f" and want.ndim:
         return f"{label} holds floats ({array.dtype}); wanted integers: they are used as indices."
     if want.dtype.kind == "f" and array.dtype.kind in "iub" and array.ndim:
         return (f"{label} holds {array.dtype} numbers; wanted floats. What stands after the decimal point is lost: "
@@ -164,8 +164,8 @@ def wrong_values(wrong, labels):
     names = [label for label, *_ in wrong]
     label, got, want = wrong[0]
     right = [name for name in labels if name not in names]
-    text = f"{_list(names)} {'are' if len(names) > 1 else 'is'} wrong; " if right or len(names) > 1 else ""
-    text += f"{_list(right)} {'are' if len(right) > 1 else 'is'} right. " if right else "nothing is right yet. " * bool(text)
+    text = f"{_list(right)} {'are' if len(right) > 1 else 'is'} right; " if right else ""
+    text += f"{_list(names)} {'are' if len(names) > 1 else 'is'} wrong. " if len(labels) > 1 else ""
     if not got.ndim:
         return f"{text}{label} is {got:.6g}; wanted {want:.6g}."
     bad = ~close(got, want)

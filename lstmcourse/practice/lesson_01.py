@@ -39,7 +39,8 @@ WRONG_CELLS = [
      "both are counted in. With biases of zero nobody would see it.",
      lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T)),
     ("b_ih is left out",
-     "There are two biases, one that comes with each product. One of them is missing: the one that goes with the input.",
+     "There are two biases, one that comes with each product. One of them is missing: the one that goes with the "
+     "input.",
      lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + h @ W_hh.T + b_hh)),
     ("both biases are left out",
      "The sum has four parts: two products and two biases. The biases are missing.",
@@ -207,7 +208,8 @@ def cases_loss(rng):
     return found
 
 
-ABOUT_LOSS = ("", "", "logits near 1000", "logits near 1000 for one token and near -1000 for the next, one word ruled out")
+ABOUT_LOSS = ("", "", "logits near 1000", "logits near 1000 for one token and near -1000 for the next, one word ruled "
+                                          "out")
 OVERFLOW = ("exp overflows",
             "For ordinary logits you are right. For a logit of 1000, exp is infinite, and infinity divided by infinity "
             "is NaN. A softmax does not change when the same number is taken from all logits of one token; choose that "
@@ -253,9 +255,9 @@ loss = Exercise(
         Mistake(*OVERFLOW, lambda x, y, m: _loss(_log(_naive_softmax(x)), y, m)),
         Mistake(*LOG_OF_ZERO, lambda x, y, m: _loss(_log(softmax(x)), y, m)),
         Mistake("a small number inside the logarithm",
-                "Adding something like 1e-9 to the probability avoids log 0, but it caps the loss: a word that the model "
-                "held for impossible costs about 20 nats where it should cost hundreds. The log of the softmax can be "
-                "written without computing the softmax: the log of exp is the logit itself.",
+                "Adding something like 1e-9 to the probability avoids log 0, but it caps the loss: a word that the "
+                "model held for impossible costs about 20 nats where it should cost hundreds. The log of the softmax "
+                "can be written without computing the softmax: the log of exp is the logit itself.",
                 lambda x, y, m: _loss(np.log(softmax(x) + 1e-9), y, m)),
         Mistake("a small number inside the logarithm",
                 "Adding something like 1e-12 to the probability avoids log 0, but it caps the loss: a word that the "

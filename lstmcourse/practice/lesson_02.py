@@ -265,8 +265,8 @@ embedding = Exercise(
                 "You divide by the number of tokens. Where a mean is wanted, it is the loss that takes it, and dx "
                 "carries it already.", lambda dx, tokens, V: _sum_of_repeats(dx, tokens, V) / tokens.size),
         Mistake("rows only up to the largest word",
-                "Your result has as many rows as the largest token asks for. The embedding has V rows, and the words that "
-                "did not occur in this batch have a gradient too: zero.",
+                "Your result has as many rows as the largest token asks for. The embedding has V rows, and the words "
+                "that did not occur in this batch have a gradient too: zero.",
                 lambda dx, tokens, V: _sum_of_repeats(dx, tokens, V)[:tokens.max() + 1])))
 
 EXERCISES = (rnn_cell, rnn_sequence, embedding)

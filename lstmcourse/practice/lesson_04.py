@@ -47,9 +47,9 @@ WRONG_SUMS = [
      "product and changed in one place only?",
      lambda x, h, p: _pre(x, h, p) - p["b_hh"] + p["b_ih"]),
     ("W_hh is not transposed",
-     "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it reads. States "
-     "stand in rows here, so the products need the matrix with rows and columns exchanged. The H rows of one gate make "
-     "a square, and nothing complains.",
+     "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it reads. "
+     "States stand in rows here, so the products need the matrix with rows and columns exchanged. The H rows of one "
+     "gate make a square, and nothing complains.",
      lambda x, h, p: _pre(x, h, {**p, "W_hh": _square_blocks(p["W_hh"])})),
     ("W_ih is not transposed",
      "W_ih has a row for each unit of each gate and a column for each number of the input. The input stands in rows of "
@@ -84,8 +84,8 @@ forget_gate = Exercise(
     mistakes=(
         *(Mistake(*OTHER_GATE, _gate(block=block)) for block in (0, 2, 3)),
         Mistake("all four gates are returned",
-                "Your result has 4H columns: every gate is in it. The rows of the weights, and so the columns of the sum, "
-                "hold four blocks in the order i, f, g, o; one of them is asked for.",
+                "Your result has 4H columns: every gate is in it. The rows of the weights, and so the columns of the "
+                "sum, hold four blocks in the order i, f, g, o; one of them is asked for.",
                 lambda x, h, p: sigmoid(_pre(x, h, p))),
         Mistake("tanh on the forget gate",
                 "A gate answers 'how much is kept', a share between 0 and 1. With tanh it can be negative, which would "
@@ -94,8 +94,8 @@ forget_gate = Exercise(
                 "The sum is returned as it is, and can be any number. A gate is a share between 0 and 1: it needs the "
                 "sigmoid.", _gate(act=lambda a: a)),
         Mistake("the gate says how much to forget",
-                "Your gate is 1 where the right one is 0. In spite of its name the forget gate says how much is *kept*: 1 "
-                "keeps all, 0 forgets all.", _gate(act=lambda a: 1 - sigmoid(a))),
+                "Your gate is 1 where the right one is 0. In spite of its name the forget gate says how much is "
+                "*kept*: 1 keeps all, 0 forgets all.", _gate(act=lambda a: 1 - sigmoid(a))),
         *(Mistake(name, hint, _gate(pre=wrong)) for name, hint, wrong in WRONG_SUMS)))
 
 
@@ -106,8 +106,8 @@ def _dot(a, b):
 
 
 DOT = ("a dot product where ⊙ is meant",
-       "You add up over the units, which leaves one number for each row. The × of the pictures is taken unit by unit: each "
-       "unit of the cell has a gate of its own, and H numbers times H numbers are H numbers.")
+       "You add up over the units, which leaves one number for each row. The × of the pictures is taken unit by unit: "
+       "each unit of the cell has a gate of its own, and H numbers times H numbers are H numbers.")
 MATMUL = ("a matrix product where ⊙ is meant",
           "A gate and what it gates have the same shape (B, H), and NumPy refuses their matrix product. The × of the "
           "pictures is taken unit by unit: each number of the one times the number at the same place of the other.")
@@ -115,8 +115,8 @@ UPDATES = [
     (*MATMUL, lambda c, i, f, g: f @ c + i @ g),
     (*DOT, lambda c, i, f, g: _dot(f, c) + _dot(i, g)),
     ("no forget gate",
-     "The old cell is kept whole. That was the LSTM of 1997; its cell only grows messier. Before something new is added, "
-     "the forget gate says how much of the old stays.",
+     "The old cell is kept whole. That was the LSTM of 1997; its cell only grows messier. Before something new is "
+     "added, the forget gate says how much of the old stays.",
      lambda c, i, f, g: c + i * g),
     ("no input gate",
      "The candidate is written whole. g says *what* could be written; how much of it is written, the input gate says.",
@@ -129,8 +129,8 @@ UPDATES = [
      "You keep much where the gate says little. In spite of its name the forget gate says how much is *kept*.",
      lambda c, i, f, g: (1 - f) * c + i * g),
     ("one gate for keeping and writing",
-     "You write as much as is forgotten. That is an LSTM with coupled gates (Greff et al. 2017), close to a GRU. In the "
-     "usual LSTM writing has a gate of its own, and the two need not add up to 1.",
+     "You write as much as is forgotten. That is an LSTM with coupled gates (Greff et al. 2017), close to a GRU. In "
+     "the usual LSTM writing has a gate of its own, and the two need not add up to 1.",
      lambda c, i, f, g: f * c + (1 - f) * g),
     ("tanh on the new cell",
      "Your cell is squashed into ±1. The belt itself passes through no squashing, which is why it can carry a number "
@@ -149,17 +149,17 @@ cell_update = Exercise(
         Mistake(*DOT, lambda c, i, f, g: _dot(f, c)[:, 0] + _dot(i, g)[:, 0]),
         Mistake(*DOT, lambda c, i, f, g: _dot(f, c) + i * g),
         Mistake("i and f are swapped",
-                "The old cell is multiplied by the input gate, and the candidate by the forget gate. Keeping belongs to the "
-                "old, writing to the new.", lambda c, i, f, g: i * c + f * g),
+                "The old cell is multiplied by the input gate, and the candidate by the forget gate. Keeping belongs "
+                "to the old, writing to the new.", lambda c, i, f, g: i * c + f * g),
         Mistake("tanh is taken of g once more",
                 "g is the candidate after its tanh: it lies in ±1 already. Used again, the tanh makes it smaller.",
                 lambda c, i, f, g: f * c + i * np.tanh(g)),
         Mistake("sigmoid is taken of the gates once more",
-                "i and f are gates already, between 0 and 1. A second sigmoid leaves them between 0.5 and 0.73: such a gate "
-                "can neither open nor shut.", lambda c, i, f, g: sigmoid(f) * c + sigmoid(i) * g),
+                "i and f are gates already, between 0 and 1. A second sigmoid leaves them between 0.5 and 0.73: such "
+                "a gate can neither open nor shut.", lambda c, i, f, g: sigmoid(f) * c + sigmoid(i) * g),
         Mistake("c_prev is changed in place",
-                "Your numbers are right, but the caller's c_prev is overwritten, and the backward still needs it. Make a "
-                "new array.", lambda c, i, f, g: np.add(np.multiply(c, f, out=c), i * g, out=c))))
+                "Your numbers are right, but the caller's c_prev is overwritten, and the backward still needs it. "
+                "Make a new array.", lambda c, i, f, g: np.add(np.multiply(c, f, out=c), i * g, out=c))))
 
 
 # 4.3 the whole cell
@@ -186,35 +186,36 @@ lstm_cell = Exercise(
     reference=lambda x_t, h_prev, c_prev, params: lstm_cell_forward(x_t, h_prev, c_prev, params)[:2],
     mistakes=(
         Mistake("a sigmoid on the candidate",
-                "Your candidate is never negative, so the cell can only be pushed up. Three of the four answer 'how much', "
-                "a share between 0 and 1; the candidate answers 'what', and that may have either sign.",
+                "Your candidate is never negative, so the cell can only be pushed up. Three of the four answer 'how "
+                "much', a share between 0 and 1; the candidate answers 'what', and that may have either sign.",
                 partial(_lstm, acts=(sigmoid, sigmoid, sigmoid, sigmoid))),
         Mistake("no tanh on the candidate",
-                "Your candidate is not squashed, so that one large input can flood the cell. What is written lies in ±1.",
+                "Your candidate is not squashed, so that one large input can flood the cell. What is written lies in "
+                "±1.",
                 partial(_lstm, acts=(sigmoid, sigmoid, lambda a: a, sigmoid))),
         Mistake("gates in the order i, f, o, g",
-                "The last two blocks are exchanged: you take the output gate's rows for the candidate and the other way "
-                "round. PyTorch's order, and ours, is i, f, g, o. (TensorFlow's old cell had another one.)",
+                "The last two blocks are exchanged: you take the output gate's rows for the candidate and the other "
+                "way round. PyTorch's order, and ours, is i, f, g, o. (TensorFlow's old cell had another one.)",
                 partial(_lstm, order=(0, 1, 3, 2))),
         Mistake("i and f are swapped",
-                "Keeping and writing are exchanged: the first block of rows is the input gate, the second the forget gate; "
-                "the input gate goes with the candidate, the forget gate with the old cell.",
+                "Keeping and writing are exchanged: the first block of rows is the input gate, the second the forget "
+                "gate; the input gate goes with the candidate, the forget gate with the old cell.",
                 partial(_lstm, order=(1, 0, 2, 3))),
         Mistake("gates in the order f, i, o, g",
-                "You take the blocks in the order in which many pictures draw them from left to right: f, i, o, g. In the "
-                "weights they stand in PyTorch's order: i, f, g, o.",
+                "You take the blocks in the order in which many pictures draw them from left to right: f, i, o, g. In "
+                "the weights they stand in PyTorch's order: i, f, g, o.",
                 partial(_lstm, order=(1, 0, 3, 2))),
         Mistake("tanh on the forget gate",
                 "A gate answers 'how much is kept', a share between 0 and 1. With tanh it can be negative, which would "
                 "turn the sign of what is remembered.",
                 partial(_lstm, acts=(sigmoid, np.tanh, np.tanh, sigmoid))),
         Mistake("tanh on the output gate",
-                "A gate answers 'how much', a share between 0 and 1. Your output gate can be negative, and would show the "
-                "opposite of what the cell holds.",
+                "A gate answers 'how much', a share between 0 and 1. Your output gate can be negative, and would show "
+                "the opposite of what the cell holds.",
                 partial(_lstm, acts=(sigmoid, sigmoid, np.tanh, np.tanh))),
         Mistake("h_t without tanh",
-                "The cell is shown unsquashed: c_t is right and h_t is not. On the belt a number may grow beyond ±1; what "
-                "is read from it is squashed first, then gated.",
+                "The cell is shown unsquashed: c_t is right and h_t is not. On the belt a number may grow beyond ±1; "
+                "what is read from it is squashed first, then gated.",
                 partial(_lstm, read=lambda o, c_t, c_prev: o * c_t)),
         Mistake("h_t from the old cell",
                 "c_t is right and h_t is not: you read the cell as it was before the step. First write, then read.",
@@ -224,11 +225,12 @@ lstm_cell = Exercise(
                 "then the gate takes its share.",
                 partial(_lstm, read=lambda o, c_t, c_prev: np.tanh(o * c_t))),
         Mistake("no output gate",
-                "c_t is right and h_t is not: the whole cell is shown. How much of it may be read, the output gate says.",
+                "c_t is right and h_t is not: the whole cell is shown. How much of it may be read, the output gate "
+                "says.",
                 partial(_lstm, read=lambda o, c_t, c_prev: np.tanh(c_t))),
         Mistake("the gates look at the cell, not at the state",
-                "You multiply W_hh by c_prev. The gates read h_prev, what the cell *showed* at the last step. (Gates that "
-                "look at the cell as well exist, as 'peepholes', with weights of their own.)", _peeking),
+                "You multiply W_hh by c_prev. The gates read h_prev, what the cell *showed* at the last step. (Gates "
+                "that look at the cell as well exist, as 'peepholes', with weights of their own.)", _peeking),
         *(Mistake(name, hint, partial(_lstm, update=wrong)) for name, hint, wrong in UPDATES),
         *(Mistake(name, hint, partial(_lstm, pre=wrong)) for name, hint, wrong in WRONG_SUMS)))
 
@@ -264,8 +266,8 @@ def latch_problem(args, params):
         return _first_step(shown[:, 0], bit, i[:, 0], g[:, 0], o[:, 0])
     if f.min() < 0.99:
         if biases[1] < 4 < max(biases[0], biases[2], biases[3]):
-            return ("the bit is written, but the forget gate of unit 0 lets it leak away, while another gate has a large "
-                    "bias.")
+            return ("the bit is written, but the forget gate of unit 0 lets it leak away, while another gate has a "
+                    "large bias.")
         return "the bit is written, but the forget gate of unit 0 lets it leak away before step 1000."
     if np.abs(i * g)[:, 1:].max() > 1e-6:
         return "the bit is written and kept, but later steps write something else on top of it into unit 0."
@@ -287,7 +289,8 @@ def _first_step(shown, bit, i, g, o):
 
 
 def _latch(D, H, g=2.0, keep=40.0, block=1, noise=0.0, i_bias=0.0, i_weight=0.0):
-    params = {"W_ih": np.zeros((4 * H, D)), "W_hh": np.zeros((4 * H, H)), "b_ih": np.zeros(4 * H), "b_hh": np.zeros(4 * H)}
+    shapes = {"W_ih": (4 * H, D), "W_hh": (4 * H, H), "b_ih": 4 * H, "b_hh": 4 * H}
+    params = {key: np.zeros(shape) for key, shape in shapes.items()}
     params["W_ih"][2 * H] = noise
     params["W_ih"][2 * H, 0] = g
     params["W_ih"][0, 0], params["b_ih"][0] = i_weight, i_bias
@@ -305,11 +308,13 @@ def _only_the_bias(D, H):
 
 
 LEAK = ("the forget gate is not open enough",
-        "A gate that is nearly open forgets: 0.95 to the power of 1000 is nothing. The gate is a sigmoid and comes close to "
-        "1 only for a large number. Which of your parameters makes that number large at every step, whatever the inputs are?")
+        "A gate that is nearly open forgets: 0.95 to the power of 1000 is nothing. The gate is a sigmoid and comes "
+        "close to 1 only for a large number. Which of your parameters makes that number large at every step, whatever "
+        "the inputs are?")
 NOISE = ("later inputs are written into the cell",
-         "What you wrote at the first step is kept, but the noise goes on writing. At the later steps either nothing may "
-         "be offered (the candidate is 0) or nothing may be let in. Which inputs does the candidate of unit 0 look at?")
+         "What you wrote at the first step is kept, but the noise goes on writing. At the later steps either nothing "
+         "may be offered (the candidate is 0) or nothing may be let in. Which inputs does the candidate of unit 0 "
+         "look at?")
 
 latch = Exercise(
     id="4.4", title="a latch: one bit for 1000 steps", lesson="04_lstm", points=3,
@@ -320,18 +325,19 @@ latch = Exercise(
         Mistake(*LEAK, partial(_latch, keep=0.0)),
         Mistake(*LEAK, partial(_latch, keep=3.0)),
         Mistake("the large bias stands in another gate's rows",
-                "You have set a large bias, but not on the forget gate. The 4H entries are four blocks in the order i, f, g, "
-                "o, and unit 0 of a gate is the first entry of its block.", partial(_latch, block=0)),
+                "You have set a large bias, but not on the forget gate. The 4H entries are four blocks in the order "
+                "i, f, g, o, and unit 0 of a gate is the first entry of its block.", partial(_latch, block=0)),
         Mistake("the candidate does not see the bit",
-                "The row of the weights that makes the candidate of unit 0 has to look at input 0. The rows come in four "
-                "blocks in the order i, f, g, o: is it the first row of the third block that you set?",
+                "The row of the weights that makes the candidate of unit 0 has to look at input 0. The rows come in "
+                "four blocks in the order i, f, g, o: is it the first row of the third block that you set?",
                 partial(_latch, g=0.0)),
         Mistake("the input gate is shut",
-                "You have shut the input gate to keep the noise out, and the bit cannot get in either. It may be open at the "
-                "first step, or always, if nothing is offered later.", partial(_latch, i_bias=-40.0)),
+                "You have shut the input gate to keep the noise out, and the bit cannot get in either. It may be open "
+                "at the first step, or always, if nothing is offered later.", partial(_latch, i_bias=-40.0)),
         Mistake("the input gate opens for +1 only",
-                "Your input gate is opened by the bit itself, which works for +1 and shuts it firmly for -1. A sum that "
-                "goes up for one sign goes down for the other. Is the gate needed at all, if the candidate is 0 later?",
+                "Your input gate is opened by the bit itself, which works for +1 and shuts it firmly for -1. A sum "
+                "that goes up for one sign goes down for the other. Is the gate needed at all, if the candidate is 0 "
+                "later?",
                 partial(_latch, i_bias=-20.0, i_weight=40.0)),
         Mistake(*NOISE, partial(_latch, noise=1.0)),
         Mistake(*NOISE, _only_the_bias),

@@ -7,7 +7,6 @@ from lstmcourse.practice import lesson_01 as one
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, padding
 
-
 # 7.1 teacher forcing
 
 def _shift_right(targets, bos):
@@ -35,36 +34,41 @@ shift = Exercise(
     reference=_shift_right,
     mistakes=(
         Mistake("the decoder is fed the word it has to say",
-                "Your inputs are the targets themselves. The decoder then only has to copy: the loss falls to nothing in "
-                "training, and alone, where nobody whispers the answer, it writes garbage. At step t it may see the word "
-                "*before* target t.", lambda targets, bos: targets.copy()),
+                "Your inputs are the targets themselves. The decoder then only has to copy: the loss falls to nothing "
+                "in training, and alone, where nobody whispers the answer, it writes garbage. At step t it may see "
+                "the word *before* target t.", lambda targets, bos: targets.copy()),
         Mistake("shifted to the left",
-                "At step t your decoder sees target t + 1, a word from the future. It may see the word before.", _shift_left),
+                "At step t your decoder sees target t + 1, a word from the future. It may see the word before.",
+                _shift_left),
         Mistake("the last word comes in front",
-                "You roll the words round, so that the sentence begins with its own last word. The last target is fed to "
-                "nobody; in front stands bos, 'begin of sentence'.", lambda targets, bos: np.roll(targets, 1, axis=1)),
+                "You roll the words round, so that the sentence begins with its own last word. The last target is fed "
+                "to nobody; in front stands bos, 'begin of sentence'.",
+                lambda targets, bos: np.roll(targets, 1, axis=1)),
         Mistake("rolled across the rows",
-                "The first word of each sentence is the last word of the sentence above it: np.roll without an axis takes "
-                "the whole batch for one long list. Each row is a sentence of its own.",
+                "The first word of each sentence is the last word of the sentence above it: np.roll without an axis "
+                "takes the whole batch for one long list. Each row is a sentence of its own.",
                 lambda targets, bos: np.roll(targets, 1)),
         Mistake("the rows are shifted, not the words",
-                "You shift along the first axis, which is the batch: every sentence is fed its neighbour. Time is the second "
-                "axis.", lambda targets, bos: np.concatenate([np.full((1, targets.shape[1]), bos), targets[:-1]])),
+                "You shift along the first axis, which is the batch: every sentence is fed its neighbour. Time is the "
+                "second axis.",
+                lambda targets, bos: np.concatenate([np.full((1, targets.shape[1]), bos), targets[:-1]])),
         Mistake("one step too many",
-                "bos is put in front and nothing is dropped, so there are T + 1 inputs for T targets. The last target is "
-                "never fed: after it nothing more is predicted.",
+                "bos is put in front and nothing is dropped, so there are T + 1 inputs for T targets. The last target "
+                "is never fed: after it nothing more is predicted.",
                 lambda targets, bos: np.concatenate([np.full((len(targets), 1), bos), targets], axis=1)),
         Mistake("no bos",
-                "The last word is dropped, and nothing is put in front: there are T - 1 inputs for T targets. Something has "
-                "to be fed before the first word is known.", lambda targets, bos: targets[:, :-1]),
+                "The last word is dropped, and nothing is put in front: there are T - 1 inputs for T targets. "
+                "Something has to be fed before the first word is known.", lambda targets, bos: targets[:, :-1]),
         Mistake("the first word is replaced, and nothing is shifted",
-                "bos stands where the first word stood; all others are where they were, so that from the second step on the "
-                "decoder is fed the word it has to say.", _first_replaced),
+                "bos stands where the first word stood; all others are where they were, so that from the second step "
+                "on the decoder is fed the word it has to say.", _first_replaced),
         Mistake("zeros in front in place of bos",
-                "The words are shifted rightly, but 0 stands in front. Which token begins a sentence the argument bos says.",
+                "The words are shifted rightly, but 0 stands in front. Which token begins a sentence the argument bos "
+                "says.",
                 lambda targets, bos: _shift_right(targets, 0)),
         Mistake("targets is changed in place",
-                "Your numbers are right, but the caller's targets are overwritten, and the loss needs them. Make a new array.",
+                "Your numbers are right, but the caller's targets are overwritten, and the loss needs them. Make a "
+                "new array.",
                 _shift_in_place)))
 
 
@@ -76,12 +80,12 @@ def _last_states(h, lengths):
 
 AFTER_PADDING = (
     "the state after the padding",
-    "You take the last step of the array. For a short sentence that is the state after many padding tokens, which is not "
-    "what the sentence left behind. lengths says where each sentence ends.")
+    "You take the last step of the array. For a short sentence that is the state after many padding tokens, which is "
+    "not what the sentence left behind. lengths says where each sentence ends.")
 ONE_TOO_FAR = (
     "one step too far",
-    "A sentence of 5 words has its words at 0 … 4: Python counts from 0, lengths from 1. For a sentence that fills its row "
-    "your index points past the end.")
+    "A sentence of 5 words has its words at 0 … 4: Python counts from 0, lengths from 1. For a sentence that fills "
+    "its row your index points past the end.")
 LENGTHS = (((2, 6, 4), 6, 5), ((4, 1), 5, 3), ((3, 1, 2, 4), 6, 5))              # lengths, T, H
 
 
@@ -99,16 +103,16 @@ last = Exercise(
         Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), lengths]),
         Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), np.minimum(lengths, h.shape[1] - 1)]),
         Mistake("every sentence at every length",
-                "Your result has an axis too many: for each sentence you take the states at the lengths of *all* sentences. "
-                "Row b needs its own length only: the two indices, row and step, have to go in pairs.",
+                "Your result has an axis too many: for each sentence you take the states at the lengths of *all* "
+                "sentences. Row b needs its own length only: the two indices, row and step, have to go in pairs.",
                 lambda h, lengths: h[:, lengths - 1]),
         Mistake("all steps up to the end, added up",
-                "You add up the states of the real words. The final state is one of them, the last: it has read the whole "
-                "sentence already.",
+                "You add up the states of the real words. The final state is one of them, the last: it has read the "
+                "whole sentence already.",
                 lambda h, lengths: (h * padding(lengths, h.shape[1])[..., None]).sum(axis=1)),
         Mistake("all steps up to the end, averaged",
-                "You average the states of the real words. That is a sensible summary, used under the name of mean pooling; "
-                "the final state is one of them, the last.",
+                "You average the states of the real words. That is a sensible summary, used under the name of mean "
+                "pooling; the final state is one of them, the last.",
                 lambda h, lengths: (h * padding(lengths, h.shape[1])[..., None]).sum(axis=1) / lengths[:, None],
                 convention=True)))
 
@@ -128,11 +132,6 @@ def _loss_wrong(name, hint):
     """A mistake in the loss alone; its name and hint are those of 1.3."""
     function = next(m.function for m in one.loss.mistakes if m.name == name)
     return Mistake(name, hint, lambda x, y, m: (function(x, y, m), _masked_loss(x, y, m)[1]))
-
-
-def _both(name, hint, function):
-    """A mistake in loss and gradient: function(logits, targets, mask) -> loss, dlogits."""
-    return Mistake(name, hint, function)
 
 
 def _gradient(dlogits):
@@ -173,39 +172,41 @@ masked_loss = Exercise(
     function="masked_loss", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss (), dlogits (B, T, V)",
     cases=one.cases_loss, about=one.ABOUT_LOSS, reference=_masked_loss,
     mistakes=(
-        _both("the gradient is not divided by the number of tokens",
-              "The loss is right; its gradient belongs to the sum, not to the mean. What the loss divides by, the gradient "
-              "divides by too.", _gradient(lambda p, hot, m: (p - hot) * m)),
-        _both("the gradient is divided by all positions",
-              "The loss is right; in the gradient you divide by B times T, padding included. What the loss divides by, the "
-              "gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / m.size)),
-        _both("padding has a gradient",
-              "The loss is right, but its gradient is not 0 at the padding. What stands there does not enter the loss, so "
-              "nothing may come back to it: else the network learns to predict padding.",
-              _gradient(lambda p, hot, m: (p - hot) / m.sum())),
-        _both("the mask on the probabilities only",
-              "At the padding a -1 is left in your gradient: the mask is put on the softmax and not on what is taken away "
-              "from it. It belongs around both.", _gradient(lambda p, hot, m: (p * m - hot) / m.sum())),
-        _both("the gradient has the wrong sign",
-              "The loss is right. Ask what happens to it when the logit of the right word grows: it falls, so the gradient "
-              "there has to be negative.", _gradient(lambda p, hot, m: (hot - p) * m / m.sum())),
-        _both("the target is not taken away",
-              "Your gradient is the softmax itself, positive for every word: each step would push all words down. The right "
-              "word has to be pushed up: something is taken away at the target.",
-              _gradient(lambda p, hot, m: p * m / m.sum())),
-        _both("the gradient with respect to the probabilities",
-              "You have differentiated -log p by p, which is -1/p at the target. The logits stand one step earlier: the "
-              "gradient has to go back through the softmax as well. Both together become very simple.",
-              _gradient(lambda p, hot, m: -hot / np.maximum(p, 1e-300) * m / m.sum())),
-        _both("divided by the probabilities once more",
-              "Your gradient goes through the slope p (1 - p) of a sigmoid at the target only. In a softmax every logit "
-              "moves every probability: the other words have a gradient too.",
-              _gradient(lambda p, hot, m: -hot * (1 - p) * m / m.sum())),
-        _both(*one.ALL_POSITIONS, _means_with_padding),
-        _both(*one.ROW_MEANS, _row_means),
-        _both(*one.SUM, _sums),
-        _both(*one.SOFTMAX_TWICE, _softmax_twice),
-        _both(*one.OVERFLOW, _naive),
+        Mistake("the gradient is not divided by the number of tokens",
+                "The loss is right; its gradient belongs to the sum, not to the mean. What the loss divides by, the "
+                "gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m)),
+        Mistake("the gradient is divided by all positions",
+                "The loss is right; in the gradient you divide by B times T, padding included. What the loss divides "
+                "by, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / m.size)),
+        Mistake("padding has a gradient",
+                "The loss is right, but its gradient is not 0 at the padding. What stands there does not enter the "
+                "loss, so nothing may come back to it: else the network learns to predict padding.",
+                _gradient(lambda p, hot, m: (p - hot) / m.sum())),
+        Mistake("the mask on the probabilities only",
+                "At the padding a -1 is left in your gradient: the mask is put on the softmax and not on what is "
+                "taken away from it. It belongs around both.", _gradient(lambda p, hot, m: (p * m - hot) / m.sum())),
+        Mistake("the gradient has the wrong sign",
+                "The loss is right. Ask what happens to it when the logit of the right word grows: it falls, so the "
+                "gradient there has to be negative.", _gradient(lambda p, hot, m: (hot - p) * m / m.sum())),
+        Mistake("the target is not taken away",
+                "Your gradient is the softmax itself, positive for every word: each step would push all words down. "
+                "The right word has to be pushed up: something is taken away at the target.",
+                _gradient(lambda p, hot, m: p * m / m.sum())),
+        Mistake("the gradient with respect to the probabilities",
+                "You have differentiated -log p by p, which is -1/p at the target. The logits stand one step earlier: "
+                "the gradient has to go back through the softmax as well. Both together become very simple.",
+                _gradient(lambda p, hot, m: -hot / np.maximum(p, 1e-300) * m / m.sum())),
+        Mistake("divided by the probabilities once more",
+                "Your gradient goes through the slope p (1 - p) of a sigmoid at the target only. In a softmax every "
+                "logit moves every probability: the other words have a gradient too.",
+                _gradient(lambda p, hot, m: -hot * (1 - p) * m / m.sum())),
+        Mistake(*one.ALL_POSITIONS, _means_with_padding),
+        Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
+        Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
+        Mistake(*one.ROW_MEANS, _row_means),
+        Mistake(*one.SUM, _sums),
+        Mistake(*one.SOFTMAX_TWICE, _softmax_twice),
+        Mistake(*one.OVERFLOW, _naive),
         _loss_wrong(*one.OVERFLOW), _loss_wrong(*one.LOG_OF_ZERO), _loss_wrong(*one.ALL_POSITIONS),
         _loss_wrong(*one.NO_MASK), _loss_wrong(*one.MASK_INVERTED), _loss_wrong(*one.NO_MINUS), _loss_wrong(*one.SUM)))
 
@@ -218,8 +219,8 @@ def _both_ends(h_forward, h_backward, lengths):
 
 BACKWARD_END = (
     "the backward network is read at the wrong end",
-    "The backward network begins at the end of the sentence and is done at its first word: there it has read everything. You "
-    "read it at the other end, where it has seen one word, or only padding.")
+    "The backward network begins at the end of the sentence and is done at its first word: there it has read "
+    "everything. You read it at the other end, where it has seen one word, or only padding.")
 
 both_ends = Exercise(
     id="7.4", title="the final states of both directions", lesson="07_encoder_decoder", points=1,
@@ -231,17 +232,20 @@ both_ends = Exercise(
         Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), b[:, -1]], axis=1)),
         Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), _last_states(b, n)], axis=1)),
         Mistake("both directions at the last step of the array",
-                "You take the last step of both. For the forward network that is after the padding of a short sentence; for "
-                "the backward one it is where it begins. Ask for each: at which step has it just read the whole sentence?",
+                "You take the last step of both. For the forward network that is after the padding of a short "
+                "sentence; for the backward one it is where it begins. Ask for each: at which step has it just read "
+                "the whole sentence?",
                 lambda f, b, n: np.concatenate([f[:, -1], b[:, -1]], axis=1)),
-        Mistake(AFTER_PADDING[0], "The backward half is right. In the forward half you take the last step of the array, which "
-                "for a short sentence is the state after many padding tokens. lengths says where each sentence ends.",
+        Mistake(AFTER_PADDING[0], "The backward half is right. In the forward half you take the last step of the "
+                                  "array, which for a short sentence is the state after many padding tokens. lengths "
+                                  "says where each sentence ends.",
                 lambda f, b, n: np.concatenate([f[:, -1], b[:, 0]], axis=1)),
         Mistake("the backward half stands first",
                 "Both halves are right and in each other's place: the forward one comes first, as in PyTorch.",
                 lambda f, b, n: np.concatenate([b[:, 0], _last_states(f, n)], axis=1)),
         Mistake("the two directions are added up",
-                "You add the two states. They are put side by side, so that the next layer can tell one from the other.",
+                "You add the two states. They are put side by side, so that the next layer can tell one from the "
+                "other.",
                 lambda f, b, n: _last_states(f, n) + b[:, 0])))
 
 
@@ -259,25 +263,27 @@ perplexity = Exercise(
     reference=_perplexity,
     mistakes=(
         Mistake("the mean of the batches' means",
-                "Each batch counts the same in your mean, also the last one with its few words. Each *word* has to count the "
-                "same: a batch weighs as much as it has tokens.", lambda losses, tokens: np.exp(losses.mean())),
+                "Each batch counts the same in your mean, also the last one with its few words. Each *word* has to "
+                "count the same: a batch weighs as much as it has tokens.",
+                lambda losses, tokens: np.exp(losses.mean())),
         Mistake("the mean of the batches' perplexities",
-                "You take exp of each batch's loss and then the mean. exp is curved, so a bad batch counts too much. First "
-                "the mean loss per token over everything, then one exp.",
+                "You take exp of each batch's loss and then the mean. exp is curved, so a bad batch counts too much. "
+                "First the mean loss per token over everything, then one exp.",
                 lambda losses, tokens: np.exp(losses).mean()),
         Mistake("the mean of the batches' perplexities",
-                "You take exp of each batch's loss and then the mean, weighted by tokens. exp is curved, so a bad batch "
-                "counts too much. First the mean loss per token over everything, then one exp.",
+                "You take exp of each batch's loss and then the mean, weighted by tokens. exp is curved, so a bad "
+                "batch counts too much. First the mean loss per token over everything, then one exp.",
                 lambda losses, tokens: (np.exp(losses) * tokens).sum() / tokens.sum()),
         Mistake("2 to the power of a loss in nats",
                 "2 to the power of the loss is right for a loss in bits. These are in nats: the base is e.",
                 lambda losses, tokens: 2 ** ((losses * tokens).sum() / tokens.sum())),
         Mistake("the exp is missing",
-                "This is the mean loss per token, in nats. Perplexity is exp of it: among how many words the model hesitates.",
+                "This is the mean loss per token, in nats. Perplexity is exp of it: among how many words the model "
+                "hesitates.",
                 lambda losses, tokens: (losses * tokens).sum() / tokens.sum()),
         Mistake("the losses are added up as if they were sums",
-                "You add the losses and divide by all tokens. But each is a *mean* over its batch already: to get the sum of "
-                "a batch back, it has to be multiplied by the batch's tokens.",
+                "You add the losses and divide by all tokens. But each is a *mean* over its batch already: to get the "
+                "sum of a batch back, it has to be multiplied by the batch's tokens.",
                 lambda losses, tokens: np.exp(losses.sum() / tokens.sum()))))
 
 EXERCISES = (shift, last, masked_loss, both_ends, perplexity)

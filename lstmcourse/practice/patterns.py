@@ -18,11 +18,11 @@ def pattern(rows, sizes):
     rows   [(label, the learner's array, the right one, its axes)], every result of one case
     sizes  {"B": 3, …}
     """
-    for label, got, want, axes in rows:
+    for _, got, want, _ in rows:
         if got.shape != want.shape:
             return _axes_swapped(got, want) or _not_summed(got, want) or ""
     wrong = [row for row in rows if not close(row[1], row[2]).all()]
-    for label, got, want, axes in wrong:
+    for label, got, want, _ in wrong:
         said = _not_finite(label, got, want) or _other_result(label, got, want, rows)
         if said:
             return said
@@ -39,7 +39,8 @@ def error_pattern(error, args):
     first = error.splitlines()[0]
     if "core dimension" in first or "not aligned" in first:
         return ("The two sides of a matrix product do not fit: the last axis of the left one must be as long as the "
-                "first axis of the right one (the last but one, where it has three). The sizes above say which is which.")
+                "first axis of the right one (the last but one, where it has three). The sizes above say which is "
+                "which.")
     if "broadcast" in first:
         return ("Two arrays are combined entry by entry, and their shapes do not fit. Write the shape behind each "
                 "line of yours; the sizes above say which axis is which.")
@@ -133,7 +134,8 @@ def _transposed(label, got, want, axes, sizes):
 def _offset(label, got, want, axes, sizes):
     gap = float((got - want).mean())
     if want.ndim and want.size > 2 and gap and _right(got, want + gap):
-        return f"{label} is off by the same amount everywhere: {gap:+.4g}. Something is added once too often, or not at all."
+        return (f"{label} is off by the same amount everywhere: {gap:+.4g}. Something is added once too often, or not "
+                "at all.")
     return None
 
 
@@ -163,7 +165,8 @@ def _steps(label, got, want, axes, sizes):
         theirs, ours = np.moveaxis(got, axis, 0), np.moveaxis(want, axis, 0)
         right = np.array([close(theirs, ours)[t].all() for t in range(len(ours))])
         if right[-1] and not right[:-1].any():
-            return f"{label} is right at the last step only: going back from it, the link through time is cut or changed."
+            return (f"{label} is right at the last step only: going back from it, the link through time is cut or "
+                    "changed.")
         if right[0] and not right[1:].any():
             return f"{label} is right at the first step only: what is handed on to the next step is wrong."
         if not right.any():
