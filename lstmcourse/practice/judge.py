@@ -10,7 +10,7 @@ import numpy as np
 from lstmcourse.practice.exercise import Verdict, in_letters, sizes_of
 from lstmcourse.practice.observe import observe
 from lstmcourse.practice.patterns import error_pattern, pattern
-from lstmcourse.practice.values import as_array, close, copy_of, gist, same
+from lstmcourse.practice.values import as_array, close, copy_of, gist, same, soil
 
 SHOWN = 600                                # characters of what a function printed
 
@@ -23,6 +23,7 @@ def judge(exercise, call, rng):
     """
     cases, seen = exercise.cases(rng), []
     for args in cases:
+        soil(exercise.reference(*copy_of(args)))
         seen.append((args, call(args)))
         if seen[-1][1].error or seen[-1][1].not_started:
             break
@@ -31,7 +32,7 @@ def judge(exercise, call, rng):
                        "with `check` again.", started=False)
     problems = [problem_of(exercise, args, outcome) for args, outcome in seen]
     if not any(problems):
-        return Verdict(exercise.id, True, f"Right in all {len(cases)} cases." + printed(seen))
+        return Verdict(exercise.id, True, f"Right in {len(cases)} of {len(cases)} cases." + printed(seen))
 
     number = next(k for k, problem in enumerate(problems) if problem)
     (args, outcome), problem = seen[number], problems[number]
@@ -40,7 +41,7 @@ def judge(exercise, call, rng):
     if exercise.about and exercise.about[number]:
         where += f", {exercise.about[number]}"
     lines = [f"{where}{f' ({sizes})' if sizes else ''}: {problem}"]
-    mistake = recognise(exercise, seen)
+    mistake = recognise(exercise, seen, problems)
     if mistake:
         kind = "A valid other convention" if mistake.convention else "This looks like"
         lines.append(f"{kind}: {mistake.name}. {mistake.hint}")
@@ -53,16 +54,17 @@ def judge(exercise, call, rng):
     return Verdict(exercise.id, False, "\n".join(filter(None, lines)) + printed(seen), mistake and mistake.name)
 
 
-def recognise(exercise, seen):
+def recognise(exercise, seen, problems):
     """The known mistake that comes to the same outcome as the learner's function in every case, or None."""
     for mistake in exercise.mistakes:
-        if all(agree(exercise, args, outcome, observe(exercise, mistake.function, args)) for args, outcome in seen):
+        if all(agree(exercise, args, outcome, problem, observe(exercise, mistake.function, args))
+               for (args, outcome), problem in zip(seen, problems, strict=True)):
             return mistake
     return None
 
 
-def agree(exercise, args, mine, theirs):
-    """Do two outcomes of one case show the same mistake?"""
+def agree(exercise, args, mine, problem, theirs):
+    """Do two outcomes of one case show the same mistake? problem: that of the first, in words."""
     if mine.error or theirs.error:
         return bool(mine.error and theirs.error) and gist(mine.error) == gist(theirs.error)
     if mine.changed or theirs.changed:
@@ -70,7 +72,7 @@ def agree(exercise, args, mine, theirs):
     if mine.value is None or theirs.value is None:
         return mine.value is theirs.value
     if exercise.accept:
-        return problem_of(exercise, args, mine) == problem_of(exercise, args, theirs)
+        return problem == problem_of(exercise, args, theirs)
     return same(mine.value, theirs.value)
 
 

@@ -17,13 +17,8 @@ def _clip(grads, max_norm):
 
 
 def _cases_clip(rng):
-    large, small, none = params(rng, 5, 4, 3), params(rng, 1, 5, 4), params(rng, 1, 3, 5)
-    return [(_shapes_of(large, 3), 1.5), (small, 50.0), ({key: 0 * grad for key, grad in none.items()}, 2.0)]
-
-
-def _shapes_of(grads, H):
-    """Larger numbers in the shapes of a small layer, so that the norm is far above the limit."""
-    return {key: 10 * grad[:H] for key, grad in grads.items()}
+    return [({key: scale * grad for key, grad in params(rng, 1, D, H).items()}, max_norm)
+            for D, H, scale, max_norm in ((4, 3, 10, 1.5), (5, 4, 1, 50.0), (3, 5, 0, 2.0))]
 
 
 def _norm(grads):

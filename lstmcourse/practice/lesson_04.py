@@ -195,7 +195,7 @@ lstm_cell = Exercise(
                 partial(_lstm, acts=(sigmoid, sigmoid, lambda a: a, sigmoid))),
         Mistake("gates in the order i, f, o, g",
                 "The last two blocks are exchanged: you take the output gate's rows for the candidate and the other "
-                "way round. PyTorch's order, and ours, is i, f, g, o. (TensorFlow's old cell had another one.)",
+                "way round. PyTorch's order, and ours, is i, f, g, o.",
                 partial(_lstm, order=(0, 1, 3, 2))),
         Mistake("i and f are swapped",
                 "Keeping and writing are exchanged: the first block of rows is the input gate, the second the forget "
@@ -277,8 +277,8 @@ def latch_problem(args, params):
 def _first_step(shown, bit, i, g, o):
     if (shown <= -READABLE).all():
         return "after the first step h[:, 0, 0] has the sign opposite to x[:, 0, 0]."
-    if (shown[bit == 1] >= READABLE).all():
-        return "+1 is written at the first step, -1 is not."
+    if (shown[bit == 1] >= READABLE).all() and (i[bit == -1] < 0.05).all():
+        return "+1 is written at the first step; for -1 the input gate of unit 0 is shut."
     if (np.abs(i * g) < READABLE).all():
         which = "the candidate g of unit 0 does not answer to x[:, 0, 0]" if np.abs(g).max() < 0.05 else \
             "the input gate of unit 0 is shut"

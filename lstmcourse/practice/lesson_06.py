@@ -74,10 +74,6 @@ gru_cell = Exercise(
                 "Your reset gate also multiplies what comes from the input. It is there to drop the *past* while the "
                 "new word is read: it acts on the part that comes from the state only.",
                 partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: r * (a_n + u_n))),
-        Mistake("the reset gate on the input's part",
-                "Your reset gate multiplies what comes from the input, and leaves what comes from the state alone. It "
-                "is the past that is to be dropped.",
-                partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: r * a_n + u_n)),
         Mistake("b_hn outside the reset gate",
                 "The candidate's recurrent bias is added after the reset gate. It belongs to the recurrent part, so "
                 "the gate multiplies it too. This is why a GRU needs two biases where an LSTM could do with one.",

@@ -196,10 +196,10 @@ masked_loss = Exercise(
                 "You have differentiated -log p by p, which is -1/p at the target. The logits stand one step earlier: "
                 "the gradient has to go back through the softmax as well. Both together become very simple.",
                 _gradient(lambda p, hot, m: -hot / np.maximum(p, 1e-300) * m / m.sum())),
-        Mistake("divided by the probabilities once more",
-                "Your gradient goes through the slope p (1 - p) of a sigmoid at the target only. In a softmax every "
-                "logit moves every probability: the other words have a gradient too.",
-                _gradient(lambda p, hot, m: -hot * (1 - p) * m / m.sum())),
+        Mistake("a gradient at the target only",
+                "At the right word your gradient is right, and 0 everywhere else. In a softmax every logit moves every "
+                "probability: the other words took some of the weight, and have a gradient too.",
+                _gradient(lambda p, hot, m: hot * (p - 1) * m / m.sum())),
         Mistake(*one.ALL_POSITIONS, _means_with_padding),
         Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
         Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),

@@ -20,9 +20,9 @@ def _masked_softmax(scores, mask):
 
 
 def _cases_softmax(rng):
-    ordinary = [2 * normal(rng, *shape) for shape in ((3, 4, 6), (3, 2, 5), (2, 5, 4), (2, 3, 5))]
+    ordinary = [2 * normal(rng, *shape) for shape in ((3, 4, 6), (3, 4, 5), (2, 5, 4), (2, 3, 5))]
     masks = [padding(lengths, T) for lengths, T in (((2, 5, 3), 6), ((4, 0, 2), 5), ((3, 2), 4), ((4, 2), 5))]
-    ordinary[2] += 1000
+    ordinary[2] += np.where(np.arange(5) % 2, -1000, 1000)[:, None]
     ordinary[3] += np.where(masks[3][:, None], 0, 2000)
     return list(zip(ordinary, masks, strict=True))
 
@@ -68,7 +68,8 @@ masked_softmax = Exercise(
     id="8.1", title="softmax with a mask", lesson="08_attention", points=2,
     function="masked_softmax", signature="(scores (B, T_tgt, T_src), mask (B, T_src)) -> alpha (B, T_tgt, T_src)",
     cases=_cases_softmax, reference=_masked_softmax,
-    about=("", "a sentence that is only padding", "scores near 1000", "very large scores under the padding"),
+    about=("", "a sentence that is only padding", "scores near 1000 for one word and near -1000 for the next",
+           "very large scores under the padding"),
     mistakes=(
         Mistake("no mask",
                 "The weights add up to 1, but a good part of them lies on the padding. Where the mask is False "
@@ -244,7 +245,7 @@ dot_backward = Exercise(
               "alpha (B, T_tgt, T_src)}) -> dquery (B, T_tgt, H), dkeys (B, T_src, H), dvalues (B, T_src, M)",
     cases=lambda rng: [(normal(rng, B, T_tgt, M), _dot_forward(*(1.5 * normal(rng, B, T, n)
                                                                 for T, n in ((T_tgt, H), (T_src, H), (T_src, M)))))
-                       for B, T_tgt, T_src, H, M in ((2, 3, 4, 5, 6), (3, 5, 2, 4, 7))],
+                       for B, T_tgt, T_src, H, M in ((2, 3, 4, 5, 6), (3, 5, 4, 2, 7))],
     reference=_dot_backward,
     mistakes=(
         Mistake("the softmax is skipped on the way back",
@@ -279,9 +280,6 @@ dot_backward = Exercise(
         Mistake("scaled by H, not by its root",
                 "The scores were divided by the *root* of H; you divide by H.",
                 _with(scale=lambda k: 1 / k["query"].shape[-1])),
-        Mistake("scaled by the root of M",
-                "You divide by the root of the values' width. The dot product ran over the width of query and keys, H.",
-                _with(scale=lambda k: 1 / np.sqrt(k["values"].shape[-1]))),
         Mistake("the scale on the query only",
                 "dquery is scaled, dkeys is not. The division stands between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),

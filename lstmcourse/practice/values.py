@@ -21,6 +21,17 @@ def copy_of(value):
     return value
 
 
+def soil(value):
+    """Leave rubbish in the memory that arrays of value's sizes will get next.
+
+    Else an np.empty that is never filled may show the right answer of an earlier call, and pass.
+    """
+    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ():
+        soil(entry)
+    if isinstance(value, np.ndarray):
+        _ = [np.full_like(value, 1 if value.dtype == bool else 77777) for _ in range(16)]
+
+
 def as_array(value):
     """value as an array of numbers, or None: an array, a number, or a regular list of these."""
     if isinstance(value, tuple) and not all(isinstance(entry, Number) for entry in value):
