@@ -16,4 +16,5 @@ def pytest_ignore_collect(collection_path, config):
 
 def pytest_terminal_summary(terminalreporter):
     if YOURS:
-        terminalreporter.write_line(f"exercises/ left out, since you have worked in them: {', '.join(sorted(set(YOURS)))}")
+        names = ", ".join(sorted(set(YOURS)))
+        terminalreporter.write_line(f"exercises/ left out, since you have worked in them: {names}")

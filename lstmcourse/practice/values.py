@@ -42,7 +42,7 @@ def as_array(value):
         array = np.asarray(value)
     except ValueError:                               # ragged
         return None
-    return array if array.dtype.kind in "buif" and array.dtype != np.float16 else None
+    return array if array.dtype.kind in "iubf" and array.dtype != np.float16 else None
 
 
 def tolerance(*values):
@@ -57,7 +57,7 @@ def tolerance(*values):
 def close(a, b):
     """Entry by entry: True where two arrays of one shape agree; NaN agrees with NaN."""
     with np.errstate(all="ignore"):
-        if a.dtype.kind in "bui" and b.dtype.kind in "bui":
+        if a.dtype.kind in "iub" and b.dtype.kind in "iub":
             return a == b
         scale = np.abs(b[np.isfinite(b)]).max(initial=0)
         return np.isclose(a, b, rtol=0, atol=tolerance(a, b) * scale, equal_nan=True)

@@ -215,8 +215,8 @@ def main():
         print(f"{id:10}{count:9}{count - len(survivors):10}{len(survivors) - len(new[id]):12}{len(new[id]):13}")
     total = sum(count for count, _ in found.values())
     alive = sum(len(survivors) for _, survivors in found.values())
-    print(f"{total} mutants, {total - alive} rejected; {alive} survive, {sum(map(len, new.values()))} of them without a "
-          f"reason in {EQUIVALENT.name}")
+    print(f"{total} mutants, {total - alive} rejected; {alive} survive, {sum(map(len, new.values()))} of them "
+          f"without a reason in {EQUIVALENT.name}")
     for id in found:
         for text in new[id]:
             print(f"  {id}  survives, why?  {text}")
