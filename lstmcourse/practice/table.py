@@ -44,6 +44,7 @@ def main(argv=None):
         names += len(seen)
     asked = args.exercises or EXERCISES
     different = {mistake.name for id in asked for mistake in EXERCISES[id].mistakes}
-    print(f"\n{names} known mistakes ({len(different)} different ones) in {len(asked)} exercises: "
+    print(f"\n{names} known mistakes ({len(different)} different ones) in "
+          f"{len(asked)} exercise{'s' * (len(asked) != 1)}: "
           f"{names - failed} rejected and named, {failed} not.")
     return 1 if failed else 0

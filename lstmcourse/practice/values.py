@@ -86,6 +86,10 @@ def unchanged(before, after):
 def gist(error):
     """What identifies an error: its type and the sizes that did not fit; np.dot and @ word it differently."""
     first = error.splitlines()[0]
+    product = re.search(r"(?P<right>\d+) is different from (?P<left>\d+)", first) or \
+        re.search(r"(?P<left>\d+) \(dim \d+\) != (?P<right>\d+) \(dim", first)
+    if product:
+        return first.split(":")[0], product["left"], product["right"]
     sizes = re.findall(r"\(\d[\d,]*\)", first) if "broadcast" in first else \
         [n for n in map(int, re.findall(r"\d+", first)) if n > 1]
     return first.split(":")[0], frozenset(sizes)
