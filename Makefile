@@ -14,7 +14,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/jupyter/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures bench clean
+.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -53,6 +53,12 @@ experiments: setup       ## run every experiment over many seeds again (long; go
 
 figures: setup   ## draw the picture of the README again
 	$(PY) -c 'from lstmcourse import plots; open("docs/lstm_cell.svg", "wb").write(plots.save(plots.lstm_cell(), "svg"))'
+
+exercises: setup ## write exercises/ from solutions/ (a notebook that somebody has worked in is left alone)
+	$(PY) -m lstmcourse.practice.stubs
+
+mutants: setup   ## change each solution in every systematic way: does the judge reject what differs?
+	$(PY) tests/practice/mutants.py
 
 bench: setup     ## the library against torch.nn, side by side (about ten minutes)
 	$(PY) -m lstmcourse.bench $(BENCH_ARGS)

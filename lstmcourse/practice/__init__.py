@@ -1,5 +1,10 @@
-"""What the learner does: predictions before a result (`compare`)."""
+"""What the learner does: predictions before a result (`compare`), exercises with a verdict (`check`)."""
 
+from lstmcourse.practice.check import check
+from lstmcourse.practice.exercise import Exercise, Mistake, Outcome, Verdict
+from lstmcourse.practice.exercises import EXERCISES
+from lstmcourse.practice.judge import judge
 from lstmcourse.practice.predictions import compare
+from lstmcourse.practice.progress import show_progress
 
-__all__ = ["compare"]
+__all__ = ["EXERCISES", "Exercise", "Mistake", "Outcome", "Verdict", "check", "compare", "judge", "show_progress"]

@@ -1,0 +1,3 @@
+from lstmcourse.cli import main
+
+raise SystemExit(main())

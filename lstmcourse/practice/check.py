@@ -1,0 +1,138 @@
+"""`check`: the verdict in the notebook. It calls the learner's function with a time limit and never raises."""
+
+import contextlib
+import ctypes
+import inspect
+import threading
+import time
+
+import numpy as np
+
+from lstmcourse.practice import progress
+from lstmcourse.practice.exercise import Verdict
+from lstmcourse.practice.exercises import EXERCISES
+from lstmcourse.practice.judge import judge
+from lstmcourse.practice.observe import observe, straight
+
+SEED = 5                    # the same cases every time, so that a message can be compared with the one before it
+GRACE = 1.0                 # seconds in which a call that overran must end before it is left to itself
+
+
+def check(id, function):
+    """Show the verdict on your function and return it; keep the progress.
+
+    id        the exercise, "4.3"
+    function  your function itself, without brackets behind it
+
+    The Verdict has passed (bool), message (str) and mistake: the name of the known mistake, or None.
+    """
+    verdict = _verdict(str(id), function)
+    if verdict.started and verdict.id in EXERCISES and not _is_solution(function):
+        note = progress.save(verdict.id, verdict.passed)
+        if note:
+            verdict = Verdict(verdict.id, verdict.passed, f"{verdict.message}\n{note}", verdict.mistake)
+    return _show(verdict)
+
+
+def _verdict(id, function):
+    if id not in EXERCISES:
+        return Verdict(id, False, f"There is no exercise {id!r}. There are: {', '.join(EXERCISES)}.", started=False)
+    exercise = EXERCISES[id]
+    if not callable(function):
+        return Verdict(id, False, f"check wants the function itself: check({id!r}, {exercise.function}), with no "
+                       f"brackets behind the name. What came is a {type(function).__name__}.")
+    try:
+        inspect.signature(function).bind(*exercise.arguments)
+    except TypeError:
+        return Verdict(id, False, f"Your function takes {inspect.signature(function)}; wanted "
+                       f"({', '.join(exercise.arguments)}).")
+    except ValueError:
+        pass                                            # no signature to be had: a NumPy function, say
+    run = with_time_limit(exercise.seconds)
+    try:
+        return judge(exercise, lambda args: observe(exercise, function, args, run), np.random.default_rng(SEED))
+    except Exception as error:                          # a list that holds itself, an object that refuses to be read
+        return Verdict(id, False, f"what your function returned cannot be read: {type(error).__name__}. Wanted: "
+                       f"{exercise.signature.split('->')[1].strip()}.")
+
+
+class TimeUp(SystemExit):
+    """Raised inside a call that takes too long; a thread that ends with it ends quietly."""
+
+
+def with_time_limit(seconds):
+    """A `run` for `observe` that ends a call after so many seconds.
+
+    The call runs in a thread, and TimeUp is raised in it: the one way that works in the kernel, on
+    Linux, macOS and Windows alike. It arrives between two lines of Python; a call that is inside
+    one long NumPy or C function, or that swallows every exception, is left to itself after GRACE.
+    """
+    def run(function, args):
+        result = []
+
+        def target():
+            try:
+                result.append(straight(function, args))
+            except TimeUp:
+                pass
+            except BaseException as error:              # sys.exit() and the like
+                result.append((None, error))
+
+        thread = threading.Thread(target=target, daemon=True)
+        thread.start()
+        problem = None
+        try:
+            _join(thread, seconds)
+            if thread.is_alive():
+                problem = TimeoutError(f"no answer after {seconds:g} seconds. Is there a loop that never ends?")
+        except KeyboardInterrupt:
+            problem = InterruptedError("you stopped it.")
+        deadline = time.monotonic() + GRACE
+        while thread.is_alive() and time.monotonic() < deadline:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TimeUp))
+            _join(thread, 0.1)
+        if problem and thread.is_alive():
+            problem = type(problem)(f"{problem} It could not be stopped and still runs: restart the kernel before you "
+                                    "go on (menu Kernel, Restart Kernel).")
+        return (None, problem) if problem or not result else result[0]
+    return run
+
+
+def _join(thread, seconds):
+    """thread.join in small steps: where a join cannot be interrupted (Windows), the stop button still works."""
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline:
+        thread.join(min(0.05, max(0, deadline - time.monotonic())))
+
+
+def _is_solution(function):
+    """Is it the course's own solution, run in solutions/? That is not the learner's progress."""
+    try:
+        return "### BEGIN SOLUTION" in inspect.getsource(function)
+    except (OSError, TypeError):
+        return False
+
+
+def _show(verdict):
+    """Display verdict, once, whether or not check(...) stands last in its cell; returns it."""
+    with contextlib.suppress(ImportError):
+        from IPython import get_ipython
+        shell = get_ipython()
+        if shell is not None:
+            shown = ShownVerdict(**vars(verdict))
+            shown._ipython_display_()
+            return shown
+    print(verdict)
+    return verdict
+
+
+class ShownVerdict(Verdict):
+    """A Verdict in a notebook: as the last value of the cell that has displayed it, it is not shown twice."""
+
+    def _ipython_display_(self):
+        from IPython import get_ipython
+        from IPython.display import display
+        cell = get_ipython().execution_count
+        if getattr(self, "_shown_in", None) != cell:
+            object.__setattr__(self, "_shown_in", cell)
+            display({"text/plain": str(self), "text/html": self._repr_html_()}, raw=True)

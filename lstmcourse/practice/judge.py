@@ -1,0 +1,191 @@
+"""The verdict on an exercise, from outcomes alone: the learner's function is never seen here.
+
+In this order, stopping at the first failure: did it return something, is no argument changed, are
+number and type of the results right, their shapes, their values. Then the cause: a known mistake
+that comes to the same outcome in every case, or else what the pattern of the numbers says.
+"""
+
+import numpy as np
+
+from lstmcourse.practice.exercise import Verdict, in_letters, sizes_of
+from lstmcourse.practice.observe import observe
+from lstmcourse.practice.patterns import error_pattern, pattern
+from lstmcourse.practice.values import as_array, close, copy_of, gist, same, soil
+
+SHOWN = 600                                # characters of what a function printed
+
+
+def judge(exercise, call, rng):
+    """Verdict on the function behind call.
+
+    call  called as call(args), once for each case; returns an Outcome
+    rng   a numpy Generator that draws the cases
+    """
+    cases, seen = exercise.cases(rng), []
+    for args in cases:
+        soil(exercise.reference(*copy_of(args)))
+        seen.append((args, call(args)))
+        if seen[-1][1].error or seen[-1][1].not_started:
+            break
+    if seen[-1][1].not_started:
+        return Verdict(exercise.id, False, "Write the function in place of the line with `raise`, then run the cell "
+                       "with `check` again.", started=False)
+    problems = [problem_of(exercise, args, outcome) for args, outcome in seen]
+    if not any(problems):
+        return Verdict(exercise.id, True, f"Right in {len(cases)} of {len(cases)} cases." + printed(seen))
+
+    number = next(k for k, problem in enumerate(problems) if problem)
+    (args, outcome), problem = seen[number], problems[number]
+    sizes = ", ".join(f"{letter} = {n}" for letter, n in sizes_of(exercise, args).items())
+    where = f"Case {number + 1} of {len(cases)}"
+    if exercise.about and exercise.about[number]:
+        where += f", {exercise.about[number]}"
+    lines = [f"{where}{f' ({sizes})' if sizes else ''}: {problem}"]
+    mistake = recognise(exercise, seen, problems)
+    if mistake:
+        kind = "A valid other convention" if mistake.convention else "This looks like"
+        lines.append(f"{kind}: {mistake.name}. {mistake.hint}")
+    elif outcome.error:
+        lines.append(error_pattern(outcome.error, args))
+    elif outcome.value is not None and not exercise.accept:
+        rows = rows_of(exercise, outcome.value, exercise.reference(*copy_of(args)))
+        if not isinstance(rows, str):
+            lines.append(pattern(rows, sizes_of(exercise, args)))
+    return Verdict(exercise.id, False, "\n".join(filter(None, lines)) + printed(seen), mistake and mistake.name)
+
+
+def recognise(exercise, seen, problems):
+    """The known mistake that comes to the same outcome as the learner's function in every case, or None."""
+    for mistake in exercise.mistakes:
+        if all(agree(exercise, args, outcome, problem, observe(exercise, mistake.function, args))
+               for (args, outcome), problem in zip(seen, problems, strict=True)):
+            return mistake
+    return None
+
+
+def agree(exercise, args, mine, problem, theirs):
+    """Do two outcomes of one case show the same mistake? problem: that of the first, in words."""
+    if mine.error or theirs.error:
+        return bool(mine.error and theirs.error) and gist(mine.error) == gist(theirs.error)
+    if mine.changed or theirs.changed:
+        return set(mine.changed) == set(theirs.changed)
+    if mine.value is None or theirs.value is None:
+        return mine.value is theirs.value
+    if exercise.accept:
+        return problem == problem_of(exercise, args, theirs)
+    return same(mine.value, theirs.value)
+
+
+def problem_of(exercise, args, outcome):
+    """What is wrong with one outcome, in words; None where it is right."""
+    if outcome.error:
+        return f"your function stopped with an error.\n{outcome.error}"
+    if outcome.value is None:
+        return "your function returned None, that is, nothing. Does its last line say `return`?"
+    if outcome.changed:
+        return (f"your function wrote into its argument {' and '.join(outcome.changed)}. The caller still needs "
+                "these numbers: work on a new array instead.")
+    want = exercise.reference(*copy_of(args))
+    rows = rows_of(exercise, outcome.value, want)
+    if isinstance(rows, str):
+        return rows
+    sizes = sizes_of(exercise, args)
+    for label, got, right, _ in rows:
+        if got.shape != right.shape:
+            return wrong_shape(label, got, right, sizes)
+    if exercise.accept:
+        return exercise.accept(args, outcome.value)
+    wrong = [(label, got, right) for label, got, right, _ in rows if not close(got, right).all()]
+    return wrong_values(wrong, [label for label, *_ in rows]) if wrong else None
+
+
+def rows_of(exercise, value, want):
+    """[(label, the learner's array, the right one, axes)] for every result; or the problem in words."""
+    names = exercise.returns
+    if len(names) == 1:
+        value, want = (value,), (want,)
+    if not isinstance(value, (tuple, list)) or len(value) != len(names):
+        came = f"{len(value)} things" if isinstance(value, (tuple, list)) else "one thing"
+        return f"your function returned {came}; wanted {len(names)}: {', '.join(names)}."
+    rows = []
+    for (name, axes), got, right in zip(names.items(), value, want, strict=True):
+        if isinstance(right, dict):
+            if not isinstance(got, dict) or got.keys() != right.keys():
+                came = f"has the keys {', '.join(map(str, got))}" if isinstance(got, dict) else f"is {a_kind(got)}"
+                return f"{name} {came}; wanted a dict with the keys {', '.join(right)}."
+            entries = [(f'{name}["{key}"]', got[key], right[key], axes and axes[key]) for key in right]
+        else:
+            entries = [(name, got, right, axes)]
+        for label, entry, right_entry, its_axes in entries:
+            array, right_array = as_array(entry), np.asarray(right_entry)
+            problem = wrong_type(label, entry, array, right_array)
+            if problem:
+                return problem
+            rows.append((label, array, right_array, its_axes or ()))
+    return rows
+
+
+def wrong_type(label, value, array, want):
+    """The problem with the type of one result, or None."""
+    integers = want.dtype.kind in "iu"
+    wanted = "a number" if want.ndim == 0 else f"an array of {'integers' if integers else 'floats'}"
+    if isinstance(value, tuple) and array is None:
+        return f"your function returned {len(value)} things; wanted one: {label}."
+    if array is None:
+        return f"{label} is {a_kind(value)}; wanted {wanted}."
+    if integers and array.dtype.kind == "f" and want.ndim:
+        return f"{label} holds floats ({array.dtype}); wanted integers: they are used as indices."
+    if want.dtype.kind == "f" and array.dtype.kind in "iub" and array.ndim:
+        return (f"{label} holds {array.dtype} numbers; wanted floats. What stands after the decimal point is lost: "
+                "was the array made with the dtype of integers?")
+    return None
+
+
+def a_kind(value):
+    """What a value is, in words: "a str", "a float16 array"."""
+    if value is None:
+        return "None"
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"an array of dtype {value.dtype}"
+    if isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__} whose entries do not have one shape, or are no numbers"
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def wrong_shape(label, got, want, sizes):
+    def told(shape):
+        letters = in_letters(shape, sizes)
+        return f"{shape}" + (f" = {letters}" if letters and shape else "")
+    came = f"has shape {told(got.shape)}" if got.ndim else "is a single number"
+    return f"{label} {came}; wanted {f'shape {told(want.shape)}' if want.ndim else 'a single number'}."
+
+
+def wrong_values(wrong, labels):
+    """The facts: which results are wrong and which are right, and the worst number."""
+    names = [label for label, *_ in wrong]
+    label, got, want = wrong[0]
+    right = [name for name in labels if name not in names]
+    text = f"{_list(right)} {'are' if len(right) > 1 else 'is'} right; " if right else ""
+    text += f"{_list(names)} {'are' if len(names) > 1 else 'is'} wrong. " if len(labels) > 1 else ""
+    if not got.ndim:
+        return f"{text}{label} is {got:.6g}; wanted {want:.6g}."
+    bad = ~close(got, want)
+    with np.errstate(all="ignore"):
+        gap = np.where(bad, np.nan_to_num(np.abs(got - want), nan=np.inf), -1)
+    worst = np.unravel_index(gap.argmax(), gap.shape)
+    count = f"all {got.size}" if bad.all() else f"{bad.sum()} of {got.size}"
+    return (f"{text}{label} has the right shape, and {count} of its numbers are wrong: "
+            f"{label}[{', '.join(map(str, worst))}] is {got[worst]:.4g}; wanted {want[worst]:.4g}.")
+
+
+def _list(names):
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def printed(seen):
+    """What the function printed in the last case that was called, shortened; "" where nothing."""
+    text = seen[-1][1].printed.strip()
+    if not text:
+        return ""
+    return "\nYour function printed: " + (text if len(text) <= SHOWN else text[:SHOWN] + " …")

@@ -1,0 +1,286 @@
+"""Exercises 1.1 to 1.3: the vanilla RNN, forward, and the loss of a next-word model."""
+
+import numpy as np
+
+from lstmcourse.layers import cross_entropy_forward, sigmoid, softmax
+from lstmcourse.practice.exercise import Exercise, Mistake
+from lstmcourse.practice.inputs import normal, padding, params, uniform
+from lstmcourse.rnn import rnn_cell_forward, rnn_forward
+
+PARAMS = "params {W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)}"
+
+
+# 1.1 the cell. Each wrong cell is given as f(x_t, h_prev, W_ih, W_hh, b_ih, b_hh); 1.2 runs the same over time.
+
+WRONG_CELLS = [
+    ("two tanh, one for each product",
+     "The input and the memory have to meet before the squashing: one sum of everything, then one tanh. With a tanh "
+     "on each part the sum may leave ±1, and the memory can no longer push the input's unit into saturation.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih) + np.tanh(h @ W_hh.T + b_hh)),
+    ("W_hh is not transposed",
+     "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it reads. "
+     "States stand in rows here, so both products need the matrix with rows and columns exchanged. For W_ih the "
+     "shapes tell you; W_hh is square, and nothing complains.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh + b_hh)),
+    ("W_ih is not transposed",
+     "W_ih is (H, D): a row for each hidden unit, a column for each number of the input. The input stands in rows of "
+     "length D, so the product needs the matrix with its D first.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih + b_ih + h @ W_hh.T + b_hh)),
+    ("no tanh",
+     "The sum is returned as it is. Without the squashing a state can grow without end over the steps, and many "
+     "layers in time do no more than one linear layer could.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: x @ W_ih.T + b_ih + h @ W_hh.T + b_hh),
+    ("a sigmoid in place of tanh",
+     "Your state is never negative. A sigmoid answers 'how much', from 0 to 1; the state of this network has to say "
+     "yes and no, from -1 to 1.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: sigmoid(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)),
+    ("b_hh is left out",
+     "There are two biases, one that comes with each product. They do the same work here, but both are given, and "
+     "both are counted in. With biases of zero nobody would see it.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T)),
+    ("b_ih is left out",
+     "There are two biases, one that comes with each product. One of them is missing: the one that goes with the "
+     "input.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + h @ W_hh.T + b_hh)),
+    ("both biases are left out",
+     "The sum has four parts: two products and two biases. The biases are missing.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + h @ W_hh.T)),
+    ("b_ih is counted twice",
+     "There are two biases with similar names, and one of them stands in your sum twice: a line copied for the second "
+     "product and changed in one place only?",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_ih)),
+]
+NO_MEMORY = Mistake(
+    "the state before is ignored",
+    "The result does not depend on h_prev at all: this is a network without memory, which sees one word at a time. "
+    "What the cell remembers has to enter the sum through its own weights.",
+    lambda x_t, h_prev, p: np.tanh(x_t @ p["W_ih"].T + p["b_ih"] + p["b_hh"]))
+
+
+def _cell(wrong):
+    return lambda x_t, h_prev, params: wrong(x_t, h_prev, **params)
+
+
+def _cases_cell(rng):
+    return [(normal(rng, B, D), uniform(rng, B, H), params(rng, 1, D, H)) for B, D, H in ((3, 4, 5), (2, 5, 3))]
+
+
+rnn_cell = Exercise(
+    id="1.1", title="one step of a vanilla RNN", lesson="01_rnn", points=1,
+    function="rnn_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
+    cases=_cases_cell, reference=lambda x_t, h_prev, params: rnn_cell_forward(x_t, h_prev, params)[0],
+    mistakes=(*(Mistake(name, hint, _cell(wrong)) for name, hint, wrong in WRONG_CELLS), NO_MEMORY))
+
+
+# 1.2 the sequence
+
+def _over_time(cell):
+    """A wrong cell, run rightly over the sequence."""
+    def run(x, h_0, params):
+        h, h_t = np.empty((*x.shape[:2], h_0.shape[1])), h_0
+        for t in range(x.shape[1]):
+            h[:, t] = h_t = cell(x[:, t], h_t, params)
+        return h
+    return run
+
+
+def _states(x, h_0, params):
+    """The right states as people collect them: a list of T arrays (B, H)."""
+    return list(rnn_forward(x, h_0, params)[0].swapaxes(0, 1))
+
+
+def _never_updated(x, h_0, params):
+    return np.stack([rnn_cell_forward(x[:, t], h_0, params)[0] for t in range(x.shape[1])], axis=1)
+
+
+def _loop_over_batch(x, h_0, params):
+    h, h_t = [], h_0
+    for x_t in x:
+        h_t = rnn_cell_forward(x_t, h_t, params)[0]
+        h.append(h_t)
+    return np.array(h)
+
+
+def _loop_over_batch_from_zero(x, h_0, params):
+    h, h_t = [], np.zeros(h_0.shape[1])
+    for x_t in x:
+        h_t = rnn_cell_forward(x_t, h_t, params)[0]
+        h.append(h_t)
+    return np.array(h)
+
+
+def _before_the_step(x, h_0, params):
+    return np.stack([h_0, *_states(x, h_0, params)[:-1]], axis=1)
+
+
+BATCH_FOR_TIME = (
+    "batch and time are swapped",
+    "Your loop walks over the first axis, and the first axis is the batch: it hands the state of one sentence on to "
+    "the next sentence instead of from word to word. Time is the second axis of x. (Test: change sentence 0 of a "
+    "batch. No other sentence may change.)")
+
+rnn_sequence = Exercise(
+    id="1.2", title="a vanilla RNN over a whole sequence", lesson="01_rnn", points=2,
+    function="rnn_forward", signature=f"(x (B, T, D), h_0 (B, H), {PARAMS}) -> h (B, T, H)",
+    cases=lambda rng: [(normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H))
+                       for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
+    reference=lambda x, h_0, params: rnn_forward(x, h_0, params)[0],
+    mistakes=(
+        Mistake("the state is never updated",
+                "Every step starts from h_0 again, so no step knows the word before the last. What one step returns "
+                "has to become what the next step is given.", _never_updated),
+        Mistake("the given h_0 is ignored",
+                "Your network starts from zeros. That is the usual start, but not the only one: a decoder starts from "
+                "what an encoder has read. The start is an argument; begin with it.",
+                lambda x, h_0, params: rnn_forward(x, np.zeros_like(h_0), params)[0]),
+        Mistake(*BATCH_FOR_TIME, _loop_over_batch),
+        Mistake(*BATCH_FOR_TIME, _loop_over_batch_from_zero),
+        Mistake("time first in the result",
+                "The states are right, but collected along a new first axis: (T, B, H). The caller wants one sentence "
+                "per row: the axis on which you collect has to be the second one.",
+                lambda x, h_0, params: np.stack(_states(x, h_0, params))),
+        Mistake("reshape where a transpose is meant",
+                "The shape is right and the numbers are in the wrong places: a reshape only counts through the numbers "
+                "in the order in which they lie, and so mixes sentences and steps. To put another axis first, the "
+                "axes have to be exchanged.",
+                lambda x, h_0, params: np.stack(_states(x, h_0, params)).reshape(*x.shape[:2], -1)),
+        Mistake("only the last state is returned",
+                "You return one state per sentence, the last. The result is every state: one for each word, since at "
+                "each word something can be predicted.",
+                lambda x, h_0, params: _states(x, h_0, params)[-1]),
+        Mistake("h_0 is part of the result",
+                "Your result has one step too many: it begins with h_0, which no word has made. The first state in the "
+                "result is the one after the first word.",
+                lambda x, h_0, params: np.stack([h_0, *_states(x, h_0, params)], axis=1)),
+        Mistake("the state before each step is stored",
+                "Everything comes one step late: at step t you store the state that goes into the step, not the one "
+                "that comes out of it.", _before_the_step),
+        Mistake("every step shows the last state",
+                "All steps of your result are equal. One and the same array is put into the list at every step and "
+                "overwritten afterwards, so that the list holds one array many times. Each step needs an array of its "
+                "own.",
+                lambda x, h_0, params: np.stack([_states(x, h_0, params)[-1]] * x.shape[1], axis=1)),
+        *(Mistake(name, hint, _over_time(_cell(wrong))) for name, hint, wrong in WRONG_CELLS),
+        Mistake(NO_MEMORY.name, NO_MEMORY.hint, _over_time(NO_MEMORY.function))))
+
+
+# 1.3 the loss
+
+def _log_p(logits):
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _picked(log_p, targets):
+    return np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
+
+
+def _loss(log_p, targets, mask):
+    return -(_picked(log_p, targets) * mask).sum() / mask.sum()
+
+
+def _naive_softmax(logits, axis=-1):
+    with np.errstate(all="ignore"):
+        e = np.exp(logits)
+        return e / e.sum(axis=axis, keepdims=True)
+
+
+def _log(p):
+    with np.errstate(all="ignore"):
+        return np.log(p)
+
+
+def _one_maximum(logits, targets, mask):
+    return _loss(_log(_naive_softmax(logits - logits.max())), targets, mask)
+
+
+def cases_loss(rng):
+    """Ordinary logits, and logits so large or small that a naive exp or log fails."""
+    found = []
+    for lengths, T, V, levels in (((2, 5, 3), 5, 6, (0,)), ((4, 1), 4, 5, (0,)),
+                                  ((3, 4), 5, 7, (1000,)), ((4, 2, 3), 5, 7, (1000, -1000))):
+        B = len(lengths)
+        logits = 2 * normal(rng, B, T, V) + np.resize(levels, T)[:, None]
+        targets, mask = rng.integers(V, size=(B, T)), padding(lengths, T)
+        if len(levels) > 1:
+            logits[1, 1, targets[1, 1]] -= 900                       # a real word that the model thinks impossible
+        found.append((logits, np.where(mask, targets, 0), mask))
+    return found
+
+
+ABOUT_LOSS = ("", "", "logits near 1000", "logits near 1000 for one token and near -1000 for the next, one word ruled "
+                                          "out")
+OVERFLOW = ("exp overflows",
+            "For ordinary logits you are right. For a logit of 1000, exp is infinite, and infinity divided by infinity "
+            "is NaN. A softmax does not change when the same number is taken from all logits of one token; choose that "
+            "number so that the largest exponent is 0.")
+LOG_OF_ZERO = ("the logarithm of a probability that was rounded to 0",
+               "Your softmax is stable, but a very unlikely word has a probability that is too small for a float and "
+               "becomes 0, and log 0 is minus infinity. The log of the softmax can be written without computing the "
+               "softmax: the log of exp is the logit itself, and only the log of the sum is left.")
+ONE_MAXIMUM = ("one maximum for all tokens",
+               "You subtract the largest logit of the whole batch. A token whose own logits are all much smaller then "
+               "has only zeros left after exp. Each token needs its own maximum, over its own words.")
+ALL_POSITIONS = ("the mean counts the padding",
+                 "The padded positions add nothing to your sum, but they are counted in what you divide by: the loss "
+                 "looks the better, the more padding there is. Divide by the number of real tokens.")
+NO_MASK = ("the mask is not used",
+           "Padding counts like words in your mean. What stands there is no word, and the network would learn to "
+           "predict padding. Only where the mask is True there is something to sum and to count.")
+MASK_INVERTED = ("the mask is turned round",
+                 "You average over the padding and leave the words out. True means: this is a real token.")
+ROW_MEANS = ("the mean of the sentences' means",
+             "You take a mean for each sentence and then the mean of these. A word in a short sentence then counts for "
+             "more than a word in a long one. All real words of the batch go into one sum and one count.")
+MASKED_LOGITS = ("the mask is put on the logits",
+                 "Multiplying the logits by the mask makes them 0 at the padding, which is a uniform guess with the "
+                 "loss log V, not a loss of 0. It is the loss of each token that has to be masked.")
+SOFTMAX_TWICE = ("softmax is taken twice",
+                 "The argument is logits, and your code treats the softmax of them as if it were logits again. The "
+                 "second softmax flattens everything: probabilities between 0 and 1 are nearly equal logits, so such a "
+                 "loss cannot fall below a floor, however good the model is.")
+NO_MINUS = ("the minus is missing",
+            "Your loss is negative. The log of a probability is never positive; the loss is minus that, so that it "
+            "is 0 where the model is certain and right.")
+SUM = ("the sum, not the mean",
+       "You add the losses up and do not divide. The loss of a large batch is then larger than that of a small one, "
+       "and two runs cannot be compared. The unit wanted is nats per real token.")
+
+loss = Exercise(
+    id="1.3", title="cross-entropy over real tokens", lesson="01_rnn", points=2,
+    function="cross_entropy", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss ()",
+    cases=cases_loss, about=ABOUT_LOSS,
+    reference=lambda logits, targets, mask: cross_entropy_forward(logits, targets, mask)[0],
+    mistakes=(
+        Mistake(*OVERFLOW, lambda x, y, m: _loss(_log(_naive_softmax(x)), y, m)),
+        Mistake(*LOG_OF_ZERO, lambda x, y, m: _loss(_log(softmax(x)), y, m)),
+        Mistake("a small number inside the logarithm",
+                "Adding something like 1e-9 to the probability avoids log 0, but it caps the loss: a word that the "
+                "model held for impossible costs about 20 nats where it should cost hundreds. The log of the softmax "
+                "can be written without computing the softmax: the log of exp is the logit itself.",
+                lambda x, y, m: _loss(np.log(softmax(x) + 1e-9), y, m)),
+        Mistake("a small number inside the logarithm",
+                "Adding something like 1e-12 to the probability avoids log 0, but it caps the loss: a word that the "
+                "model held for impossible costs about 28 nats where it should cost hundreds. The log of the softmax "
+                "can be written without computing the softmax: the log of exp is the logit itself.",
+                lambda x, y, m: _loss(np.log(softmax(x) + 1e-12), y, m)),
+        Mistake(*ONE_MAXIMUM, _one_maximum),
+        Mistake(*ALL_POSITIONS, lambda x, y, m: _loss(_log_p(x), y, m) * m.sum() / m.size),
+        Mistake(*NO_MASK, lambda x, y, m: -_picked(_log_p(x), y).mean()),
+        Mistake(*MASK_INVERTED, lambda x, y, m: _loss(_log_p(x), y, ~m)),
+        Mistake(*ROW_MEANS, lambda x, y, m: -((_picked(_log_p(x), y) * m).sum(axis=1) / m.sum(axis=1)).mean()),
+        Mistake(*MASKED_LOGITS, lambda x, y, m: _loss(_log_p(x * m[..., None]), y, np.ones_like(m)) * m.size / m.sum()),
+        Mistake(*MASKED_LOGITS, lambda x, y, m: _loss(_log_p(x * m[..., None]), y, np.ones_like(m))),
+        Mistake(*SUM, lambda x, y, m: _loss(_log_p(x), y, m) * m.sum()),
+        Mistake(*NO_MINUS, lambda x, y, m: -_loss(_log_p(x), y, m)),
+        Mistake("softmax over the wrong axis",
+                "Your probabilities add up to 1 over time, not over the words of the vocabulary. At each position, of "
+                "each sentence, the V words compete with each other: that is the last axis.",
+                lambda x, y, m: _loss(_log_p(x.swapaxes(1, 2)).swapaxes(1, 2), y, m)),
+        Mistake(*SOFTMAX_TWICE, lambda x, y, m: _loss(_log_p(softmax(x)), y, m)),
+        Mistake("bits in place of nats",
+                "Your logarithm has base 2, so the loss is in bits: 1.44 times too large. The course measures in nats, "
+                "with the natural logarithm, and says so where it does not.",
+                lambda x, y, m: _loss(_log_p(x), y, m) / np.log(2), convention=True)))
+
+EXERCISES = (rnn_cell, rnn_sequence, loss)

@@ -1,0 +1,325 @@
+"""Exercises 5.1 and 5.2: the LSTM's gradient, one step and a whole sequence."""
+
+import operator
+from functools import partial
+
+import numpy as np
+
+from lstmcourse.layers import sigmoid
+from lstmcourse.lstm import LSTMCache, LSTMCellCache, lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
+from lstmcourse.practice.exercise import Exercise, Mistake
+from lstmcourse.practice.inputs import normal, params, uniform, weights_only
+
+GRADS = "grads {W_ih (4H, D), W_hh (4H, H), b_ih (4H,), b_hh (4H,)}"
+
+
+# 5.1 the cell
+
+def _cell_cache(x_t, h_prev, c_prev, params):
+    cache = lstm_cell_forward(x_t, h_prev, c_prev, params)[2]._asdict()
+    return {**{key: value for key, value in cache.items() if key != "params"}, **weights_only(params)}
+
+
+def _cell_reference(dh_t, dc_t, k):
+    return lstm_cell_backward(dh_t, dc_t, LSTMCellCache(
+        *(k[key] for key in ("x_t", "h_prev", "c_prev", "i", "f", "g", "o", "c_t")), weights_only(k)))
+
+
+def _through_h(dh_t, k):
+    """What reaches c_t by way of h_t."""
+    return dh_t * k["o"] * (1 - np.tanh(k["c_t"])**2)
+
+
+def _cell(dh_t, dc_t, k, through_h=_through_h, from_next=lambda dc_t: dc_t, into_f=lambda k: k["c_prev"],
+          into_i=lambda k: k["g"], into_g=lambda k: k["i"], into_o=lambda k: np.tanh(k["c_t"]),
+          gate_slope=lambda s: s * (1 - s), g_slope=lambda g: 1 - g**2, order=(0, 1, 2, 3), h_in=lambda k: k["h_prev"]):
+    """The backward of the cell, in which a part can be replaced by a wrong one."""
+    dc = from_next(dc_t) + through_h(dh_t, k)
+    i, f, g, o = k["i"], k["f"], k["g"], k["o"]
+    blocks = [dc * into_i(k) * gate_slope(i), dc * into_f(k) * gate_slope(f), dc * into_g(k) * g_slope(g),
+              dh_t * into_o(k) * gate_slope(o)]
+    da = np.concatenate([blocks[j] for j in order], axis=1)
+    grads = {"W_ih": da.T @ k["x_t"], "W_hh": da.T @ h_in(k), "b_ih": da.sum(axis=0), "b_hh": da.sum(axis=0)}
+    return da @ k["W_ih"], da @ k["W_hh"], dc * f, grads
+
+
+def _with_dc_prev(dc_prev):
+    """Right but for dc_prev(dh_t, dc_t, dh_prev, k)."""
+    def run(dh_t, dc_t, k):
+        dx_t, dh_prev, _, grads = _cell_reference(dh_t, dc_t, k)
+        return dx_t, dh_prev, dc_prev(dh_t, dc_t, dh_prev, k), grads
+    return run
+
+
+def _with_grads(change):
+    """Right but for the grads: change(grads, B)."""
+    def run(dh_t, dc_t, k):
+        *others, grads = _cell_reference(dh_t, dc_t, k)
+        return *others, change(grads, len(dh_t))
+    return run
+
+
+def _bias_for_each_row(dh_t, dc_t, k):
+    *others, grads = _cell_reference(dh_t, dc_t, k)
+    rows = np.concatenate([_cell_reference(dh_t[b:b + 1], dc_t[b:b + 1], {
+        key: value if key.startswith("W") else value[b:b + 1] for key, value in k.items()})[3]["b_ih"][None]
+        for b in range(len(dh_t))])
+    return *others, {**grads, "b_ih": rows, "b_hh": rows}
+
+
+def _weights_transposed(dh_t, dc_t, k):
+    return np.zeros((len(dh_t), len(k["W_ih"]))) @ k["W_ih"].T
+
+
+def _dc_in_place(dh_t, dc_t, k):
+    right = _cell_reference(dh_t, dc_t, k)
+    dc_t += _through_h(dh_t, k)
+    return right
+
+
+def _dh_in_place(dh_t, dc_t, k):
+    right = _cell_reference(dh_t, dc_t, k)
+    dh_t *= np.tanh(k["c_t"])
+    return right
+
+
+CELL_MISTAKES = [
+    ("what arrives at c_t from the next step is dropped",
+     "Only what comes by way of h_t reaches your cell. c_t is used twice: by h_t and, along the belt, by the next "
+     "step, and dc_t is what the belt brings back. Two uses, two gradients, added up.",
+     partial(_cell, from_next=lambda dc_t: 0 * dc_t)),
+    ("what reaches c_t by way of h_t is dropped",
+     "Only what the belt brings back reaches your cell. c_t is used twice: by the next step and by h_t = o ⊙ "
+     "tanh(c_t), so a second part comes back through the output gate and the tanh. The two are added up.",
+     partial(_cell, through_h=lambda dh_t, k: 0)),
+    ("dh_prev overwrites dh_t before dc_prev is computed",
+     "Your dc_prev is made from the *new* dh. If one name is used for the gradient at h_t and for the one at h_prev, "
+     "it must not be overwritten while something still needs the old one.",
+     _with_dc_prev(lambda dh_t, dc_t, dh_prev, k: (dc_t + _through_h(dh_prev, k)) * k["f"])),
+    ("dc_prev without the forget gate",
+     "You hand the gradient at c_t on as it is. Forward, the old cell was multiplied by the forget gate; backward, the "
+     "gradient passes the same valve.",
+     _with_dc_prev(lambda dh_t, dc_t, dh_prev, k: dc_t + _through_h(dh_t, k))),
+    ("dc_prev only from what the belt brings",
+     "Your dc_prev is made from dc_t alone. What reaches c_t by way of h_t flows on along the belt as well: take the "
+     "sum of the two.",
+     _with_dc_prev(lambda dh_t, dc_t, dh_prev, k: dc_t * k["f"])),
+    ("the tanh of the cell is skipped on the way back",
+     "From h_t to c_t the gradient passes the output gate and the tanh. You multiply by the gate, and not by the "
+     "slope of the tanh.",
+     partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"])),
+    ("the slope of tanh(c_t) is taken from c_t",
+     "The slope of tanh is 1 minus the square of its *output*. c_t is its input here: the output is tanh(c_t), which "
+     "the cache does not hold.",
+     partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - k["c_t"]**2))),
+    ("the output gate is skipped on the way back",
+     "From h_t to c_t the gradient passes the output gate and the tanh. You multiply by the slope of the tanh, and "
+     "not by the gate: what a shut gate did not show cannot be blamed.",
+     partial(_cell, through_h=lambda dh_t, k: dh_t * (1 - np.tanh(k["c_t"])**2))),
+    ("the output gate's gradient with c_t, not tanh(c_t)",
+     "The output gate multiplied tanh(c_t), and that is what its gradient is multiplied by. You take the cell "
+     "unsquashed.",
+     partial(_cell, into_o=lambda k: k["c_t"])),
+    ("the slopes of the sigmoids are left out",
+     "The gradients reach i, f and o, and have still to pass the sigmoids that made them. Each is multiplied by the "
+     "slope of its sigmoid, which can be written with the gate itself.",
+     partial(_cell, gate_slope=lambda s: 1)),
+    ("the slope of the sigmoid is taken of the gate",
+     "You have applied the sigmoid once more. Its slope, written with its *output* s, is s times (1 - s), and the "
+     "gates in the cache are outputs already.",
+     partial(_cell, gate_slope=lambda s: sigmoid(s) * (1 - sigmoid(s)))),
+    ("the candidate is treated as a sigmoid",
+     "You send the gradient of g through the slope of a sigmoid, as for the gates. But g was made by a tanh, and its "
+     "slope is another one.",
+     partial(_cell, g_slope=lambda g: g * (1 - g))),
+    ("the slope of the candidate's tanh is left out",
+     "The gates are treated rightly, the candidate is not: the gradient has reached g and has still to pass the tanh "
+     "that made it.",
+     partial(_cell, g_slope=lambda g: 1)),
+    ("the forget gate's gradient with c_t",
+     "The forget gate multiplied the *old* cell. Its gradient is what arrives at the product times the other factor, "
+     "and that is c_prev.",
+     partial(_cell, into_f=lambda k: k["c_t"])),
+    ("the gradients of i and g are exchanged",
+     "In a product, the gradient of one factor is what arrives times the *other* factor. For i you take i, and for g "
+     "you take g.",
+     partial(_cell, into_i=lambda k: k["i"], into_g=lambda k: k["g"])),
+    ("gates in the order i, f, o, g",
+     "The last two blocks are exchanged: the candidate's gradients stand where the output gate's rows are. The order "
+     "is i, f, g, o, as in the weights.",
+     partial(_cell, order=(0, 1, 3, 2))),
+    ("dW_hh is taken with h_t",
+     "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step; the gradient of a weight is "
+     "what arrives at its output times what stood at its input.",
+     partial(_cell, h_in=lambda k: k["o"] * np.tanh(k["c_t"]))),
+    ("the gradients of the weights are transposed",
+     "A gradient has the shape of its parameter: a row for each unit that was computed, a column for each number that "
+     "it read. Yours has the two exchanged.",
+     _with_grads(lambda grads, B: {**grads, "W_ih": grads["W_ih"].T, "W_hh": grads["W_hh"].T})),
+    ("the gradients are averaged over the batch",
+     "The parameters are used once for each row of the batch, and gradients over several uses add up. Where a mean is "
+     "wanted, it is the loss that takes it: dh_t and dc_t then already carry the division.",
+     _with_grads(lambda grads, B: {key: grad / B for key, grad in grads.items()})),
+    ("the biases are not summed over the batch",
+     "One bias serves every row of the batch, so the gradients of all rows meet in it: its gradient has the shape of "
+     "the bias, with no batch axis.",
+     _bias_for_each_row),
+]
+
+lstm_cell = Exercise(
+    id="5.1", title="one step back through an LSTM", lesson="05_lstm_learns", points=3,
+    function="lstm_cell_backward",
+    signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), i (B, H), f (B, H), "
+              "g (B, H), o (B, H), c_t (B, H), W_ih (4H, D), W_hh (4H, H)}) -> "
+              f"dx_t (B, D), dh_prev (B, H), dc_prev (B, H), {GRADS}",
+    cases=lambda rng: [(normal(rng, B, H), normal(rng, B, H), _cell_cache(
+        normal(rng, B, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H)))
+        for B, D, H in ((3, 4, 5), (2, 5, 3))],
+    reference=_cell_reference,
+    mistakes=(
+        *(Mistake(*wrong) for wrong in CELL_MISTAKES),
+        Mistake("the weights are transposed on the way back",
+                "Forward, the input went through the transpose of W_ih, from D numbers to 4H. Backward you go from 4H "
+                "to D: look which of the two orientations of the matrix does that.", _weights_transposed),
+        Mistake("dc_t is changed in place",
+                "You add to dc_t where it stands (`+=`), and it is the caller's array. Add the two parts into a new "
+                "one.",
+                _dc_in_place),
+        Mistake("dh_t is changed in place",
+                "You multiply dh_t where it stands (`*=`), and it is the caller's array. Multiply into a new one.",
+                _dh_in_place)))
+
+
+# 5.2 the sequence
+
+STEP_KEYS = {"x_t": "x", "i": "i", "f": "f", "g": "g", "o": "o", "c_t": "c"}
+
+
+def _cache(x, h_0, c_0, params):
+    h, c, cache = lstm_forward(x, h_0, c_0, params)
+    gates = {key: np.array(getattr(cache, key)) for key in "ifgo"}
+    return {"x": x, "h_0": h_0, "c_0": c_0, **gates, "c": np.array(c), "h": np.array(h), **weights_only(params)}
+
+
+def _before(first, after):
+    """What stood before each step: the first state, then the others, (B, T, H)."""
+    return np.concatenate([first[:, None], after[:, :-1]], axis=1)
+
+
+def _reference(dh, dc, k):
+    x, c = k["x"], np.concatenate([k["c_0"][:, None], k["c"]], axis=1).swapaxes(0, 1)
+    joined = np.concatenate([_before(k["h_0"], k["h"]), x, np.ones((*x.shape[:2], 1))], axis=2).swapaxes(0, 1)
+    gates = np.stack([k[key].swapaxes(0, 1) for key in "ifgo"], axis=1)
+    cache = LSTMCache(np.concatenate([joined, joined[:1]]), gates, c, np.tanh(c[1:]), weights_only(k))
+    return lstm_backward(dh, dc, cache)
+
+
+def _bptt(dh, dc, k, cell=_cell_reference, backwards=True, add_h=operator.add, add_c=operator.add,
+          hand_h=lambda old, new: new, hand_c=lambda old, new: new, add_up=True):
+    """Backpropagation through time as a loop over cells, in which a part can be replaced by a wrong one."""
+    h_prev, c_prev = _before(k["h_0"], k["h"]), _before(k["c_0"], k["c"])
+    dx, total = np.zeros_like(k["x"]), None
+    dh_next, dc_next = np.zeros_like(k["h_0"]), np.zeros_like(k["c_0"])
+    for t in range(dh.shape[1])[::-1 if backwards else 1]:
+        step = {name: k[key][:, t] for name, key in STEP_KEYS.items()} | weights_only(k)
+        step |= {"h_prev": h_prev[:, t], "c_prev": c_prev[:, t]}
+        dx[:, t], dh_prev, dc_prev, grads = cell(add_h(dh[:, t], dh_next), add_c(dc[:, t], dc_next), step)
+        total = {key: total[key] + grads[key] for key in grads} if total and add_up else grads
+        dh_next, dc_next = hand_h(dh_next, dh_prev), hand_c(dc_next, dc_prev)
+    return dx, dh_next, dc_next, total
+
+
+def _own(d, d_next):
+    """What arrives at a step, without what comes back from the later one."""
+    return d
+
+
+def _last(d):
+    only = np.zeros_like(d)
+    only[:, -1] = d[:, -1]
+    return only
+
+
+def _averaged(dh, dc, k):
+    *others, grads = _reference(dh, dc, k)
+    return *others, {key: grad / dh.shape[1] for key, grad in grads.items()}
+
+
+SEQUENCE_MISTAKES = [
+    ("dh_next is dropped",
+     "At the last step you are right, before it you are not: each h_t is used twice, by the loss at its own step and "
+     "by the gates of the next step. What comes back from the next step has to be added to what the loss sends.",
+     partial(_bptt, add_h=_own)),
+    ("dc_next is dropped",
+     "At the last step you are right, before it you are not: along the belt each c_t is used by the next step, and "
+     "what comes back along the belt has to be added. This is the very road that makes the LSTM remember.",
+     partial(_bptt, add_c=_own)),
+    ("both links back in time are dropped",
+     "At the last step you are right, before it you are not: nothing comes back from the later steps, neither to h_t "
+     "nor to c_t. Both are used by the next step, and what comes back has to be added to what the loss sends.",
+     partial(_bptt, add_h=_own, add_c=_own)),
+    ("the given dc is ignored",
+     "Nothing in your result depends on dc. The loss may look at the cells too: dc has a gradient for every c_t, "
+     "which is added to what comes back along the belt.",
+     lambda dh, dc, k: _bptt(dh, 0 * dc, k)),
+    ("only the last step's loss counts",
+     "You start from the gradients at the last step and let them run back, and what the other steps receive from "
+     "their own losses is not used. dh and dc have an entry for every step: add each where the walk back passes it.",
+     lambda dh, dc, k: _bptt(_last(dh), _last(dc), k)),
+    ("the loop runs forward in time",
+     "The walk goes from the first step to the last. Gradients travel against time: a step can be done only after all "
+     "later ones, since it needs what comes back from them.",
+     partial(_bptt, backwards=False)),
+    ("what arrives from the later step piles up",
+     "What you hand on to the step before is added to what you handed on earlier, and so counted again at every step. "
+     "It is used once: at the next step back it has already passed into what that step hands on.",
+     partial(_bptt, hand_h=operator.add, hand_c=operator.add)),
+    ("the gradients of the steps overwrite each other",
+     "The same weights are used at every step, so the gradients of all steps add up in them. In your result only the "
+     "step that was done last is left.",
+     partial(_bptt, add_up=False)),
+    ("h_0 is taken for zero in dW_hh",
+     "Everything is right but dW_hh: at the first step the state before is h_0, which is given and not zero. Its part "
+     "is missing.",
+     lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": 0 * k["h_0"]})),
+    ("c_0 is taken for zero",
+     "At the first step the cell before is c_0, which is given and not zero: the forget gate's gradient at that step "
+     "needs it.",
+     lambda dh, dc, k: _bptt(dh, dc, {**k, "c_0": 0 * k["c_0"]})),
+    ("both initial states are taken for zero",
+     "At the first step the states before are h_0 and c_0, which are given and not zero: dW_hh needs the one, the "
+     "forget gate's gradient the other.",
+     lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": 0 * k["h_0"], "c_0": 0 * k["c_0"]})),
+    ("the gradients are averaged over the steps",
+     "The same weights are used at every step, so their gradients add up. You divide by the number of steps: where a "
+     "mean is wanted, it is the loss that takes it, and dh carries it already.",
+     _averaged),
+    ("dh is changed in place",
+     "Your function writes into dh, the caller's array: perhaps it adds what comes from the later step to one of its "
+     "slices. A second call with the same dh would then give another result. Add into a new array.",
+     partial(_bptt, add_h=operator.iadd)),
+    ("dc is changed in place",
+     "Your function writes into dc, the caller's array: perhaps it adds what comes along the belt to one of its "
+     "slices. A second call with the same dc would then give another result. Add into a new array.",
+     partial(_bptt, add_c=operator.iadd)),
+]
+
+
+def _carried(name, hint, wrong):
+    """A mistake in the cell, as it looks over the whole sequence."""
+    return Mistake(name, hint, partial(_bptt, cell=wrong))
+
+
+lstm_sequence = Exercise(
+    id="5.2", title="backpropagation through an LSTM in time", lesson="05_lstm_learns", points=3,
+    function="lstm_backward",
+    signature="(dh (B, T, H), dc (B, T, H), cache {x (B, T, D), h_0 (B, H), c_0 (B, H), i (B, T, H), f (B, T, H), "
+              "g (B, T, H), o (B, T, H), c (B, T, H), h (B, T, H), W_ih (4H, D), W_hh (4H, H)}) "
+              f"-> dx (B, T, D), dh_0 (B, H), dc_0 (B, H), {GRADS}",
+    cases=lambda rng: [(normal(rng, B, T, H), normal(rng, B, T, H), _cache(
+        normal(rng, B, T, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H)))
+        for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
+    reference=_reference,
+    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), *(_carried(*wrong) for wrong in CELL_MISTAKES)))
+
+EXERCISES = (lstm_cell, lstm_sequence)

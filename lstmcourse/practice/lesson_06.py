@@ -1,0 +1,284 @@
+"""Exercises 6.1 to 6.3: the GRU, forward and backward, in PyTorch's convention, and counting parameters."""
+
+from functools import partial
+
+import numpy as np
+
+from lstmcourse.gru import GRUCellCache, gru_cell_backward, gru_cell_forward
+from lstmcourse.layers import sigmoid
+from lstmcourse.practice.exercise import Exercise, Mistake
+from lstmcourse.practice.inputs import normal, params, uniform, weights_only
+
+PARAMS = "params {W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,)}"
+GRADS = PARAMS.replace("params", "grads")
+SIZES = ((3, 4, 5), (2, 5, 3))                       # B, D, H
+
+
+# 6.1 the cell
+
+def _before_product(r, h_prev, a_n, u_n, W_hn, b_hn):
+    return a_n + (r * h_prev) @ W_hn.T + b_hn
+
+
+def _gru(x_t, h_prev, p, order=(0, 1, 2), candidate=lambda r, h, a_n, u_n, W, b: a_n + r * u_n, n_act=np.tanh,
+         mix=lambda z, n, h: (1 - z) * n + z * h):
+    """The cell, in which a part can be replaced by a wrong one. order: the blocks taken for r, z, n."""
+    a, u = (np.split(s, 3, axis=1) for s in (x_t @ p["W_ih"].T + p["b_ih"], h_prev @ p["W_hh"].T + p["b_hh"]))
+    (a_r, a_z, a_n), (u_r, u_z, u_n) = ([blocks[k] for k in order] for blocks in (a, u))
+    W_hn, b_hn = (np.split(p[key], 3)[order[2]] for key in ("W_hh", "b_hh"))
+    r, z = sigmoid(a_r + u_r), sigmoid(a_z + u_z)
+    n = n_act(candidate(r, h_prev, a_n, u_n, W_hn, b_hn))
+    return mix(z, n, h_prev)
+
+
+def _swapped(z, n, h):
+    return z * n + (1 - z) * h
+
+
+def _changed_params(change):
+    return lambda x_t, h_prev, params: _gru(x_t, h_prev, {**params, **change(params)})
+
+
+def _square_blocks(W):
+    return np.concatenate([block.T for block in np.split(W, len(W) // W.shape[1])])
+
+
+gru_cell = Exercise(
+    id="6.1", title="the GRU cell", lesson="06_gru", points=2,
+    function="gru_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
+    cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)) for B, D, H in SIZES],
+    reference=lambda x_t, h_prev, params: gru_cell_forward(x_t, h_prev, params)[0],
+    mistakes=(
+        Mistake("the reset gate before the recurrent product (Cho et al. 2014)",
+                "Your GRU is right in the convention of the paper as published, which many books follow: the reset "
+                "gate multiplies h_prev, and the product with W_hn comes after it. PyTorch, and this exercise, form "
+                "the whole recurrent part of the candidate first, with its bias, and let the reset gate multiply that.",
+                partial(_gru, candidate=_before_product), convention=True),
+        Mistake("z and 1 - z are swapped (Chung et al. 2014)",
+                "Your GRU learns as well as ours; it only reads z the other way round, as Chung et al. and many blogs "
+                "do. In PyTorch, and in this exercise, z says how much of the *old* state is kept, and 1 - z how much "
+                "of the candidate comes in.", partial(_gru, mix=_swapped), convention=True),
+        Mistake("both other conventions: reset before the product, z and 1 - z swapped",
+                "This is the GRU of many blogs and books, and a right one. PyTorch, and this exercise, differ twice: "
+                "the reset gate multiplies the recurrent product, bias included, not h_prev; and z says how much of "
+                "the *old* state is kept.", partial(_gru, candidate=_before_product, mix=_swapped), convention=True),
+        Mistake("gates in the order z, r, n",
+                "Reset and update are exchanged. Keras stores them in this order; PyTorch's blocks, and ours, are r, "
+                "z, n.",
+                partial(_gru, order=(1, 0, 2))),
+        Mistake("no reset gate",
+                "The reset gate never enters. When the candidate is made, it decides unit by unit how much of what "
+                "comes from the state may be used.",
+                partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: a_n + u_n)),
+        Mistake("the reset gate on the whole sum",
+                "Your reset gate also multiplies what comes from the input. It is there to drop the *past* while the "
+                "new word is read: it acts on the part that comes from the state only.",
+                partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: r * (a_n + u_n))),
+        Mistake("b_hn outside the reset gate",
+                "The candidate's recurrent bias is added after the reset gate. It belongs to the recurrent part, so "
+                "the gate multiplies it too. This is why a GRU needs two biases where an LSTM could do with one.",
+                partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: a_n + r * (u_n - b) + b)),
+        Mistake("a sigmoid on the candidate",
+                "Your candidate is never negative. Gates answer 'how much', from 0 to 1; the candidate answers "
+                "'what', and that may have either sign.", partial(_gru, n_act=sigmoid)),
+        Mistake("no tanh on the candidate",
+                "Your candidate is not squashed. With it the state is a mixture of numbers in ±1, and stays there.",
+                partial(_gru, n_act=lambda a: a)),
+        Mistake("the candidate comes in whole",
+                "You keep a part of the old state and add the whole candidate. The update gate shares one whole "
+                "between the two: what is not kept is replaced.", partial(_gru, mix=lambda z, n, h: n + z * h)),
+        Mistake("no update gate",
+                "You return the candidate. The update gate mixes it with the old state; without it nothing is carried "
+                "over unchanged.", partial(_gru, mix=lambda z, n, h: n)),
+        Mistake("b_hh is left out",
+                "There are two biases, one that comes with each product, and both are counted in. With biases of zero "
+                "nobody would see it.", _changed_params(lambda p: {"b_hh": 0 * p["b_hh"]})),
+        Mistake("b_ih is left out",
+                "There are two biases, one that comes with each product. The one that goes with the input is missing.",
+                _changed_params(lambda p: {"b_ih": 0 * p["b_ih"]})),
+        Mistake("W_hh is not transposed",
+                "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it "
+                "reads. States stand in rows here, so the products need the matrix with rows and columns exchanged. "
+                "The H rows of one gate make a square, and nothing complains.",
+                _changed_params(lambda p: {"W_hh": _square_blocks(p["W_hh"])}))))
+
+
+# 6.2 the backward
+
+def _cell_cache(x_t, h_prev, params):
+    cache = gru_cell_forward(x_t, h_prev, params)[1]
+    return {key: getattr(cache, key) for key in ("x_t", "h_prev", "r", "z", "n", "u_n")} | weights_only(params)
+
+
+def _library(dh_t, k, reset_after=True):
+    return gru_cell_backward(dh_t, GRUCellCache(*(k[key] for key in ("x_t", "h_prev", "r", "z", "n", "u_n")),
+                                                weights_only(k), reset_after))
+
+
+def _backward(dh_t, k, into_n=lambda dh, k: dh * (1 - k["z"]), into_z=lambda dh, k: dh * (k["h_prev"] - k["n"]),
+              straight=lambda dh, k: dh * k["z"], n_slope=lambda n: 1 - n**2, gate_slope=lambda s: s * (1 - s),
+              into_u=lambda da_n, k: da_n * k["r"], into_r=lambda da_n, k: da_n * k["u_n"], order=(0, 1, 2),
+              h_in=lambda k: k["h_prev"]):
+    """The backward of the cell, in which a part can be replaced by a wrong one."""
+    da_n = into_n(dh_t, k) * n_slope(k["n"])
+    da_r = into_r(da_n, k) * gate_slope(k["r"])
+    da_z = into_z(dh_t, k) * gate_slope(k["z"])
+    blocks_x, blocks_h = (da_r, da_z, da_n), (da_r, da_z, into_u(da_n, k))
+    da_x, da_h = (np.concatenate([blocks[j] for j in order], axis=1) for blocks in (blocks_x, blocks_h))
+    grads = {"W_ih": da_x.T @ k["x_t"], "W_hh": da_h.T @ h_in(k), "b_ih": da_x.sum(axis=0), "b_hh": da_h.sum(axis=0)}
+    return da_x @ k["W_ih"], straight(dh_t, k) + da_h @ k["W_hh"], grads
+
+
+def _with_grads(change):
+    """Right but for the grads: change(grads, dh_t, k) returns what is different."""
+    def run(dh_t, k):
+        dx_t, dh_prev, grads = _library(dh_t, k)
+        return dx_t, dh_prev, {**grads, **change(grads, dh_t, k)}
+    return run
+
+
+def _da_n(dh_t, k):
+    return dh_t * (1 - k["z"]) * (1 - k["n"]**2)
+
+
+def _W_hn_without_r(grads, dh_t, k):
+    H = dh_t.shape[1]
+    return {"W_hh": np.concatenate([grads["W_hh"][:2 * H], _da_n(dh_t, k).T @ k["h_prev"]])}
+
+
+def _only_straight(dh_t, k):
+    dx_t, _, grads = _library(dh_t, k)
+    return dx_t, dh_t * k["z"], grads
+
+
+def _in_place(dh_t, k):
+    right = _library(dh_t, k)
+    dh_t *= 1 - k["z"]
+    return right
+
+
+gru_cell_back = Exercise(
+    id="6.2", title="one step back through a GRU", lesson="06_gru", points=3,
+    function="gru_cell_backward",
+    signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), r (B, H), z (B, H), n (B, H), u_n (B, H), W_ih (3H, D), "
+              f"W_hh (3H, H)}}) -> dx_t (B, D), dh_prev (B, H), {GRADS}",
+    cases=lambda rng: [(normal(rng, B, H), _cell_cache(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)))
+                       for B, D, H in SIZES],
+    reference=_library,
+    mistakes=(
+        Mistake("the straight path is forgotten",
+                "dh_prev comes only through the gates and the candidate. h_prev also goes straight into h_t, "
+                "multiplied by z, and this is the path on which a GRU remembers.",
+                partial(_backward, straight=lambda dh, k: 0)),
+        Mistake("only the straight path",
+                "dh_prev comes only over the straight path. h_prev is also read by both gates and by the candidate, "
+                "through W_hh: four uses, four gradients, added up.", _only_straight),
+        Mistake("the sign of dz",
+                "Ask what a larger z does: it takes more of the old state and less of the candidate. So its gradient "
+                "goes with what h_prev has more than n, and not the other way round.",
+                partial(_backward, into_z=lambda dh, k: dh * (k["n"] - k["h_prev"]))),
+        Mistake("dz from the old state only",
+                "z stands in h_t twice: once with the old state and once, as 1 - z, with the candidate. You follow "
+                "the first only.", partial(_backward, into_z=lambda dh, k: dh * k["h_prev"])),
+        Mistake("dn with z in place of 1 - z",
+                "The candidate came in with the weight 1 - z, and its gradient goes back with the same weight.",
+                partial(_backward, into_n=lambda dh, k: dh * k["z"])),
+        Mistake("the reset gate is skipped on the way back",
+                "On its way from the candidate to the recurrent part the gradient has to pass the product with r. "
+                "Without it dW_hh, db_hh and dh_prev are too large where the gate was shut.",
+                partial(_backward, into_u=lambda da_n, k: da_n)),
+        Mistake("db_hh is taken to be db_ih",
+                "Everything is right but db_hh. In an RNN and an LSTM the two biases have one gradient. Here the "
+                "recurrent bias of the candidate stands inside the reset gate, and the other does not.",
+                _with_grads(lambda grads, dh, k: {"b_hh": grads["b_ih"]})),
+        Mistake("dW_hn without the reset gate",
+                "Everything is right but the candidate's rows of dW_hh: that product stood inside the reset gate, and "
+                "its gradient passes the gate first.", _with_grads(_W_hn_without_r)),
+        Mistake("the backward of Cho's GRU",
+                "This is right for the GRU whose reset gate multiplies h_prev before the product (Cho et al. 2014). "
+                "The exercise has PyTorch's, where r multiplies u_n, the recurrent product with its bias.",
+                partial(_library, reset_after=False), convention=True),
+        Mistake("dr with h_prev",
+                "The reset gate multiplied u_n, the recurrent product with its bias. Its gradient is what arrives at "
+                "the product times the other factor: u_n, and not h_prev.",
+                partial(_backward, into_r=lambda da_n, k: da_n * k["h_prev"])),
+        Mistake("the slopes of the sigmoids are left out",
+                "The gradients reach r and z, and have still to pass the sigmoids that made them.",
+                partial(_backward, gate_slope=lambda s: 1)),
+        Mistake("the slope of the sigmoid is taken of the gate",
+                "You have applied the sigmoid once more. Its slope, written with its *output* s, is s times (1 - s), "
+                "and r and z in the cache are outputs already.",
+                partial(_backward, gate_slope=lambda s: sigmoid(s) * (1 - sigmoid(s)))),
+        Mistake("tanh' is left out",
+                "The gradient reaches n, and has still to pass the tanh that made it.",
+                partial(_backward, n_slope=lambda n: 1)),
+        Mistake("the candidate is treated as a sigmoid",
+                "n was made by a tanh, and its slope is another one than that of the gates.",
+                partial(_backward, n_slope=lambda n: n * (1 - n))),
+        Mistake("gates in the order z, r, n",
+                "Reset and update are exchanged: the blocks of rows in the weights are r, z, n.",
+                partial(_backward, order=(1, 0, 2))),
+        Mistake("dW_hh is taken with h_t",
+                "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step; the gradient of a "
+                "weight is what arrives at its output times what stood at its input.",
+                partial(_backward, h_in=lambda k: (1 - k["z"]) * k["n"] + k["z"] * k["h_prev"])),
+        Mistake("the gradients are averaged over the batch",
+                "The parameters are used once for each row of the batch, and gradients over several uses add up. "
+                "Where a mean is wanted, it is the loss that takes it: dh_t then already carries the division.",
+                _with_grads(lambda grads, dh, k: {key: grad / len(dh) for key, grad in grads.items()})),
+        Mistake("dh_t is changed in place",
+                "You write into dh_t, and it is the caller's array: perhaps by `*=`. Work on a new one.", _in_place)))
+
+
+# 6.3 counting
+
+def _count(kind, D, H, layers, bidirectional, gates=None, biases=2, width=None, stacked=True, both=True):
+    """The count, in which a part can be replaced by a wrong one. width: what a later layer reads."""
+    k = (gates or {"rnn": 1, "gru": 3, "lstm": 4})[kind]
+    directions = 2 if bidirectional and both else 1
+    total = 0
+    for layer in range(layers if stacked else 1):
+        reads = D if layer == 0 else directions * H if width is None else width(D, H)
+        total += directions * k * (reads * H + H * H + biases * H)
+    return total
+
+
+parameter_count = Exercise(
+    id="6.3", title="counting parameters", lesson="06_gru", points=1,
+    function="parameter_count", signature="(kind, D, H, layers, bidirectional) -> count ()",
+    cases=lambda rng: [(kind, int(rng.integers(3, 20)), int(rng.integers(20, 40)), layers, both)
+                       for kind, layers, both in (("rnn", 1, False), ("lstm", 1, False), ("gru", 1, False),
+                                                  ("lstm", 2, False), ("gru", 1, True), ("lstm", 3, True), ("rnn",
+                                                                                                            2, True))],
+    about=("an rnn", "an lstm", "a gru", "two layers", "both directions", "three layers, both directions",
+           "two layers, both directions"),
+    reference=_count,
+    mistakes=(
+        Mistake("one bias for each gate",
+                "With one bias for each gate this would be right, and the papers count like that. PyTorch keeps two, "
+                "b_ih and b_hh, and both are counted.", partial(_count, biases=1), convention=True),
+        Mistake("the biases are not counted",
+                "The two matrices are counted, the biases are not. There are two of them: b_ih and b_hh.",
+                partial(_count, biases=0)),
+        Mistake("the candidate is not counted",
+                "You count the gates that are called gates: three in the LSTM, two in the GRU. The candidate is no "
+                "gate, but it has weights of its own, as large as theirs.",
+                partial(_count, gates={"rnn": 1, "gru": 2, "lstm": 3})),
+        Mistake("counted by memories, not by gates",
+                "You count two for the LSTM, since it keeps c and h, and one for the GRU. A state has no parameters. "
+                "What has weights is whatever is *computed* from x_t and h_prev: each gate, and the candidate.",
+                partial(_count, gates={"rnn": 1, "gru": 1, "lstm": 2})),
+        Mistake("a later layer reads one direction only",
+                "With both directions, the layer below writes two states at each step, side by side. The next layer "
+                "reads both of them.", partial(_count, width=lambda D, H: H)),
+        Mistake("bidirectional is ignored",
+                "A bidirectional layer is two networks with weights of their own: one reads from the left, one from "
+                "the right.", partial(_count, both=False)),
+        Mistake("layers is ignored",
+                "You count one layer, whatever `layers` says.", partial(_count, stacked=False)),
+        Mistake("every layer is counted as the first",
+                "Only the first layer reads the D numbers of the input. The others read what the layer below them "
+                "writes.",
+                partial(_count, width=lambda D, H: D))))
+
+EXERCISES = (gru_cell, gru_cell_back, parameter_count)

@@ -1,0 +1,289 @@
+"""Exercises 7.1 to 7.5: what an encoder-decoder needs around its networks."""
+
+import numpy as np
+
+from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, softmax
+from lstmcourse.practice import lesson_01 as one
+from lstmcourse.practice.exercise import Exercise, Mistake
+from lstmcourse.practice.inputs import normal, padding
+
+# 7.1 teacher forcing
+
+def _shift_right(targets, bos):
+    return np.concatenate([np.full((len(targets), 1), bos), targets[:, :-1]], axis=1)
+
+
+def _shift_in_place(targets, bos):
+    targets[:, 1:] = targets[:, :-1].copy()
+    targets[:, 0] = bos
+    return targets
+
+
+def _first_replaced(targets, bos):
+    return np.concatenate([np.full((len(targets), 1), bos), targets[:, 1:]], axis=1)
+
+
+def _shift_left(targets, bos):
+    return np.concatenate([targets[:, 1:], np.full((len(targets), 1), bos)], axis=1)
+
+
+shift = Exercise(
+    id="7.1", title="what the decoder is fed", lesson="07_encoder_decoder", points=1,
+    function="shift_right", signature="(targets (B, T), bos) -> inputs (B, T)",
+    cases=lambda rng: [(rng.integers(3, 30, size=(B, T)), bos) for B, T, bos in ((3, 5, 1), (2, 4, 2))],
+    reference=_shift_right,
+    mistakes=(
+        Mistake("the decoder is fed the word it has to say",
+                "Your inputs are the targets themselves. The decoder then only has to copy: the loss falls to nothing "
+                "in training, and alone, where nobody whispers the answer, it writes garbage. At step t it may see "
+                "the word *before* target t.", lambda targets, bos: targets.copy()),
+        Mistake("shifted to the left",
+                "At step t your decoder sees target t + 1, a word from the future. It may see the word before.",
+                _shift_left),
+        Mistake("the last word comes in front",
+                "You roll the words round, so that the sentence begins with its own last word. The last target is fed "
+                "to nobody; in front stands bos, 'begin of sentence'.",
+                lambda targets, bos: np.roll(targets, 1, axis=1)),
+        Mistake("rolled across the rows",
+                "The first word of each sentence is the last word of the sentence above it: np.roll without an axis "
+                "takes the whole batch for one long list. Each row is a sentence of its own.",
+                lambda targets, bos: np.roll(targets, 1)),
+        Mistake("the rows are shifted, not the words",
+                "You shift along the first axis, which is the batch: every sentence is fed its neighbour. Time is the "
+                "second axis.",
+                lambda targets, bos: np.concatenate([np.full((1, targets.shape[1]), bos), targets[:-1]])),
+        Mistake("one step too many",
+                "bos is put in front and nothing is dropped, so there are T + 1 inputs for T targets. The last target "
+                "is never fed: after it nothing more is predicted.",
+                lambda targets, bos: np.concatenate([np.full((len(targets), 1), bos), targets], axis=1)),
+        Mistake("no bos",
+                "The last word is dropped, and nothing is put in front: there are T - 1 inputs for T targets. "
+                "Something has to be fed before the first word is known.", lambda targets, bos: targets[:, :-1]),
+        Mistake("the first word is replaced, and nothing is shifted",
+                "bos stands where the first word stood; all others are where they were, so that from the second step "
+                "on the decoder is fed the word it has to say.", _first_replaced),
+        Mistake("zeros in front in place of bos",
+                "The words are shifted rightly, but 0 stands in front. Which token begins a sentence the argument bos "
+                "says.",
+                lambda targets, bos: _shift_right(targets, 0)),
+        Mistake("targets is changed in place",
+                "Your numbers are right, but the caller's targets are overwritten, and the loss needs them. Make a "
+                "new array.",
+                _shift_in_place)))
+
+
+# 7.2 the final state of sentences of unequal length. Later the library's own seq2seq.last_states.
+
+def _last_states(h, lengths):
+    return h[np.arange(len(h)), lengths - 1]
+
+
+AFTER_PADDING = (
+    "the state after the padding",
+    "You take the last step of the array. For a short sentence that is the state after many padding tokens, which is "
+    "not what the sentence left behind. lengths says where each sentence ends.")
+ONE_TOO_FAR = (
+    "one step too far",
+    "A sentence of 5 words has its words at 0 … 4: Python counts from 0, lengths from 1. For a sentence that fills "
+    "its row your index points past the end.")
+LENGTHS = (((2, 6, 4), 6, 5), ((4, 1), 5, 3), ((3, 1, 2, 4), 6, 5))              # lengths, T, H
+
+
+last = Exercise(
+    id="7.2", title="where each sentence ends", lesson="07_encoder_decoder", points=1,
+    function="last_states", signature="(h (B, T, H), lengths (B,)) -> last (B, H)",
+    cases=lambda rng: [(normal(rng, len(lengths), T, H), np.array(lengths)) for lengths, T, H in LENGTHS],
+    about=("", "no sentence fills its row", "no sentence fills its row"),
+    reference=_last_states,
+    mistakes=(
+        Mistake(*AFTER_PADDING, lambda h, lengths: h[:, -1]),
+        Mistake("the length of the longest sentence for all",
+                "You read every sentence where the longest one ends. Each has a length of its own.",
+                lambda h, lengths: h[:, lengths.max() - 1]),
+        Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), lengths]),
+        Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), np.minimum(lengths, h.shape[1] - 1)]),
+        Mistake("every sentence at every length",
+                "Your result has an axis too many: for each sentence you take the states at the lengths of *all* "
+                "sentences. Row b needs its own length only: the two indices, row and step, have to go in pairs.",
+                lambda h, lengths: h[:, lengths - 1]),
+        Mistake("all steps up to the end, added up",
+                "You add up the states of the real words. The final state is one of them, the last: it has read the "
+                "whole sentence already.",
+                lambda h, lengths: (h * padding(lengths, h.shape[1])[..., None]).sum(axis=1)),
+        Mistake("all steps up to the end, averaged",
+                "You average the states of the real words. That is a sensible summary, used under the name of mean "
+                "pooling; the final state is one of them, the last.",
+                lambda h, lengths: (h * padding(lengths, h.shape[1])[..., None]).sum(axis=1) / lengths[:, None],
+                convention=True)))
+
+
+# 7.3 loss and gradient together
+
+def _masked_loss(logits, targets, mask):
+    loss, cache = cross_entropy_forward(logits, targets, mask)
+    return loss, cross_entropy_backward(cache)
+
+
+def _one_hot(targets, V):
+    return (targets[..., None] == np.arange(V)).astype(float)
+
+
+def _loss_wrong(name, hint):
+    """A mistake in the loss alone; its name and hint are those of 1.3."""
+    function = next(m.function for m in one.loss.mistakes if m.name == name)
+    return Mistake(name, hint, lambda x, y, m: (function(x, y, m), _masked_loss(x, y, m)[1]))
+
+
+def _gradient(dlogits):
+    """The right loss with a wrong gradient: dlogits(p, one_hot, mask with a last axis)."""
+    def run(logits, targets, mask):
+        right = _masked_loss(logits, targets, mask)[0]
+        return right, dlogits(softmax(logits), _one_hot(targets, logits.shape[-1]), mask[..., None])
+    return run
+
+
+def _naive(logits, targets, mask):
+    p = one._naive_softmax(logits)
+    return one._loss(one._log(p), targets, mask), (p - _one_hot(targets, p.shape[-1])) * mask[..., None] / mask.sum()
+
+
+def _softmax_twice(logits, targets, mask):
+    return _masked_loss(softmax(logits), targets, mask)
+
+
+def _row_means(logits, targets, mask):
+    each = mask.sum(axis=1)[:, None, None] * len(mask)
+    loss = next(m.function for m in one.loss.mistakes if m.name == one.ROW_MEANS[0])(logits, targets, mask)
+    return loss, (softmax(logits) - _one_hot(targets, logits.shape[-1])) * mask[..., None] / each
+
+
+def _sums(logits, targets, mask):
+    loss, dlogits = _masked_loss(logits, targets, mask)
+    return loss * mask.sum(), dlogits * mask.sum()
+
+
+def _means_with_padding(logits, targets, mask):
+    loss, dlogits = _masked_loss(logits, targets, mask)
+    return loss * mask.sum() / mask.size, dlogits * mask.sum() / mask.size
+
+
+masked_loss = Exercise(
+    id="7.3", title="the loss and its gradient, with padding", lesson="07_encoder_decoder", points=2,
+    function="masked_loss", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss (), dlogits (B, T, V)",
+    cases=one.cases_loss, about=one.ABOUT_LOSS, reference=_masked_loss,
+    mistakes=(
+        Mistake("the gradient is not divided by the number of tokens",
+                "The loss is right; its gradient belongs to the sum, not to the mean. What the loss divides by, the "
+                "gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m)),
+        Mistake("the gradient is divided by all positions",
+                "The loss is right; in the gradient you divide by B times T, padding included. What the loss divides "
+                "by, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / m.size)),
+        Mistake("padding has a gradient",
+                "The loss is right, but its gradient is not 0 at the padding. What stands there does not enter the "
+                "loss, so nothing may come back to it: else the network learns to predict padding.",
+                _gradient(lambda p, hot, m: (p - hot) / m.sum())),
+        Mistake("the mask on the probabilities only",
+                "At the padding a -1 is left in your gradient: the mask is put on the softmax and not on what is "
+                "taken away from it. It belongs around both.", _gradient(lambda p, hot, m: (p * m - hot) / m.sum())),
+        Mistake("the gradient has the wrong sign",
+                "The loss is right. Ask what happens to it when the logit of the right word grows: it falls, so the "
+                "gradient there has to be negative.", _gradient(lambda p, hot, m: (hot - p) * m / m.sum())),
+        Mistake("the target is not taken away",
+                "Your gradient is the softmax itself, positive for every word: each step would push all words down. "
+                "The right word has to be pushed up: something is taken away at the target.",
+                _gradient(lambda p, hot, m: p * m / m.sum())),
+        Mistake("the gradient with respect to the probabilities",
+                "You have differentiated -log p by p, which is -1/p at the target. The logits stand one step earlier: "
+                "the gradient has to go back through the softmax as well. Both together become very simple.",
+                _gradient(lambda p, hot, m: -hot / np.maximum(p, 1e-300) * m / m.sum())),
+        Mistake("a gradient at the target only",
+                "At the right word your gradient is right, and 0 everywhere else. In a softmax every logit moves every "
+                "probability: the other words took some of the weight, and have a gradient too.",
+                _gradient(lambda p, hot, m: hot * (p - 1) * m / m.sum())),
+        Mistake(*one.ALL_POSITIONS, _means_with_padding),
+        Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
+        Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
+        Mistake(*one.ROW_MEANS, _row_means),
+        Mistake(*one.SUM, _sums),
+        Mistake(*one.SOFTMAX_TWICE, _softmax_twice),
+        Mistake(*one.OVERFLOW, _naive),
+        _loss_wrong(*one.OVERFLOW), _loss_wrong(*one.LOG_OF_ZERO), _loss_wrong(*one.ALL_POSITIONS),
+        _loss_wrong(*one.NO_MASK), _loss_wrong(*one.MASK_INVERTED), _loss_wrong(*one.NO_MINUS), _loss_wrong(*one.SUM)))
+
+
+# 7.4 both directions
+
+def _both_ends(h_forward, h_backward, lengths):
+    return np.concatenate([_last_states(h_forward, lengths), h_backward[:, 0]], axis=1)
+
+
+BACKWARD_END = (
+    "the backward network is read at the wrong end",
+    "The backward network begins at the end of the sentence and is done at its first word: there it has read "
+    "everything. You read it at the other end, where it has seen one word, or only padding.")
+
+both_ends = Exercise(
+    id="7.4", title="the final states of both directions", lesson="07_encoder_decoder", points=1,
+    function="both_ends", signature="(h_forward (B, T, H), h_backward (B, T, H), lengths (B,)) -> both (B, 2H)",
+    cases=lambda rng: [(normal(rng, len(lengths), T, H), normal(rng, len(lengths), T, H), np.array(lengths))
+                       for lengths, T, H in (((2, 6, 4), 6, 5), ((4, 1), 5, 3))],
+    reference=_both_ends, about=("", "no sentence fills its row"),
+    mistakes=(
+        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), b[:, -1]], axis=1)),
+        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), _last_states(b, n)], axis=1)),
+        Mistake("both directions at the last step of the array",
+                "You take the last step of both. For the forward network that is after the padding of a short "
+                "sentence; for the backward one it is where it begins. Ask for each: at which step has it just read "
+                "the whole sentence?",
+                lambda f, b, n: np.concatenate([f[:, -1], b[:, -1]], axis=1)),
+        Mistake(AFTER_PADDING[0], "The backward half is right. In the forward half you take the last step of the "
+                                  "array, which for a short sentence is the state after many padding tokens. lengths "
+                                  "says where each sentence ends.",
+                lambda f, b, n: np.concatenate([f[:, -1], b[:, 0]], axis=1)),
+        Mistake("the backward half stands first",
+                "Both halves are right and in each other's place: the forward one comes first, as in PyTorch.",
+                lambda f, b, n: np.concatenate([b[:, 0], _last_states(f, n)], axis=1)),
+        Mistake("the two directions are added up",
+                "You add the two states. They are put side by side, so that the next layer can tell one from the "
+                "other.",
+                lambda f, b, n: _last_states(f, n) + b[:, 0])))
+
+
+# 7.5 perplexity
+
+def _perplexity(losses, tokens):
+    return np.exp((losses * tokens).sum() / tokens.sum())
+
+
+perplexity = Exercise(
+    id="7.5", title="perplexity over several batches", lesson="07_encoder_decoder", points=1,
+    function="perplexity", signature="(losses (N,), tokens (N,)) -> perplexity ()",
+    cases=lambda rng: [(rng.uniform(0.5, 4, size=N), np.append(rng.integers(100, 400, size=N - 1), rng.integers(3, 9)))
+                       for N in (4, 3)],
+    reference=_perplexity,
+    mistakes=(
+        Mistake("the mean of the batches' means",
+                "Each batch counts the same in your mean, also the last one with its few words. Each *word* has to "
+                "count the same: a batch weighs as much as it has tokens.",
+                lambda losses, tokens: np.exp(losses.mean())),
+        Mistake("the mean of the batches' perplexities",
+                "You take exp of each batch's loss and then the mean. exp is curved, so a bad batch counts too much. "
+                "First the mean loss per token over everything, then one exp.",
+                lambda losses, tokens: np.exp(losses).mean()),
+        Mistake("the mean of the batches' perplexities",
+                "You take exp of each batch's loss and then the mean, weighted by tokens. exp is curved, so a bad "
+                "batch counts too much. First the mean loss per token over everything, then one exp.",
+                lambda losses, tokens: (np.exp(losses) * tokens).sum() / tokens.sum()),
+        Mistake("2 to the power of a loss in nats",
+                "2 to the power of the loss is right for a loss in bits. These are in nats: the base is e.",
+                lambda losses, tokens: 2 ** ((losses * tokens).sum() / tokens.sum())),
+        Mistake("the exp is missing",
+                "This is the mean loss per token, in nats. Perplexity is exp of it: among how many words the model "
+                "hesitates.",
+                lambda losses, tokens: (losses * tokens).sum() / tokens.sum()),
+        Mistake("the losses are added up as if they were sums",
+                "You add the losses and divide by all tokens. But each is a *mean* over its batch already: to get the "
+                "sum of a batch back, it has to be multiplied by the batch's tokens.",
+                lambda losses, tokens: np.exp(losses.sum() / tokens.sum()))))
+
+EXERCISES = (shift, last, masked_loss, both_ends, perplexity)

@@ -1,0 +1,364 @@
+"""Exercises 8.1 to 8.5: attention, forward and backward, and how well it aligns."""
+
+import numpy as np
+
+from lstmcourse.layers import softmax, softmax_backward
+from lstmcourse.practice.exercise import Exercise, Mistake
+from lstmcourse.practice.inputs import normal, padding, uniform
+
+# The references stand here until the library has attention.py; then they are its functions.
+
+
+# 8.1 softmax with a mask
+
+def _masked_softmax(scores, mask):
+    shown = np.where(mask[:, None], scores, -np.inf)
+    top = shown.max(axis=-1, keepdims=True)
+    e = np.exp(shown - np.where(np.isfinite(top), top, 0))
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total > 0, total, 1)
+
+
+def _cases_softmax(rng):
+    ordinary = [2 * normal(rng, *shape) for shape in ((3, 4, 6), (3, 4, 5), (2, 5, 4), (2, 3, 5))]
+    masks = [padding(lengths, T) for lengths, T in (((2, 5, 3), 6), ((4, 0, 2), 5), ((3, 2), 4), ((4, 2), 5))]
+    ordinary[2] += np.where(np.arange(5) % 2, -1000, 1000)[:, None]
+    ordinary[3] += np.where(masks[3][:, None], 0, 2000)
+    return list(zip(ordinary, masks, strict=True))
+
+
+def _raw(scores, mask, axis=-1):
+    """The right thing for ordinary scores, over the given axis."""
+    with np.errstate(all="ignore"):
+        e = np.exp(scores - scores.max(axis=axis, keepdims=True)) * mask
+        return e / e.sum(axis=axis, keepdims=True)
+
+
+def _nan_for_padding(scores, mask):
+    with np.errstate(all="ignore"):
+        return np.where(mask.any(axis=1)[:, None, None], _masked_softmax(scores, mask), np.nan)
+
+
+def _overflows(scores, mask):
+    with np.errstate(all="ignore"):
+        e = np.exp(scores) * mask[:, None]
+        total = e.sum(axis=-1, keepdims=True)
+        return np.where(total == 0, 0, e / total)
+
+
+def _overflows_nan(scores, mask):
+    with np.errstate(all="ignore"):
+        e = np.exp(scores) * mask[:, None]
+        return e / e.sum(axis=-1, keepdims=True)
+
+
+NAN_ROW = ("NaN where a sentence is only padding",
+           "A row with nothing to look at has no largest score and a sum of 0: dividing 0 by 0, or subtracting "
+           "infinity from infinity, gives NaN, which spreads over everything that is computed from it. Such a row is "
+           "to be all zeros.")
+UNIFORM_ROW = ("padding shares the weights where there is nothing else",
+               "Where a sentence is only padding, your weights are all equal: every score was replaced by the same "
+               "very negative number, and a softmax over equal numbers is uniform. A row with nothing to look at is "
+               "to be all zeros.")
+ROWS_SUM = ("softmax over the query axis",
+            "Your weights add up to 1 over the target words. It is the *source* words that compete for one target "
+            "word: the last axis.")
+
+masked_softmax = Exercise(
+    id="8.1", title="softmax with a mask", lesson="08_attention", points=2,
+    function="masked_softmax", signature="(scores (B, T_tgt, T_src), mask (B, T_src)) -> alpha (B, T_tgt, T_src)",
+    cases=_cases_softmax, reference=_masked_softmax,
+    about=("", "a sentence that is only padding", "scores near 1000 for one word and near -1000 for the next",
+           "very large scores under the padding"),
+    mistakes=(
+        Mistake("no mask",
+                "The weights add up to 1, but a good part of them lies on the padding. Where the mask is False "
+                "nothing may be looked at.", lambda s, m: softmax(s)),
+        Mistake("the mask is turned round",
+                "All the weight lies on the padding. True means: this may be looked at.",
+                lambda s, m: _raw(s, ~m[:, None])),
+        Mistake("the mask after the softmax, without dividing again",
+                "Nothing lies on the padding, but the rest does not add up to 1: what the padding had taken is lost. "
+                "The padding has to be out before the sum is taken.", lambda s, m: softmax(s) * m[:, None]),
+        Mistake("masked scores are set to 0",
+                "A score of 0 is not 'do not look': exp of 0 is 1, an ordinary weight. Which score has the weight 0?",
+                lambda s, m: softmax(s * m[:, None])),
+        Mistake(*ROWS_SUM, lambda s, m: _raw(s, m[:, None], axis=1)),
+        Mistake(*ROWS_SUM, lambda s, m: softmax(np.where(m[:, None], s, -1e9).swapaxes(1, 2)).swapaxes(1, 2)),
+        Mistake("softmax over the batch",
+                "Your weights add up to 1 over the sentences of the batch, which have nothing to do with each other. "
+                "It is the source words of one sentence that compete: the last axis.",
+                lambda s, m: _raw(s, m[:, None], axis=0)),
+        Mistake("the mask on the query axis",
+                "The mask has one entry for each *source* word, and its shape (B, T_src) meets scores (B, T_tgt, "
+                "T_src). It needs a new axis in the middle, so that every target word has the same mask.",
+                lambda s, m: np.where(m[:, :, None], s, -np.inf)),
+        Mistake("the mask without a new axis",
+                "(B, T_src) meets (B, T_tgt, T_src): NumPy lines up the last axes, so your batch axis meets T_tgt. "
+                "The mask needs a new axis in the middle.", lambda s, m: np.where(m, s, -np.inf)),
+        Mistake(*NAN_ROW, _nan_for_padding),
+        Mistake(*UNIFORM_ROW, lambda s, m: softmax(np.where(m[:, None], s, -1e9))),
+        Mistake("exp overflows",
+                "For ordinary scores you are right. For a score of 1000 exp is infinite, and infinity divided by "
+                "infinity is NaN. A softmax does not change when the same number is taken from all scores of one row.",
+                _overflows),
+        Mistake("exp overflows, and NaN where a sentence is only padding",
+                "Two things: for a row with nothing to look at you divide 0 by 0, and such a row is to be all zeros; "
+                "and for a score of 1000 exp is infinite, which can be avoided by taking the same number from all "
+                "scores of one row.",
+                _overflows_nan),
+        Mistake("the largest score is sought under the padding too",
+                "You subtract the largest score of the row, but that one may stand under the padding, far above the "
+                "real ones; these then all become 0 after exp. Only scores that may be looked at count.",
+                lambda s, m: np.nan_to_num(_raw(s, m[:, None]))),
+        Mistake("the largest score is sought under the padding too",
+                "You subtract the largest score of the row, but that one may stand under the padding, far above the "
+                "real ones; these then all become 0 after exp, and 0/0 is NaN. Only scores that may be looked at "
+                "count, and a row that has none is to be all zeros.", lambda s, m: _raw(s, m[:, None]))))
+
+
+# 8.2 additive scores
+
+def _additive_scores(query, keys, params):
+    q, k = query @ params["W_q"].T, keys @ params["W_k"].T
+    return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]
+
+
+def _pairs(score):
+    """score(q (B, T_tgt, 1, A), k (B, 1, T_src, A), v) for projections that are right."""
+    def run(query, keys, params):
+        return score((query @ params["W_q"].T)[:, :, None], (keys @ params["W_k"].T)[:, None], params["v"])
+    return run
+
+
+additive_scores = Exercise(
+    id="8.2", title="additive scores", lesson="08_attention", points=2,
+    function="additive_scores",
+    signature="(query (B, T_tgt, H), keys (B, T_src, K), params {W_q (A, H), W_k (A, K), v (A,)}) -> scores (B, "
+              "T_tgt, T_src)",
+    cases=lambda rng: [(uniform(rng, B, T_tgt, H), uniform(rng, B, T_src, K),
+                        {"W_q": uniform(rng, A, H), "W_k": uniform(rng, A, K), "v": uniform(rng, A)})
+                       for B, T_tgt, T_src, H, K, A in ((2, 3, 4, 5, 6, 7), (3, 6, 5, 4, 2, 8))],
+    reference=_additive_scores,
+    mistakes=(
+        Mistake("no tanh",
+                "Without the tanh query and key never meet: the score is one number for the query plus one for the "
+                "key, and the query's part is the same for all source words. The softmax would not notice the query "
+                "at all.",
+                _pairs(lambda q, k, v: (q + k) @ v)),
+        Mistake("a tanh on each part",
+                "Query and key have to meet before the squashing: first the sum, then one tanh. With a tanh on each "
+                "the score falls apart into one number for the query and one for the key.",
+                _pairs(lambda q, k, v: (np.tanh(q) + np.tanh(k)) @ v)),
+        Mistake("v is left out",
+                "You add up the A numbers. v weighs them: which agreement counts how much is learned.",
+                _pairs(lambda q, k, v: np.tanh(q + k).sum(axis=-1))),
+        Mistake("a product where a sum is meant",
+                "You multiply the two projections. Additive attention adds them; the product is the idea of the other "
+                "kind, dot attention.", _pairs(lambda q, k, v: np.tanh(q * k) @ v)),
+        Mistake("dot attention of the projections",
+                "You take the dot product of the projected query and key. That is the other kind of attention. Here "
+                "they are added, squashed, and weighed with v.", _pairs(lambda q, k, v: (q * k).sum(axis=-1))),
+        Mistake("target and source are exchanged",
+                "Your result is (B, T_src, T_tgt): each row belongs to a source word. One row for each target word is "
+                "wanted, over the source words it may look at.",
+                _pairs(lambda q, k, v: (np.tanh(q + k) @ v).swapaxes(1, 2))),
+        Mistake("each query meets only one key",
+                "You add query t and key t. Every target word is compared with *every* source word: both need a new "
+                "axis, at different places, so that all pairs meet.",
+                lambda query, keys, p: np.tanh(query @ p["W_q"].T + keys @ p["W_k"].T) @ p["v"]),
+        Mistake("divided by the root of A",
+                "You scale as in scaled dot attention. Additive scores are not scaled: the tanh has bounded them, and "
+                "v sets their size.", _pairs(lambda q, k, v: np.tanh(q + k) @ v / np.sqrt(len(v)))),
+        Mistake("the softmax is taken already",
+                "You return weights. Wanted are the scores before the softmax; the mask comes between the two.",
+                _pairs(lambda q, k, v: softmax(np.tanh(q + k) @ v)))))
+
+
+# 8.3 the context
+
+def _at_the_top(alpha, values):
+    return np.take_along_axis(values, alpha.argmax(axis=-1)[..., None], axis=1)
+
+
+attend = Exercise(
+    id="8.3", title="the context", lesson="08_attention", points=1,
+    function="attend", signature="(alpha (B, T_tgt, T_src), values (B, T_src, M)) -> context (B, T_tgt, M)",
+    cases=lambda rng: [(softmax(2 * normal(rng, B, T_tgt, T_src)), normal(rng, B, T_src, M))
+                       for B, T_tgt, T_src, M in ((3, 4, 6, 5), (2, 5, 3, 4))],
+    reference=lambda alpha, values: alpha @ values,
+    mistakes=(
+        Mistake("only the word with the largest weight",
+                "You take the value of the word that is looked at most. That is hard attention, which has no useful "
+                "gradient. Soft attention takes all values, each with its weight.", _at_the_top, convention=True),
+        Mistake("the weights are not used",
+                "You average the values, the same for every target word. Each target word has weights of its own.",
+                lambda alpha, values: np.repeat(values.mean(axis=1, keepdims=True), alpha.shape[1], axis=1)),
+        Mistake("the softmax is taken again",
+                "alpha are weights already: each row adds up to 1. A second softmax makes them nearly equal.",
+                lambda alpha, values: softmax(alpha) @ values),
+        Mistake("the mean in place of the sum",
+                "You average over the source words, and so divide by their number. The weights add up to 1: the "
+                "weighted sum is an average already.", lambda alpha, values: alpha @ values / alpha.shape[2]),
+        Mistake("np.dot on three axes",
+                "Your result has four axes: np.dot combines every sentence with every other sentence of the batch. A "
+                "product that is taken sentence by sentence is wanted.", np.dot),
+        Mistake("added up over the target words",
+                "Your sum runs over the target words. For each target word, what is added up are the *source* words.",
+                lambda alpha, values: (alpha[..., None] * values[:, None]).sum(axis=1)),
+        Mistake("the values of the first sentence for all",
+                "Row 0 is right. You take the values of one sentence for the whole batch; each sentence looks at its "
+                "own words.", lambda alpha, values: alpha @ values[0])))
+
+
+# 8.4 the backward of scaled dot attention
+
+def _dot_forward(query, keys, values):
+    alpha = softmax(query @ keys.swapaxes(1, 2) / np.sqrt(query.shape[-1]))
+    return {"query": query, "keys": keys, "values": values, "alpha": alpha}
+
+
+def _dot_backward(dcontext, k, dscores=softmax_backward, scale=lambda k: 1 / np.sqrt(k["query"].shape[-1])):
+    """The backward, in which a part can be replaced by a wrong one. dscores(dalpha, alpha)."""
+    query, keys, values, alpha = (k[key] for key in ("query", "keys", "values", "alpha"))
+    d = dscores(dcontext @ values.swapaxes(1, 2), alpha) * scale(k)
+    return d @ keys, d.swapaxes(1, 2) @ query, alpha.swapaxes(1, 2) @ dcontext
+
+
+def _with(**parts):
+    return lambda dcontext, cache: _dot_backward(dcontext, cache, **parts)
+
+
+def _scale_on_the_query_only(dcontext, k):
+    dquery, dkeys, dvalues = _dot_backward(dcontext, k)
+    return dquery, dkeys * np.sqrt(k["query"].shape[-1]), dvalues
+
+
+def _values_as_alpha(dcontext, k):
+    return k["alpha"] @ dcontext
+
+
+dot_backward = Exercise(
+    id="8.4", title="back through dot attention", lesson="08_attention", points=3,
+    function="dot_attention_backward",
+    signature="(dcontext (B, T_tgt, M), cache {query (B, T_tgt, H), keys (B, T_src, H), values (B, T_src, M), "
+              "alpha (B, T_tgt, T_src)}) -> dquery (B, T_tgt, H), dkeys (B, T_src, H), dvalues (B, T_src, M)",
+    cases=lambda rng: [(normal(rng, B, T_tgt, M), _dot_forward(*(1.5 * normal(rng, B, T, n)
+                                                                for T, n in ((T_tgt, H), (T_src, H), (T_src, M)))))
+                       for B, T_tgt, T_src, H, M in ((2, 3, 4, 5, 6), (3, 5, 4, 2, 7))],
+    reference=_dot_backward,
+    mistakes=(
+        Mistake("the softmax is skipped on the way back",
+                "You take the gradient at the weights for the one at the scores. Between the two lies the softmax.",
+                _with(dscores=lambda d, a: d)),
+        Mistake("the softmax as if each weight stood alone",
+                "a (1 - a) is how a weight answers to its own score. In a softmax the weights of one row share a "
+                "whole: each answers to the scores of all the others too.",
+                _with(dscores=lambda d, a: d * a * (1 - a))),
+        Mistake("only the first half of the softmax's backward",
+                "You multiply by the weight, and do not take away what is common to the row. Raising all scores of a "
+                "row changes nothing, so the gradients of a row have to add up to 0.",
+                _with(dscores=lambda d, a: d * a)),
+        Mistake("the softmax's backward without the weight in front",
+                "You take away the weighted mean of the row, and forget to multiply the difference by the weight "
+                "itself.",
+                _with(dscores=lambda d, a: d - (d * a).sum(axis=-1, keepdims=True))),
+        Mistake("the plain mean in place of the weighted one",
+                "What is taken away in the softmax's backward is the mean of the row's gradients *weighted by alpha*.",
+                _with(dscores=lambda d, a: a * (d - d.mean(axis=-1, keepdims=True)))),
+        Mistake("the plain sum in place of the weighted one",
+                "What is taken away in the softmax's backward is the sum of the row's gradients, each *weighted by "
+                "alpha*.",
+                _with(dscores=lambda d, a: a * (d - d.sum(axis=-1, keepdims=True)))),
+        Mistake("the softmax's backward over the query axis",
+                "What is taken away is summed over the target words. The softmax ran over the source words, the last "
+                "axis, and so does its backward.",
+                _with(dscores=lambda d, a: a * (d - (d * a).sum(axis=1, keepdims=True)))),
+        Mistake("the scale is forgotten",
+                "The scores were divided by the root of H before the softmax. Their gradients pass the same division.",
+                _with(scale=lambda k: 1)),
+        Mistake("scaled by H, not by its root",
+                "The scores were divided by the *root* of H; you divide by H.",
+                _with(scale=lambda k: 1 / k["query"].shape[-1])),
+        Mistake("the scale on the query only",
+                "dquery is scaled, dkeys is not. The division stands between the product of the two and the softmax, "
+                "so both pass it.", _scale_on_the_query_only),
+        Mistake("dvalues without a transpose",
+                "For dvalues each *source* word collects from all target words that looked at it. Rows of alpha are "
+                "target words: the two time axes of alpha have to be exchanged.", _values_as_alpha)))
+
+
+# 8.5 the alignment error rate
+
+def _aer(alpha, sure, possible, links=None):
+    """1 - (|A and S| + |A and P|) / (|A| + |S|), in which a part can be replaced by a wrong one."""
+    A = _links(alpha) if links is None else links(alpha)
+    hits = (A * sure).sum() + (A * possible).sum()
+    return float(1 - hits / (A.sum() + sure.sum()))
+
+
+def _links(alpha):
+    """One link for each target word: to the source word with the largest weight."""
+    return alpha.argmax(axis=1)[:, None] == np.arange(alpha.shape[1])
+
+
+def _cases_aer(rng):
+    """Words with no, one or two sure links, hit or missed; largest weights above and below a half."""
+    found = []
+    for T_tgt, T_src in ((7, 9), (8, 6), (9, 11)):
+        best, words = rng.integers(T_src, size=T_tgt), np.arange(T_tgt)
+        alpha = rng.uniform(0.5, 1, size=(T_tgt, T_src))
+        alpha[words, best] = 0
+        top = np.where(words % 2, 0.7, 0.4)
+        alpha *= (1 - top)[:, None] / alpha.sum(axis=1, keepdims=True)
+        alpha[words, best] = top
+        sure, possible = np.zeros((2, T_tgt, T_src), bool)
+        for t, s in enumerate(best):                 # in turn: a sure hit, a possible hit, a miss, one hit of two
+            sure[t, (s + 1) % T_src] = t % 4 >= 2
+            sure[t, s] = t % 4 in (0, 3)
+            possible[t, s] = t % 4 == 1
+        possible |= sure | (rng.uniform(size=sure.shape) < 0.1)
+        found.append((alpha, sure, possible))
+    return found
+
+
+alignment = Exercise(
+    id="8.5", title="the alignment error rate", lesson="08_attention", points=2,
+    function="alignment_error_rate",
+    signature="(alpha (T_tgt, T_src), sure (T_tgt, T_src), possible (T_tgt, T_src)) -> rate ()",
+    cases=_cases_aer, reference=_aer,
+    mistakes=(
+        Mistake("the rate of agreement",
+                "This is what agrees, and it is 1 for a perfect alignment. The error rate is what is missing to 1.",
+                lambda a, s, p: 1 - _aer(a, s, p)),
+        Mistake("the possible links are not used",
+                "A link that is possible but not sure counts against you as much as a wrong one. It should be "
+                "forgiven: in the second count, links are compared with the possible ones.",
+                lambda a, s, p: _aer(a, s, s)),
+        Mistake("the sure links are taken out of the possible ones",
+                "Every sure link is possible too, so a link that hits a sure one counts in both sums. You count it "
+                "once.",
+                lambda a, s, p: _aer(a, s, p & ~s)),
+        Mistake("divided by the possible links",
+                "You divide by the links made and the possible ones. Nobody is blamed for not making a link that is "
+                "only possible: below stand the links made and the *sure* ones.",
+                lambda a, s, p: 1 - (1 - _aer(a, s, p)) * (len(a) + s.sum()) / (len(a) + p.sum())),
+        Mistake("only the links made are judged",
+                "You compare the links made with the possible ones: that is precision. Sure links that were not made "
+                "have to cost something as well.", lambda a, s, p: 1 - (_links(a) & p).sum() / len(a)),
+        Mistake("only the sure links are judged",
+                "You ask how many sure links were found: that is recall. Links that are not even possible have to cost "
+                "something as well.", lambda a, s, p: 1 - (_links(a) & s).sum() / s.sum()),
+        Mistake("one link for each source word",
+                "You take the largest weight in each column, and so give each source word a target word. It is each "
+                "*target* word, each row, that chooses where to look.",
+                lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha.T).T)),
+        Mistake("links by a threshold",
+                "You make a link wherever the weight is above a half, so some words have none. Here each target word "
+                "has exactly one link: to the source word it looks at most.",
+                lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha > 0.5), convention=True),
+        Mistake("the weights themselves are counted",
+                "You add up weights where links are to be counted. First decide for each target word which source "
+                "word it is linked to; then count.", lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha))))
+
+EXERCISES = (masked_softmax, additive_scores, attend, dot_backward, alignment)

@@ -1,0 +1,74 @@
+"""The `lstmcourse` command: what it prints, and with which exit status."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from lstmcourse import cli
+from lstmcourse.practice import EXERCISES, progress, table
+from lstmcourse.practice.exercise import Mistake
+
+
+def run(*argv):
+    return subprocess.run([sys.executable, "-m", "lstmcourse", *argv], capture_output=True, text=True)
+
+
+def test_without_a_command_the_usage_is_shown_and_the_status_is_2():
+    done = run()
+    assert done.returncode == 2
+    assert all(name in done.stdout for name in cli.COMMANDS)
+    assert run("--help").returncode == 0
+
+
+def test_an_unknown_command_is_named():
+    done = run("mistake")
+    assert done.returncode == 2
+    assert "there is no command 'mistake'" in done.stderr
+
+
+def test_mistakes_lists_what_an_exercise_knows(capsys):
+    assert cli.main(["mistakes", "4.2", "--hints"]) == 0
+    told = capsys.readouterr().out
+    for mistake in EXERCISES["4.2"].mistakes:
+        assert f"  named   {mistake.name}" in told
+    names = len({mistake.name for mistake in EXERCISES["4.2"].mistakes})
+    assert told.endswith(f"{names} known mistakes ({names} different ones) in 1 exercise: {names} rejected and named, "
+                         "0 not.\n")
+
+
+def test_mistakes_has_status_1_where_one_is_missed(monkeypatch, capsys):
+    right = Mistake("no mistake at all", "There is none.", EXERCISES["8.3"].reference)
+    monkeypatch.setattr(table, "EXERCISES", {"8.3": replace(EXERCISES["8.3"], mistakes=(right,))})
+    assert cli.main(["mistakes"]) == 1
+    assert "MISSED  no mistake at all" in capsys.readouterr().out
+
+
+def test_mistakes_of_an_unknown_exercise_have_status_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["mistakes", "4.9"])
+    assert ended.value.code == 2
+    assert "there is no exercise 4.9; there are: 1.1" in capsys.readouterr().err
+
+
+def test_progress_is_printed_with_its_folder(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LSTMCOURSE_PROGRESS", str(tmp_path))
+    progress.save("1.1", True)
+    assert cli.main(["progress"]) == 0
+    told = capsys.readouterr().out
+    assert "[x] 1.1  one step of a vanilla RNN" in told
+    assert f"kept in {tmp_path}" in told
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_a_help_of_its_own(name):
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: ")
+
+
+def test_progress_loads_neither_torch_nor_grading():
+    code = ("import sys; from lstmcourse import cli; cli.main(['progress']); "
+            "print([m for m in ('torch', 'matplotlib', 'lstmcourse.grading') if m in sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("[]\n")

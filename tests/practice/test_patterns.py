@@ -1,0 +1,167 @@
+"""Where no known mistake fits, the message narrows it down: planted errors, each with the words it must get."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lstmcourse.practice import EXERCISES, judge
+from lstmcourse.practice.observe import observe
+from lstmcourse.practice.patterns import pattern
+
+from .mutants import build, solutions
+
+SOLUTIONS = solutions()
+
+
+def right(id):
+    """The course's solution of an exercise."""
+    return build(*SOLUTIONS[id], EXERCISES[id].function)
+
+
+def broken(id, *swaps):
+    """The solution with parts of its source exchanged: (old, new), each once or more."""
+    helpers, source = SOLUTIONS[id]
+    for old, new in swaps:
+        assert old in source, (id, old)
+        source = source.replace(old, new)
+    return build(helpers, source, EXERCISES[id].function)
+
+
+def after(id, change):
+    """The solution, and then change on what it returns."""
+    return lambda *args: change(right(id)(*args))
+
+
+def with_grads(id, change):
+    """The solution with change applied to its grads, the last result."""
+    def run(*args):
+        *others, grads = right(id)(*args)
+        return *others, change(grads)
+    return run
+
+
+def wrong_rows(h):
+    h = h.copy()
+    h[1:] *= np.linspace(0.5, 0.7, h.shape[-1])
+    return h
+
+
+def first_half(h):
+    h = h.copy()
+    h[:, :2] *= np.linspace(0.5, 0.7, h.shape[-1])
+    return h
+
+
+def swap_blocks(a):
+    i, f, g, o = np.split(a, 4)
+    return np.concatenate([g, o, i, f])
+
+
+def spoil_block(a):
+    i, f, g, o = np.split(a, 4)
+    return np.concatenate([i, f, 0.3 * g + 0.1, o])
+
+
+def late(h):
+    return np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
+
+
+def early(h):
+    return np.concatenate([h[:, 1:], np.zeros_like(h[:, :1])], axis=1)
+
+
+def some_signs(h):
+    return h * np.resize([1, -1, 1], h.shape[-1])
+
+
+PLANTED = {
+    # id, function, words that the message must have
+    "right at the last step only": ("2.2", broken("2.2", ("(dh[:, t] + dh_next)", "(dh[:, t] + dh_next / 3)")),
+                                    "dx is right at the last step only: going back from it, the link through time is "
+                                    "cut or changed."),
+    "right at the last step only, LSTM": ("5.2", broken("5.2", ("dc_next = dc_t * f", "dc_next = dc_t * f * f")),
+                                          "right at the last step only"),
+    "right at the first step only": ("1.2", broken("1.2", ("h[:, t] = h_t", "h[:, t] = h_t; h_t = h_t / 2")),
+                                     "h is right at the first step only: what is handed on to the next step is wrong."),
+    "right at some steps only": ("1.2", after("1.2", first_half), "h is right at the steps 2, 3 of 0 … 3 only."),
+    "one step late": ("1.2", after("1.2", late), "h comes one step late"),
+    "one step early": ("1.2", after("1.2", early), "h comes one step early"),
+    "backwards in time": ("1.2", after("1.2", lambda h: h[:, ::-1]), "h runs backwards in time"),
+    "right for batch row 0 only": ("1.1", after("1.1", wrong_rows), "h_t is right for batch row 0 only, of 3"),
+    "right for some batch rows": ("1.1", after("1.1", lambda h: wrong_rows(h[::-1])[::-1]),
+                                  "h_t is right for the batch rows 2 only, of 3: rows must not touch each other"),
+    "a constant factor": ("8.3", after("8.3", lambda a: 1.7 * a), "but for one constant factor: it is 1.7 times"),
+    "a factor that is a size": ("8.3", after("8.3", lambda a: len(a) * a), "(that is B here)"),
+    "a factor that is one over a size": ("1.1", after("1.1", lambda h: h / h.shape[1]), "(that is 1 over H here)"),
+    "a factor that is a root": ("8.3", after("8.3", lambda a: a * a.shape[-1]**0.5), "(that is the root of M here)"),
+    "a number off by a named factor": ("1.3", lambda x, y, m: right("1.3")(x, y, m) * m.shape[1], "(that is T here)"),
+    "the sign": ("1.1", after("1.1", lambda h: -h), "h_t has the wrong sign everywhere, and is right otherwise."),
+    "some signs": ("1.1", after("1.1", some_signs), "The magnitudes of h_t are right, some signs are not."),
+    "zero everywhere": ("1.1", after("1.1", lambda h: 0 * h), "h_t is zero everywhere"),
+    "an offset": ("1.1", after("1.1", lambda h: h + 0.25), "h_t is off by the same amount everywhere: +0.25."),
+    "transposed, by the shape": ("8.3", after("8.3", lambda a: a.swapaxes(1, 2)), "it looks transposed"),
+    "another shape of the same numbers": ("8.3", after("8.3", lambda a: a.reshape(len(a), -1)),
+                                          "The numbers are right; only the shape is another one."),
+    "axes swapped and numbers wrong": ("8.3", after("8.3", lambda a: a.swapaxes(1, 2)**2), "two axes are swapped"),
+    "a sum that is missing": ("8.3", lambda alpha, values: alpha[..., None] * values[:, None],
+                              "Summed over axis 2 it would be right: one sum is missing."),
+    "NaN": ("1.1", after("1.1", np.sqrt), "h_t holds NaN"),
+    "overflow": ("1.1", after("1.1", lambda h: np.exp(h * 1e5)), "h_t holds infinity"),
+    "gradients right but for one key": ("2.1", with_grads("2.1", lambda g: {**g, "b_ih": 3.5 * g["b_ih"]}),
+                                        'the mistake stands in the line that makes grads["b_ih"]'),
+    "one block of a stack": ("5.1", with_grads("5.1", lambda g: {**g, "W_ih": spoil_block(g["W_ih"])}),
+                             'Of the 4 blocks of H in grads["W_ih"] 0, 1, 3 are right, 2 is wrong'),
+    "blocks in another order": ("5.1", with_grads("5.1", lambda g: {**g, "W_ih": swap_blocks(g["W_ih"])}),
+                                "in another order: [2, 3, 0, 1]"),
+    "two results in each other's place": ("4.3", after("4.3", lambda both: both[::-1]),
+                                          "What you return as h_t is right for c_t"),
+    "a key that is not there": ("1.1", lambda x, h, p: p["W_hx"], "There is no such key. These are there: W_ih, W_hh"),
+    "a name without a value": ("1.1", lambda x, h, p: np.tanh(a_t), "A name is used before it has a value."),  # noqa: F821
+    "an index past the end": ("1.1", lambda x, h, p: x[:, x.shape[1]], "Python counts from 0"),
+    "a matrix product that does not fit": ("1.1", lambda x, h, p: h @ p["W_ih"].T,
+                                           "The two sides of a matrix product do not fit"),
+    "shapes that do not broadcast": ("1.1", lambda x, h, p: x + h, "Two arrays are combined entry by entry"),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+@pytest.mark.parametrize("seed", [0, 5])
+def test_a_planted_error_gets_the_message_of_its_pattern(planted, seed):
+    id, function, words = PLANTED[planted]
+    with np.errstate(all="ignore"):
+        verdict = judge(EXERCISES[id], lambda args: observe(EXERCISES[id], function, args), np.random.default_rng(seed))
+    assert not verdict.passed
+    assert verdict.mistake is None, verdict
+    assert words in verdict.message, verdict.message
+
+
+@pytest.mark.parametrize("id", EXERCISES)
+def test_without_known_mistakes_every_known_mistake_still_gets_the_facts(id):
+    """The message of last resort: which case, what is wrong, what was wanted."""
+    exercise = replace(EXERCISES[id], mistakes=())
+    for mistake in EXERCISES[id].mistakes:
+        with np.errstate(all="ignore"):
+            verdict = judge(exercise, lambda args: observe(exercise, mistake.function, args),  # noqa: B023
+                            np.random.default_rng(1))
+        assert not verdict.passed, mistake.name
+        assert verdict.mistake is None
+        assert verdict.message.startswith("Case "), verdict.message
+
+
+def test_a_square_matrix_that_is_transposed_is_called_so():
+    a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
+    said = pattern([("dW", a.T, a, ("H", "H")), ("db", b, b, ("H", "H"))], {"H": 3})
+    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake stands in the "
+                    "line that makes dW.")
+
+
+def test_a_right_result_has_no_pattern():
+    a = np.arange(12.0).reshape(3, 4)
+    assert pattern([("h", a, a, ("B", "H"))], {"B": 3, "H": 4}) == ""
+
+
+def test_random_numbers_have_no_pattern():
+    for seed in range(50):
+        got, want = np.random.default_rng(seed).standard_normal((2, 3, 4, 5))
+        assert pattern([("h", got, want, ("B", "T", "H"))], {"B": 3, "T": 4, "H": 5}) == "", seed
