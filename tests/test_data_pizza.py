@@ -50,8 +50,10 @@ def test_pizza_ask_both_asks_for_either_person(rng):
     rows = [decode(row).split() for row in pizza_sentences(rng, 400, filler=3, ask="both")]
     friend = [words for words in rows if words[-3] == "friend"]
     other = [words for words in rows if words[-3] == words[0]]
-    assert len(friend) + len(other) == 400 and 150 < len(friend) < 250
-    assert all(words[-1] == words[7] for words in friend) and all(words[-1] == words[2] for words in other)
+    assert len(friend) + len(other) == 400
+    assert 150 < len(friend) < 250
+    assert all(words[-1] == words[7] for words in friend)
+    assert all(words[-1] == words[2] for words in other)
 
 
 def test_pizza_names_an_unknown_ask(rng):
