@@ -58,6 +58,21 @@ def one(ask, steps, filler, lr, seed):
     return {"accuracy": float(np.mean(logits[:, -1].argmax(axis=1) == test[:, -1])), "loss": losses[-1]}
 
 
+def solved(records, **which):
+    """How many of the seeds solve what is named in `which` (ask, steps, filler), at the best of the learning rates."""
+    runs = [r for r in records if which.items() <= r.items()]
+    rates = {r["lr"] for r in runs}
+    return max(sum(r["accuracy"] >= SETTINGS["solved"] for r in runs if r["lr"] == lr) for lr in rates)
+
+
+def verdict(records):
+    """Most follow the change of subject at no distance, none over 4 words; the last food alone is carried further."""
+    friend = {filler: solved(records, ask="friend", steps=1000, filler=filler) for filler in (0, 8, 20)}
+    both = {filler: solved(records, ask="both", steps=5000, filler=filler) for filler in (0, 4)}
+    longer = solved(records, ask="friend", steps=5000, filler=20)
+    return both[0] >= 5 and both[4] == 0 and friend[0] == 10 and friend[8] >= 5 and friend[20] == 0 and longer > 0
+
+
 if __name__ == "__main__":
     run(__file__, SETTINGS, [{"ask": ask, "steps": steps, "filler": filler, "lr": lr, "seed": seed}
                              for ask, steps, fillers, rates in ROUNDS
