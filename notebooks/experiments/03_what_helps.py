@@ -1,0 +1,113 @@
+"""Lesson 03: what moves the border at which a vanilla RNN stops solving the pizza sentence?
+
+It goes on where 01_rnn_lag.py stopped: the same sentences, the same "solved" (at least 95 % of 1000
+fresh sentences answered), ten seeds, and one thing changed at a time. Written down before the run:
+an arm reaches a lag if at least five of ten seeds solve it at the arm's better learning rate; an arm
+counts only if it solves 0 filler words.
+
+Rates, widths, steps and lags were chosen in a pilot on other seeds (100 to 102), in which growing
+sentences failed when they grew on a timetable; here they grow when the network is ready.
+"""
+
+import numpy as np
+
+from lstmcourse.data.pizza import WORDS, pizza_sentences
+from lstmcourse.experiments import run
+from lstmcourse.jacobian import gradient_by_lag
+from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
+from lstmcourse.rnn import rnn_backward, rnn_forward
+from lstmcourse.train import init_linear, init_orthogonal, init_recurrent, train
+
+SETTINGS = {"B": 32, "solved": 0.95, "test_sentences": 1000, "reach_sentences": 5}
+USUAL = {"H": 32, "steps": 1000, "weights": "usual", "max_norm": 1.0, "answer_only": False, "growing": False}
+ARMS = {   # name: what is changed, the lags, the learning rates
+    "as in lesson 01": ({}, (0, 8, 16, 24), (0.003, 0.01)),
+    "no clipping": ({"max_norm": None}, (0, 8, 16, 24), (0.003, 0.01)),
+    "only the answer counts": ({"answer_only": True}, (0, 8, 16, 24), (0.003, 0.01)),
+    "identity": ({"weights": "identity"}, (0, 8, 16, 24), (0.003, 0.01)),
+    "orthogonal": ({"weights": "orthogonal"}, (0, 8, 16, 24), (0.003, 0.01)),
+    "orthogonal, weak input": ({"weights": "orthogonal, weak input"}, (0, 8, 16, 24), (0.003, 0.01)),
+    "growing sentences, 4 x steps": ({"growing": True, "steps": 4000}, (0, 16, 24), (0.003, 0.01)),
+    "4 x steps": ({"steps": 4000}, (0, 16, 24, 32), (0.003, 0.01)),
+    "2 x wide": ({"H": 64}, (0, 16, 24, 32, 48), (0.001, 0.003)),
+    "2 x wide, 4 x steps": ({"H": 64, "steps": 4000}, (0, 24, 32, 48, 64), (0.001,)),
+    "all: wide, steps, orthogonal, weak input": (
+        {"H": 64, "steps": 4000, "weights": "orthogonal, weak input"}, (0, 24, 32, 48, 64), (0.001,)),
+}
+SEEDS = range(10)
+V = len(WORDS)
+ONE_HOT = np.eye(V)
+
+
+def first_weights(weights, H, rng):
+    """A model; "usual" draws as 01_rnn_lag.py does. Identity: Le, Jaitly and Hinton 2015, here with tanh."""
+    model = {"rnn": init_recurrent("rnn", V, H, rng), "linear": init_linear(H, V, rng)}
+    layer = model["rnn"]
+    if weights.startswith("orthogonal"):
+        layer["W_hh"] = init_orthogonal(H, rng)
+    if weights == "orthogonal, weak input":
+        layer["W_ih"] *= 0.1
+        layer["b_ih"], layer["b_hh"] = np.zeros(H), np.zeros(H)
+    if weights == "identity":
+        layer["W_hh"], layer["b_ih"], layer["b_hh"] = np.eye(H), np.zeros(H), np.zeros(H)
+    return model
+
+
+def logits_of(model, tokens):
+    """Scores of the next word at every position, the states, and what the backward needs."""
+    h, rnn_cache = rnn_forward(ONE_HOT[tokens], np.zeros((len(tokens), len(model["rnn"]["W_hh"]))), model["rnn"])
+    logits, linear_cache = linear_forward(h, model["linear"])
+    return logits, h, (rnn_cache, linear_cache)
+
+
+def accuracy(model, tokens):
+    """Share of sentences whose last word is named."""
+    return float(np.mean(logits_of(model, tokens[:, :-1])[0][:, -1].argmax(axis=1) == tokens[:, -1]))
+
+
+def reach(model, filler):
+    """Median over sentences of the spectral norm of dh(question)/dh(second food)."""
+    tokens = pizza_sentences(np.random.default_rng(0), SETTINGS["reach_sentences"], filler)
+    _, h, _ = logits_of(model, tokens[:, :-1])
+    return float(np.median([gradient_by_lag(one[7:], model["rnn"]["W_hh"])[-1] for one in h]))
+
+
+def one(arm, filler, lr, seed):
+    """Train one network; how it answers, and how far gradients reach in it before and after training."""
+    setting = USUAL | ARMS[arm][0]
+    rng = np.random.default_rng(seed)
+    model = first_weights(setting["weights"], setting["H"], rng)
+    before = reach(model, filler)
+    latest = {"model": model}                              # what the growing sentences look at
+
+    def loss_and_grads(model, tokens):
+        latest["model"] = model
+        logits, _, (rnn_cache, linear_cache) = logits_of(model, tokens[:, :-1])
+        mask = np.ones(tokens[:, 1:].shape, bool)
+        mask[:, :-1] = not setting["answer_only"]
+        loss, cache = cross_entropy_forward(logits, tokens[:, 1:], mask)
+        dh, linear_grads = linear_backward(cross_entropy_backward(cache), linear_cache)
+        return loss, {"rnn": rnn_backward(dh, rnn_cache)[2], "linear": linear_grads}
+
+    def batches():
+        now = 0 if setting["growing"] else filler
+        for step in range(setting["steps"]):
+            if now < filler and step % 10 == 9:            # a word more as soon as 64 sentences go well
+                now += accuracy(latest["model"], pizza_sentences(rng, 64, now)) >= SETTINGS["solved"]
+            yield (pizza_sentences(rng, SETTINGS["B"], now),)
+
+    try:
+        model, losses = train(loss_and_grads, model, batches(), lr=lr, max_norm=setting["max_norm"], progress=False)
+    except FloatingPointError:                             # the loss is not a number any more: not solved
+        return {"accuracy": 0.0, "loss": None, "reach_before": before, "reach_after": None}
+    test = pizza_sentences(rng, SETTINGS["test_sentences"], filler)
+    return {"accuracy": accuracy(model, test), "loss": losses[-1], "reach_before": before,
+            "reach_after": reach(model, filler)}
+
+
+if __name__ == "__main__":
+    arms = {arm: {"changed": changed, "fillers": fillers, "rates": rates}
+            for arm, (changed, fillers, rates) in ARMS.items()}
+    run(__file__, SETTINGS | {"usual": USUAL, "arms": arms}, [{"arm": arm, "filler": filler, "lr": lr, "seed": seed}
+                             for arm, (_, fillers, rates) in ARMS.items()
+                             for filler in fillers for lr in rates for seed in SEEDS], one)
