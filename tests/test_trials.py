@@ -23,7 +23,8 @@ def saved(name):
 
 def used(table):
     """Names that a symbol table, or a function inside it, takes from the module."""
-    names = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (table.get_type() == "module" or s.is_global())}
+    names = {symbol.get_name() for symbol in table.get_symbols()
+             if symbol.is_referenced() and (table.get_type() == "module" or symbol.is_global())}
     return names.union(*map(used, table.get_children()))
 
 
@@ -33,7 +34,8 @@ def lesson(stem, *names):
     statements = [ast.unparse(node) for cell in cells if cell["cell_type"] == "code"
                   for node in ast.parse("".join(cell["source"])).body]
     tables = [symtable.symtable(source, stem, "exec") for source in statements]
-    given = [{s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()} for table in tables]
+    given = [{symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+             for table in tables]
     wanted, before = set(names), set()
     while wanted != before:
         before = set(wanted)

@@ -1,11 +1,11 @@
 """Lesson 03: what moves the border at which a vanilla RNN stops solving the pizza sentence?
 
 It goes on where 01_rnn_lag.py stopped: the same sentences, the same "solved" (at least 95 % of 1000
-fresh sentences answered), the same ten seeds, and one thing changed at a time; one arm changes two.
-Written down before the run: an arm reaches a lag if at least five of ten seeds solve it at the
-arm's better learning rate; an arm counts only if it solves 0 filler words. The claim "an RNN cannot
-learn long dependencies" is rejected if an arm reaches 24 filler words, three times what lesson 01's
-networks reach.
+fresh sentences answered), the same seeds (all ten, or the first five where runs are long), one thing
+changed at a time, and two at once in one arm. Written down before the run: an arm reaches a lag if at
+least half of its seeds solve it at its better learning rate; an arm counts only if it reaches 0 filler
+words. The claim "an RNN cannot learn long dependencies" is rejected if an arm reaches 24 filler words,
+three times what lesson 01's networks reach.
 
 Widths, steps, lags and rates were chosen in a pilot on other seeds (100 to 102). The pilot also tried
 sentences that grow as the network learns: no clear help, left out.
@@ -22,15 +22,14 @@ from lstmcourse.train import init_linear, init_orthogonal, init_recurrent, train
 
 SETTINGS = {"B": 32, "solved": 0.95, "test_sentences": 1000, "reach_sentences": 5}
 USUAL = {"H": 32, "steps": 1000, "weights": "usual", "max_norm": 1.0, "answer_only": False}      # lesson 01
-ARMS = {   # name: what is changed, the lags, the learning rates
-    "4 x steps": ({"steps": 4000}, (0, 24, 32), (0.003,)),
-    "2 x wide, 4 x steps": ({"H": 64, "steps": 4000}, (0, 48), (0.001,)),
-    "orthogonal, weak input": ({"weights": "orthogonal, weak input"}, (0, 16, 24), (0.003, 0.01)),
-    "no clipping": ({"max_norm": None}, (0, 16, 24), (0.003, 0.01)),
-    "2 x wide": ({"H": 64}, (0, 16, 24), (0.003,)),
-    "only the answer counts": ({"answer_only": True}, (0, 16, 24), (0.003, 0.01)),
+ARMS = {   # name: what is changed, the lags, the learning rates, the seeds
+    "4 x steps": ({"steps": 4000}, (0, 24), (0.003,), 10),
+    "2 x wide, 4 x steps": ({"H": 64, "steps": 4000}, (0, 48), (0.001,), 5),
+    "orthogonal, weak input": ({"weights": "orthogonal, weak input"}, (0, 16), (0.003, 0.01), 10),
+    "no clipping": ({"max_norm": None}, (0, 16), (0.003, 0.01), 10),
+    "2 x wide": ({"H": 64}, (0, 16), (0.003,), 10),
+    "only the answer counts": ({"answer_only": True}, (0, 16), (0.003, 0.01), 10),
 }
-SEEDS = range(10)
 V = len(WORDS)
 ONE_HOT = np.eye(V)
 
@@ -105,8 +104,8 @@ def verdict(runs):
 
 
 if __name__ == "__main__":
-    arms = {arm: {"changed": changed, "fillers": fillers, "rates": rates}
-            for arm, (changed, fillers, rates) in ARMS.items()}
+    arms = {arm: {"changed": changed, "fillers": fillers, "rates": rates, "seeds": seeds}
+            for arm, (changed, fillers, rates, seeds) in ARMS.items()}
     run(__file__, SETTINGS | {"usual": USUAL, "arms": arms}, [{"arm": arm, "filler": filler, "lr": lr, "seed": seed}
-                             for arm, (_, fillers, rates) in ARMS.items()
-                             for filler in fillers for lr in rates for seed in SEEDS], one)
+                             for arm, (_, fillers, rates, seeds) in ARMS.items()
+                             for filler in fillers for lr in rates for seed in range(seeds)], one)
