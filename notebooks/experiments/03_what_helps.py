@@ -7,6 +7,9 @@ least half of its seeds solve it at its better learning rate; an arm counts only
 words. The claim "an RNN cannot learn long dependencies" is rejected if an arm reaches 24 filler words,
 three times what lesson 01's networks reach.
 
+Added after a first look, and marked as such in the lesson: 24 filler words for the networks that are twice
+as wide and train four times as long. Only 48 was planned there, where none of five solved it.
+
 Widths, steps, lags and rates were chosen in a pilot on other seeds (100 to 102). The pilot also tried
 sentences that grow as the network learns: no clear help, left out.
 """
@@ -21,14 +24,13 @@ from lstmcourse.rnn import rnn_backward, rnn_forward
 from lstmcourse.train import init_linear, init_orthogonal, init_recurrent, train
 
 SETTINGS = {"B": 32, "solved": 0.95, "test_sentences": 1000, "reach_sentences": 5}
-USUAL = {"H": 32, "steps": 1000, "weights": "usual", "max_norm": 1.0, "answer_only": False}      # lesson 01
+USUAL = {"H": 32, "steps": 1000, "weights": "usual", "max_norm": 1.0}      # lesson 01
 ARMS = {   # name: what is changed, the lags, the learning rates, the seeds
     "4 x steps": ({"steps": 4000}, (0, 24), (0.003,), 10),
-    "2 x wide, 4 x steps": ({"H": 64, "steps": 4000}, (0, 48), (0.001,), 5),
+    "2 x wide, 4 x steps": ({"H": 64, "steps": 4000}, (0, 24, 48), (0.001,), 5),
+    "2 x wide": ({"H": 64}, (0, 16), (0.003,), 10),
     "orthogonal, weak input": ({"weights": "orthogonal, weak input"}, (0, 16), (0.003, 0.01), 10),
     "no clipping": ({"max_norm": None}, (0, 16), (0.003, 0.01), 10),
-    "2 x wide": ({"H": 64}, (0, 16), (0.003,), 10),
-    "only the answer counts": ({"answer_only": True}, (0, 16), (0.003, 0.01), 10),
 }
 V = len(WORDS)
 ONE_HOT = np.eye(V)
@@ -72,9 +74,7 @@ def one(arm, filler, lr, seed):
 
     def loss_and_grads(model, tokens):
         logits, _, (rnn_cache, linear_cache) = logits_of(model, tokens[:, :-1])
-        mask = np.ones(tokens[:, 1:].shape, bool)
-        mask[:, :-1] = not setting["answer_only"]
-        loss, cache = cross_entropy_forward(logits, tokens[:, 1:], mask)
+        loss, cache = cross_entropy_forward(logits, tokens[:, 1:])
         dh, linear_grads = linear_backward(cross_entropy_backward(cache), linear_cache)
         return loss, {"rnn": rnn_backward(dh, rnn_cache)[2], "linear": linear_grads}
 
@@ -98,8 +98,8 @@ def border(runs):
     return max((filler for arm, filler in reached if (arm, 0) in reached), default=-1)
 
 
-def verdict(runs):
-    """Is "an RNN cannot learn long dependencies" rejected? Yes if some arm reaches 24 filler words."""
+def rejected(runs):
+    """Is "an RNN cannot learn long dependencies" rejected, by the rule written down before the run?"""
     return border(runs) >= 24
 
 
