@@ -61,7 +61,9 @@ def latch_03():
 
 
 def what_helps_03():
-    return script("03_what_helps")["verdict"], (saved("03_what_helps"),), (saved("01_rnn_lag"),)
+    baseline = [run for run in saved("01_rnn_lag")
+                if run.get("ask", "friend") == "friend" and run.get("steps", 1000) == 1000]
+    return script("03_what_helps")["verdict"], (saved("03_what_helps"),), (baseline,)
 
 
 # Each gives: the verdict, its arguments, and the same with the baseline's data in place of the trial's.
