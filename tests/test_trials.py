@@ -61,8 +61,7 @@ def latch_03():
 
 
 def what_helps_03():
-    baseline = [run for run in saved("01_rnn_lag")
-                if run.get("ask", "friend") == "friend" and run.get("steps", 1000) == 1000]
+    baseline = [run for run in saved("01_rnn_lag") if run["ask"] == "friend" and run["steps"] == 1000]
     return script("03_what_helps")["verdict"], (saved("03_what_helps"),), (baseline,)
 
 
