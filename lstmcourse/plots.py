@@ -16,7 +16,7 @@ from PIL import Image
 
 PAPER, INK, FAINT = "#fdfdfb", "#1f2328", "#c9cdd2"
 COLOR = {"i": "#0072b2", "f": "#c25200", "g": "#007d5a", "o": "#a0558a", "c": "#1f2328", "h": "#4c78a8",
-         "r": "#0072b2", "z": "#c25200", "n": "#007d5a"}
+         "r": "#0072b2", "z": "#c25200", "n": "#007d5a", "d": "#b3261e"}          # d: a gradient
 SERIES = ("#0072b2", "#c25200", "#007d5a", "#a0558a", "#8a6d00", "#4d4d4d")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
 STYLE = {
@@ -155,13 +155,13 @@ class _Sketch:
         self.ax.add_patch(Circle((x, y), 0.17, fc=PAPER, ec=color, lw=1.8, zorder=3))
         self.ax.text(x, y - 0.005, sign, ha="center", va="center", color=color, fontsize=13, zorder=4)
 
-    def line(self, points, part, arrow=True, width=1.6):
+    def line(self, points, part, arrow=True, width=1.6, dash="-"):
         color = self.color(part)
         *start, last = points
         xs, ys = zip(*start, strict=True)
-        self.ax.plot(xs, ys, color=color, lw=width, solid_capstyle="round", solid_joinstyle="round", zorder=2)
+        self.ax.plot(xs, ys, color=color, lw=width, solid_capstyle="round", solid_joinstyle="round", zorder=2, ls=dash)
         self.ax.add_patch(FancyArrowPatch(start[-1], last, arrowstyle="-|>" if arrow else "-", mutation_scale=11,
-                                          shrinkA=0, shrinkB=0, color=color, lw=width, zorder=2))
+                                          shrinkA=0, shrinkB=0, color=color, lw=width, zorder=2, ls=dash))
 
     def text(self, x, y, text, part=None, **kwargs):
         self.ax.text(x, y, text, color=self.color(part), **{"ha": "center", "va": "center", "fontsize": 11} | kwargs)
@@ -246,4 +246,34 @@ def lstm_cell(lit=None):
     s.text(xs["f"], belt + 0.42, "keep", "f", fontsize=10)
     s.text(3.3, belt + 0.42, "write", "i", fontsize=10)
     s.text(6.25, 1.05, "read", "o", fontsize=10)
+    return s.fig
+
+
+def bptt(words, cut=()):
+    """The unrolled RNN with both directions: forward arrows solid, gradients dashed and backward.
+
+    words  list of str; a box for each, a loss above it
+    cut    step numbers t (1 is the first word): the gradient from step t + 1 to step t is cut off there
+    """
+    n, step = len(words), 1.5
+    s = _Sketch(step * n + 1.1, 2.75)
+    for t, word in enumerate(words, 1):
+        x = 1.35 + step * (t - 1)
+        left = x - step + 0.33 if t > 1 else x - 0.95
+        s.text(x, 0.15, word, fontsize=9.5)
+        s.box(x, 1.4, "RNN", "h", width=0.66, height=0.5)
+        s.text(x, 2.6, f"$L_{{{t}}}$", fontsize=11)
+        s.line([(left, 1.53), (x - 0.33, 1.53)], "h")
+        s.text((left + x - 0.33) / 2, 1.7, f"$h_{{{t - 1}}}$", "h", fontsize=9)
+        s.line([(x - 0.12, 0.34), (x - 0.12, 1.15)], None)
+        s.line([(x - 0.12, 1.65), (x - 0.12, 2.42)], "h")
+        s.line([(x + 0.12, 2.42), (x + 0.12, 1.65)], "d", dash="--")
+        s.text(x + 0.17, 2.03, f"$dh_{{{t}}}$", "d", fontsize=9, ha="left")
+        s.line([(x + 0.12, 1.15), (x + 0.12, 0.34)], "d", dash="--")
+        s.text(x + 0.17, 0.75, f"$dx_{{{t}}}$", "d", fontsize=9, ha="left")
+        if t - 1 in cut:
+            s.text((left + x - 0.33) / 2, 1.27, "✂", "d", fontsize=15)
+        else:
+            s.line([(x - 0.33, 1.27), (left, 1.27)], "d", dash="--")
+            s.text((left + x - 0.33) / 2, 1.09, "$dh_{next}$" if t > 1 else "$dh_0$", "d", fontsize=9)
     return s.fig
