@@ -133,7 +133,9 @@ def test_joined_clauses_keep_their_gold():
 
 def test_batch_pads_both_sides_and_counts_the_source():
     pairs = [hindi.pair_of(EXAMPLE), hindi.pair_of("mera bhai radio sun raha hai")]
-    source, lengths, target = hindi.batch(pairs)
+    source, lengths, inputs, target, mask = hindi.batch(pairs)
+    assert inputs[0].tolist()[:6] == [hindi.BOS, *target[0, :4], hindi.PAD]
+    assert mask.sum(axis=1).tolist() == [5, 8]
     source_words, target_words = hindi.vocabularies()
     assert source.shape == (2, 6)
     assert lengths.tolist() == [5, 6]
@@ -149,7 +151,7 @@ def test_batch_pads_both_sides_and_counts_the_source():
 def test_batches_hold_each_pair_once_an_epoch():
     pairs = list(hindi.clauses_of(held_out=True)[::40])
     found = hindi.batches(pairs, 6, np.random.default_rng(0), epochs=2)
-    rows = [tuple(row[:n]) for source, lengths, _ in found for row, n in zip(source, lengths, strict=True)]
+    rows = [tuple(row[:n]) for source, lengths, *_ in found for row, n in zip(source, lengths, strict=True)]
     assert len(rows) == 2 * (len(pairs) // 6) * 6
     assert max(rows.count(row) for row in rows) == 2
 

@@ -227,14 +227,16 @@ def vocabularies():
 
 
 def batch(pairs):
-    """Sentences as arrays, the short ones padded at the end with 0.
+    """Sentences as arrays, the short ones padded at the end with <pad>.
 
-    Returns source (B, T_src), its lengths (B,) and target (B, T_tgt), which ends with <eos>.
+    Returns source (B, T_src), lengths (B,) of its rows, inputs (B, T_tgt), which start with <bos>, targets
+    (B, T_tgt), which end with <eos>, and mask (B, T_tgt), True where a target is real.
     """
     hindi, english = vocabularies()
-    sources, targets = [hindi.encode(p.hindi) for p in pairs], [[*english.encode(p.english), EOS] for p in pairs]
-    lengths = np.array([len(row) for row in sources])
-    return pad(sources), lengths, pad(targets)
+    source, translation = [hindi.encode(p.hindi) for p in pairs], [english.encode(p.english) for p in pairs]
+    targets = pad([[*row, EOS] for row in translation])
+    return pad(source), np.array([len(row) for row in source]), pad([[BOS, *row] for row in translation]), targets, \
+        targets != PAD
 
 
 def pad(rows):
@@ -246,7 +248,7 @@ def pad(rows):
 
 
 def batches(pairs, B, rng, epochs=1):
-    """Shuffled batches of B pairs, each (source, lengths, target): a list, for `train`.
+    """Shuffled batches of B pairs, each as `batch` makes it: a list, for `train`.
 
     A batch holds sentences of like length (less padding, less work); a rest of fewer than B is left out.
     """
