@@ -91,9 +91,9 @@ def attention(query, keys, values, mask, scale=1.0, params=None):
 def decoder(kind, E, H, dtype):
     """The decoder of `lstmcourse.seq2seq`, of torch's own layers, as a function for tests and the benchmark.
 
-    Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha.
+    Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha (or None).
     """
-    module = MODULES[kind](E, H, batch_first=True, dtype=dtype)
+    module = MODULES[kind](E, H, batch_first=True, dtype=getattr(torch, str(np.dtype(dtype))))
 
     def run(inputs, state, memory, params, scale=1.0):
         weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}

@@ -96,7 +96,7 @@ def decoder_inputs(model, rng):
     """inputs, the initial state and the memory of a decoder."""
     memory = None if model.attention is None else Memory(
         rng.standard_normal((B, T_SRC, H)), rng.standard_normal((B, T_SRC, E if model.values == "words" else H)),
-        np.arange(T_SRC) < LENGTHS[:, None])
+        np.arange(T_SRC) < LENGTHS[:, None], 0.4)
     state = tuple(rng.standard_normal((B, H)) for _ in range(2 if model.kind == "lstm" else 1))
     return rng.integers(0, V_TGT, (B, T_TGT)), state, memory
 
@@ -105,9 +105,9 @@ def decoder_inputs(model, rng):
 def test_decoder_matches_torch(rng, model):
     params, (inputs, state, memory) = big_params(model, rng), decoder_inputs(model, rng)
     parts = {name: params[name] for name in params if "encoder" not in name and "source" not in name}
-    logits, _, alpha, cache = seq2seq.decoder_forward(inputs, state, memory, params, 0.4)
+    logits, _, alpha, cache = seq2seq.decoder_forward(inputs, state, memory, params)
     dlogits = rng.standard_normal(logits.shape)
-    decoder, keys_values = torch_ref.decoder(model.kind, E, H, torch.float64), () if memory is None else memory[:2]
+    decoder, keys_values = torch_ref.decoder(model.kind, E, H, "float64"), () if memory is None else memory[:2]
 
     def run(s, kv, p):
         memory_torch = (*kv, torch.tensor(memory.mask)) if kv else None
@@ -133,7 +133,7 @@ def test_loss_and_every_gradient_match_torch(rng, model):
     params, batch = big_params(model, rng), sentences(rng)
     source, lengths, inputs, targets, mask = batch
     loss, grads = seq2seq.loss_and_grads(params, *batch, model)
-    decoder = torch_ref.decoder(model.kind, E, H, torch.float64)
+    decoder = torch_ref.decoder(model.kind, E, H, "float64")
     scale = H**-0.5 if model.attention == "scaled" else 1.0
 
     def run(p):
@@ -212,9 +212,9 @@ def test_float32_stays_float32(rng):
 @models
 def test_word_by_word_gives_the_same_logits_as_all_at_once(rng, model):
     params, (inputs, state, memory) = big_params(model, rng), decoder_inputs(model, rng)
-    logits, last, alpha, _ = seq2seq.decoder_forward(inputs, state, memory, params, 0.4)
+    logits, last, alpha, _ = seq2seq.decoder_forward(inputs, state, memory, params)
     for t in range(T_TGT):
-        logits_t, state, alpha_t, _ = seq2seq.decoder_forward(inputs[:, t:t + 1], state, memory, params, 0.4)
+        logits_t, state, alpha_t, _ = seq2seq.decoder_forward(inputs[:, t:t + 1], state, memory, params)
         assert relative_error(logits_t[:, 0], logits[:, t]) < 1e-12
         if memory is not None:
             assert relative_error(alpha_t[:, 0], alpha[:, t]) < 1e-12
@@ -235,8 +235,7 @@ def test_greedy_writes_the_likeliest_next_word(rng, model):
     params, (source, lengths, *_) = big_params(model, rng), sentences(rng)
     tokens, alpha = seq2seq.greedy(source, lengths, params, model, BOS, EOS, 6)
     state, memory, _ = seq2seq.read_source(source, lengths, params, model)
-    scale = H**-0.5 if model.attention == "scaled" else 1.0
-    logits, _, _, _ = seq2seq.decoder_forward(seq2seq.shift_right(tokens, BOS), state, memory, params, scale)
+    logits, _, _, _ = seq2seq.decoder_forward(seq2seq.shift_right(tokens, BOS), state, memory, params)
     running = np.cumsum(tokens == EOS, axis=1) - (tokens == EOS) == 0
     np.testing.assert_array_equal(tokens[running], logits.argmax(axis=2)[running])
     assert (tokens[~running] == EOS).all()

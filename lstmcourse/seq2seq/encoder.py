@@ -70,39 +70,39 @@ def encoder_forward(source, lengths, params, kind="lstm"):
     if lengths.shape != (B,) or not (lengths.min() >= 1 and lengths.max() <= T):
         raise ValueError(f"lengths is {lengths.tolist()}; wanted {B} numbers in 1 … {T}, one for each row of source")
     words, embedding_cache = embedding_forward(source, params["source_embedding"])
-    zero = np.zeros((B, params["encoder"]["W_hh"].shape[1]), words.dtype)
-    h, last, caches = [], [], {}
-    for name in directions(params):
-        turned = name == "encoder_reverse"
-        states, caches[name] = layer_forward(reverse_sequences(words, lengths) if turned else words,
-                                             (zero, zero) if kind == "lstm" else (zero,), params[name])
-        h.append(reverse_sequences(states[0], lengths) if turned else states[0])
-        last.append([last_states(state, lengths) for state in states])
-    last = tuple(np.concatenate(both, axis=1) for both in zip(*last, strict=True))
-    return np.concatenate(h, axis=2), last, words, (embedding_cache, lengths, caches, params)
+    zero = (np.zeros((B, params["encoder"]["W_hh"].shape[1]), words.dtype),) * (2 if kind == "lstm" else 1)
+    caches = {}
+
+    states, caches["encoder"] = layer_forward(words, zero, params["encoder"])
+    h, last = states[0], tuple(last_states(state, lengths) for state in states)
+    if "encoder_reverse" in params:
+        states, caches["encoder_reverse"] = layer_forward(reverse_sequences(words, lengths), zero,
+                                                          params["encoder_reverse"])
+        h = np.concatenate([h, reverse_sequences(states[0], lengths)], axis=2)
+        last = tuple(np.concatenate([one, last_states(state, lengths)], axis=1)
+                     for one, state in zip(last, states, strict=True))
+    return h, last, words, (embedding_cache, lengths, caches)
 
 
 def encoder_backward(dh, dlast, dwords, cache):
     """Backward of `encoder_forward`: grads, a dict keyed like its part of params.   (eq. 7.2)
 
-    dh      (B, T_src, H)  dL/dh, or None where only the last state is used
+    dh      (B, T_src, H)  dL/dh, or 0 where only the last state is used
     dlast   a tuple        dL/d(last)
-    dwords  (B, T_src, E)  dL/d(words), or None
+    dwords  (B, T_src, E)  dL/d(words), or 0
     """
-    embedding_cache, lengths, caches, params = cache
-    T, grads = embedding_cache[0].shape[1], {}
-    dx = 0 if dwords is None else dwords
-    for k, name in enumerate(directions(params)):
-        turned = name == "encoder_reverse"
-        H = params[name]["W_hh"].shape[1]
-        part = slice(k * H, k * H + H)
-        dstates = [last_states_backward(d[:, part], lengths, T) for d in dlast]
-        if dh is not None:
-            dstates[0] += reverse_sequences(dh[..., part], lengths) if turned else dh[..., part]
-        dx_part, _, grads[name] = layer_backward(dstates, caches[name])
-        dx = dx + (reverse_sequences(dx_part, lengths) if turned else dx_part)
+    embedding_cache, lengths, caches = cache
+    T, H, grads = embedding_cache[0].shape[1], dlast[0].shape[1] // len(caches), {}
+    dh = np.zeros((len(lengths), T, len(caches) * H), dlast[0].dtype) + dh
+
+    def through(name, dh, dlast):
+        dstates = [last_states_backward(d, lengths, T) for d in dlast]
+        dstates[0] += dh
+        dx, _, grads[name] = layer_backward(dstates, caches[name])
+        return dx
+
+    dx = dwords + through("encoder", dh[..., :H], [d[:, :H] for d in dlast])
+    if "encoder_reverse" in caches:
+        dx = dx + reverse_sequences(through("encoder_reverse", reverse_sequences(dh[..., H:], lengths),
+                                            [d[:, H:] for d in dlast]), lengths)
     return {"source_embedding": embedding_backward(dx, embedding_cache), **grads}
-
-
-def directions(params):
-    return [name for name in ("encoder", "encoder_reverse") if name in params]

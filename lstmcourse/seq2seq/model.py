@@ -63,11 +63,8 @@ def read_source(source, lengths, params, model):
     if model.attention is None:
         return last, None, cache
     mask = np.arange(source.shape[1]) < np.asarray(lengths)[:, None]
-    return last, Memory(h, words if model.values == "words" else h, mask), cache
-
-
-def attention_scale(model, params):
-    return params["decoder"]["W_hh"].shape[1]**-0.5 if model.attention == "scaled" else 1.0
+    scale = h.shape[2]**-0.5 if model.attention == "scaled" else 1.0
+    return last, Memory(h, words if model.values == "words" else h, mask, scale), cache
 
 
 def loss_and_grads(params, source, lengths, inputs, targets, mask, model):
@@ -80,13 +77,10 @@ def loss_and_grads(params, source, lengths, inputs, targets, mask, model):
     Returns the mean loss, in nats per real target token, and grads, keyed like params: as `train` wants it.
     """
     state, memory, encoder_cache = read_source(source, lengths, params, model)
-    logits, _, _, decoder_cache = decoder_forward(inputs, state, memory, params, attention_scale(model, params))
+    logits, _, _, decoder_cache = decoder_forward(inputs, state, memory, params)
     loss, loss_cache = cross_entropy_forward(logits, targets, mask)
 
     dlogits = cross_entropy_backward(loss_cache)
     dstate, dkeys, dvalues, grads = decoder_backward(dlogits, decoder_cache)
-    if model.values == "words":
-        dh, dwords = dkeys, dvalues
-    else:
-        dh, dwords = None if memory is None else dkeys + dvalues, None
+    dh, dwords = (dkeys, dvalues) if model.values == "words" else (dkeys + dvalues, 0)
     return loss, {**encoder_backward(dh, dstate, dwords, encoder_cache), **grads}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lstmcourse.seq2seq.decoder import Memory, decoder_forward
-from lstmcourse.seq2seq.model import attention_scale, read_source
+from lstmcourse.seq2seq.decoder import decoder_forward
+from lstmcourse.seq2seq.model import read_source
 
 
 def greedy(source, lengths, params, model, bos, eos, max_length):
@@ -20,7 +20,7 @@ def greedy(source, lengths, params, model, bos, eos, max_length):
     token, done = np.full(len(source), bos), np.zeros(len(source), bool)
     tokens, alphas = [], []
     while len(tokens) < max_length and not done.all():
-        logits, state, alpha, _ = decoder_forward(token[:, None], state, memory, params, attention_scale(model, params))
+        logits, state, alpha, _ = decoder_forward(token[:, None], state, memory, params)
         token = np.where(done, eos, logits[:, 0].argmax(axis=1))
         done |= token == eos
         tokens.append(token)
@@ -44,8 +44,9 @@ def beam_search(source, params, model, bos, eos, max_length, width=4):
     for _ in range(max_length):
         n = len(beams)
         last = np.array([[tokens[-1] if tokens else bos] for tokens, _ in beams])
-        memory_n = None if memory is None else Memory(*(np.repeat(part, n, axis=0) for part in memory))
-        logits, state, _, _ = decoder_forward(last, state, memory_n, params, attention_scale(model, params))
+        memory_n = memory and memory._replace(**{name: np.repeat(getattr(memory, name), n, axis=0)
+                                                 for name in ("keys", "values", "mask")})
+        logits, state, _, _ = decoder_forward(last, state, memory_n, params)
         shifted = logits[:, 0] - logits[:, 0].max(axis=1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         total = log_p + np.array([[p] for _, p in beams])              # log p(beginning, next word)
