@@ -159,3 +159,10 @@ def test_batches_hold_each_pair_once_an_epoch():
 def test_unknown_word_is_a_clear_error():
     with pytest.raises(ValueError, match="unknown word 'kutta'; the Hindi words known here are: aa aaj"):
         hindi.vocabularies()[0].encode("mai kutta dekh raha hu")
+
+
+def test_impossible_numbers_are_clear_errors():
+    with pytest.raises(ValueError, match="clauses is 13; wanted 1 … 12"):
+        hindi.sentences(np.random.default_rng(0), 1, clauses=13)
+    with pytest.raises(ValueError, match="B is 5; wanted 1 … 2, the number of pairs"):
+        hindi.batches(list(hindi.all_clauses()[:2]), 5, np.random.default_rng(0))

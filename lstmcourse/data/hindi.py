@@ -77,21 +77,21 @@ class Pair(NamedTuple):
     subjects: frozenset    # in English: no two clauses of a sentence share one
 
 
-def join_phrases(phrases, english_order):
-    """One Pair from phrases, given as (hindi, english, sure, possible) in Hindi order.
+def join_phrases(parts, english_order):
+    """One long phrase from parts in Hindi order; each, and the result, is (hindi, english, sure, possible).
 
-    english_order  the positions of the phrases as English wants them
+    english_order  the positions of the parts as English wants them
     """
     hindi, english, sure, possible = [], [], set(), set()
     source_start, target_start = {}, {}
-    for k, phrase in enumerate(phrases):
+    for k, part in enumerate(parts):
         source_start[k] = len(hindi)
-        hindi += phrase[0].split()
+        hindi += part[0].split()
     for k in english_order:
         target_start[k] = len(english)
-        english += phrases[k][1].split()
-    for k, phrase in enumerate(phrases):
-        for links, collected in zip(phrase[2:], (sure, possible), strict=True):
+        english += parts[k][1].split()
+    for k, part in enumerate(parts):
+        for links, collected in zip(part[2:], (sure, possible), strict=True):
             collected.update((target_start[k] + t, source_start[k] + s) for t, s in links)
     return " ".join(hindi), " ".join(english), sure, possible
 
@@ -176,9 +176,11 @@ def pair_of(hindi):
 def sentences(rng, n, clauses=1, held_out=False):
     """n random sentences, a list of Pairs.
 
-    clauses   how many clauses each has, joined by aur or lekin, all with different subjects
+    clauses   how many clauses each has, 1 … 12, joined by aur or lekin, all with different subjects
     held_out  every clause is from the held-out part; False: none is
     """
+    if not 1 <= clauses <= 12:
+        raise ValueError(f"clauses is {clauses}; wanted 1 … 12: each clause of a sentence needs another subject")
     pool, conjunctions, found = clauses_of(held_out), phrases(CONJUNCTIONS), []
     while len(found) < n:
         parts = [pool[k] for k in rng.integers(len(pool), size=clauses)]
@@ -235,8 +237,8 @@ def batch(pairs):
     hindi, english = vocabularies()
     source, translation = [hindi.encode(p.hindi) for p in pairs], [english.encode(p.english) for p in pairs]
     targets = pad([[*row, EOS] for row in translation])
-    return pad(source), np.array([len(row) for row in source]), pad([[BOS, *row] for row in translation]), targets, \
-        targets != PAD
+    lengths = np.array([len(row) for row in source])
+    return pad(source), lengths, pad([[BOS, *row] for row in translation]), targets, targets != PAD
 
 
 def pad(rows):
@@ -252,6 +254,8 @@ def batches(pairs, B, rng, epochs=1):
 
     A batch holds sentences of like length (less padding, less work); a rest of fewer than B is left out.
     """
+    if not 1 <= B <= len(pairs):
+        raise ValueError(f"B is {B}; wanted 1 … {len(pairs)}, the number of pairs")
     found = []
     for _ in range(epochs):
         order = rng.permutation(len(pairs))[:len(pairs) // B * B]
