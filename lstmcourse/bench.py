@@ -206,7 +206,8 @@ def measure(kinds, rounds, threads):
             records.append({"kind": kind, "dtype": dtype, "what": what, "size": size, "threads": threads,
                             "ours_ms": statistics.median(ours) * 1e3, "torch_ms": statistics.median(theirs) * 1e3,
                             "ratio": ratio, "ratio_low": low, "ratio_high": high, "difference": error,
-                            "floor": statistics.median(a / b for a, b in zip(*floor, theirs)) if floor else None})
+                            "floor": statistics.median(a / b for a, b in zip(floor[0], theirs, strict=True))
+                                     if floor else None})
     return records
 
 
