@@ -107,7 +107,7 @@ JOBS = [*(job(most=1, seed=seed) for seed in range(5)),                         
         *(job(forget_bias=2, seed=seed) for seed in range(5)),                              # gates open at the start
         *(job(forget_bias=2, epochs=4, seed=seed) for seed in range(3)),                    # and four times as long
         *(job(epochs=4, seed=seed) for seed in range(3)),
-        *(job(H=H, forget_bias=2, epochs=2, seed=seed) for H in (32, 64, 128) for seed in range(3))]
+        *(job(H=H, forget_bias=2, seed=seed) for H in (32, 128) for seed in range(3))]      # smaller, larger
 
 
 def exact(records, clauses, **values):
@@ -119,14 +119,15 @@ def verdict(records):
     """True: one vector fails at three clauses where attention does not, and yet it is not full.
 
     Asked of the medians: one vector solves one clause when trained on it; from the same sentences in as many
-    steps attention solves one, two and three clauses, and one vector fails at three, with either start;
+    steps attention solves one, two and three clauses, and one vector fails at three, at every start and size;
     and with the forget gate open at first and four times the steps, the same vector holds two clauses in a share
     "held" of sentences, which without the open gate it does not.
     """
     solved, failed, held = (SETTINGS[name] for name in ("solved", "failed", "held"))
     short = exact(records, 1, attention=False, most=1)
     same = [exact(records, clauses, attention=True, most=3) for clauses in TESTED]
-    long = [exact(records, 3, attention=False, most=3, epochs=1, forget_bias=bias) for bias in (None, 2)]
+    long = [exact(records, 3, attention=False, H=H, most=3, epochs=1, forget_bias=bias)
+            for H, bias in ((64, None), (64, 2), (32, 2), (128, 2))]
     opened, drawn = (exact(records, 2, attention=False, H=64, epochs=4, forget_bias=bias) for bias in (2, None))
     return bool(short >= solved and min(same) >= solved and max(long) <= failed and opened >= held > drawn)
 
