@@ -26,6 +26,10 @@ WRONG_CELLS = [
      "W_ih is (H, D): a row for each hidden unit, a column for each number of the input. The input stands in rows of "
      "length D, so the product needs the matrix with its D first.",
      lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih + b_ih + h @ W_hh.T + b_hh)),
+    ("the weights stand on the left",
+     "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in *rows*, so "
+     "everything is turned round: the rows come first, and the matrix after them, with its rows and columns exchanged.",
+     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(W_ih @ x + b_ih + W_hh @ h + b_hh)),
     ("no tanh",
      "The sum is returned as it is. Without the squashing a state can grow without end over the steps, and many "
      "layers in time do no more than one linear layer could.",
@@ -113,6 +117,11 @@ def _before_the_step(x, h_0, params):
     return np.stack([h_0, *_states(x, h_0, params)[:-1]], axis=1)
 
 
+def _first_word_unread(x, h_0, params):
+    """h[:, 0] = h_0, and a loop that starts at 1."""
+    return np.concatenate([h_0[:, None], rnn_forward(x[:, 1:], h_0, params)[0]], axis=1)
+
+
 BATCH_FOR_TIME = (
     "batch and time are swapped",
     "Your loop walks over the first axis, and the first axis is the batch: it hands the state of one sentence on to "
@@ -155,6 +164,10 @@ rnn_sequence = Exercise(
         Mistake("the state before each step is stored",
                 "Everything comes one step late: at step t you store the state that goes into the step, not the one "
                 "that comes out of it.", _before_the_step),
+        Mistake("the first word is never read",
+                "You put h_0 at the first place of the result and begin with the second word. h_0 stands *before* the "
+                "first word and is no part of the result: step 0 reads word 0 as well, and starts from h_0.",
+                _first_word_unread),
         Mistake("every step shows the last state",
                 "All steps of your result are equal. One and the same array is put into the list at every step and "
                 "overwritten afterwards, so that the list holds one array many times. Each step needs an array of its "
@@ -277,6 +290,14 @@ loss = Exercise(
                 "Your probabilities add up to 1 over time, not over the words of the vocabulary. At each position, of "
                 "each sentence, the V words compete with each other: that is the last axis.",
                 lambda x, y, m: _loss(_log_p(x.swapaxes(1, 2)).swapaxes(1, 2), y, m)),
+        Mistake("one softmax over the whole batch",
+                "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
+                "position is a prediction of its own: its V probabilities add up to 1.",
+                lambda x, y, m: _loss(_log(_naive_softmax(x, axis=None)), y, m)),
+        Mistake("one softmax over the whole batch",
+                "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
+                "position is a prediction of its own: its V probabilities add up to 1.",
+                lambda x, y, m: _loss(x - x.max() - np.log(np.exp(x - x.max()).sum()), y, m)),
         Mistake(*SOFTMAX_TWICE, lambda x, y, m: _loss(_log_p(softmax(x)), y, m)),
         Mistake("bits in place of nats",
                 "Your logarithm has base 2, so the loss is in bits: 1.44 times too large. The course measures in nats, "

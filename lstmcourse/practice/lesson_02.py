@@ -146,11 +146,11 @@ def _reference(dh, cache):
 
 
 def _bptt(dh, k, cell=_cell_reference, backwards=True, arriving=lambda dh_t, dh_next: dh_t + dh_next,
-          handed_on=lambda dh_next, dh_prev: dh_prev, add_up=True):
+          handed_on=lambda dh_next, dh_prev: dh_prev, add_up=True, first=0):
     """Backpropagation through time as a loop over cells, in which a part can be replaced by a wrong one."""
     h_prev = np.concatenate([k["h_0"][:, None], k["h"][:, :-1]], axis=1)
     dx, dh_next, total = np.zeros_like(k["x"]), np.zeros_like(k["h_0"]), None
-    for t in range(dh.shape[1])[::-1 if backwards else 1]:
+    for t in range(first, dh.shape[1])[::-1 if backwards else 1]:
         step = {"x_t": k["x"][:, t], "h_prev": h_prev[:, t], "h_t": k["h"][:, t], **weights_only(k)}
         dx[:, t], dh_prev, grads = cell(arriving(dh[:, t], dh_next), step)
         total = {key: total[key] + grads[key] for key in grads} if total and add_up else grads
@@ -169,6 +169,33 @@ def _scaled(results, factor):
     return *others, {key: grad * factor for key, grad in grads.items()}
 
 
+def _past_W_hh(dh, k):
+    """What is handed on to the step before has passed the tanh, but not the weights."""
+    def cell(dh_t, step):
+        dx_t, _, grads = _cell_reference(dh_t, step)
+        return dx_t, dh_t * (1 - step["h_t"]**2), grads
+    return _bptt(dh, k, cell=cell)
+
+
+def _added_behind_the_tanh(dh, k):
+    """da_t = dh_t * (1 - h_t**2) + dh_next: the product with the slope is taken of dh_t only."""
+    slope_1 = {**k, "h": np.zeros_like(k["h"])}
+    h_prev = np.concatenate([k["h_0"][:, None], k["h"][:, :-1]], axis=1)
+    steps = iter(range(dh.shape[1])[::-1])
+
+    def cell(da_t, step):
+        return _cell_reference(da_t, {**step, "h_prev": h_prev[:, next(steps)]})
+    return _bptt(dh * (1 - k["h"]**2), slope_1, cell=cell)
+
+
+FIRST_STEP_LEFT_OUT = (
+    "the first step is left out",
+    "Your walk back stops one step too early: the step at t = 0 is never done. In Python a range ends *before* its "
+    "end, also when it counts down.")
+WRAPPED = (
+    "before the first step stands the last",
+    "At t = 0 you read the state at index t - 1, which is -1, and in Python that is the *last* step. Before the first "
+    "step stands the state that the sequence was started from.")
 DH_DROPPED = ("what arrives from the later step is dropped",
               "At the last step you are right, before it you are not: each state is used twice, by the loss at its own "
               "step and by the next step. What comes back from the next step has to be added to what the loss sends.")
@@ -194,6 +221,14 @@ WRONG_OVER_TIME = [
      "Everything is right but dW_hh: at the first step the state before is h_0, which is given and not zero. Its part "
      "is missing.",
      lambda dh, k: _bptt(dh, {**k, "h_0": np.zeros_like(k["h_0"])})),
+    (*WRAPPED, lambda dh, k: _bptt(dh, {**k, "h_0": k["h"][:, -1]})),
+    (*FIRST_STEP_LEFT_OUT, lambda dh, k: _bptt(dh, k, first=1)),
+    ("what comes back is added behind the tanh",
+     "At the last step you are right, before it you are not: what comes back from the later step belongs to h_t, just "
+     "as dh_t does. Add it there, so that it passes the tanh as well.", _added_behind_the_tanh),
+    ("what is handed on skips W_hh",
+     "At the last step you are right, before it you are not: what you hand on to the step before has passed the tanh, "
+     "but not the weights through which the state came in.", _past_W_hh),
     ("the gradients are averaged over the steps",
      "The same weights are used at every step, so their gradients add up. You divide by the number of steps: where a "
      "mean is wanted, it is the loss that takes it, and dh carries it already.",
@@ -261,6 +296,12 @@ embedding = Exercise(
         Mistake("repeated words are averaged",
                 "You divide by how often a word occurs. A row of W that is used three times receives three gradients, "
                 "and gradients of several uses add up.", _mean_of_repeats),
+        Mistake("repeated words are averaged",
+                "You take a mean for each word: NaN where a word does not occur, and too little where it occurs "
+                "several times. A row of W that is used three times receives three gradients, and gradients of several "
+                "uses add up; of no use at all, they add up to zero.",
+                lambda dx, tokens, V: _mean_of_repeats(dx, tokens, V) + np.where(
+                    np.bincount(tokens.ravel(), minlength=V), 0, np.nan)[:, None]),
         Mistake("divided by the number of tokens",
                 "You divide by the number of tokens. Where a mean is wanted, it is the loss that takes it, and dx "
                 "carries it already.", lambda dx, tokens, V: _sum_of_repeats(dx, tokens, V) / tokens.size),

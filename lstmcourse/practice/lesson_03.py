@@ -161,6 +161,11 @@ lag = Exercise(
                 "Wanted is the spectral norm: the most that the matrix stretches any vector, its largest singular "
                 "value.",
                 lambda h, W_hh: _by_lag(h, W_hh, norm=np.linalg.norm)),
+        Mistake("the Frobenius norm",
+                "At lag 0 you are right, at every other lag too large. That is the Frobenius norm, NumPy's default for "
+                "a matrix: the root of the sum of squares. Wanted is the spectral norm: the most that the matrix "
+                "stretches any vector, its largest singular value.",
+                lambda h, W_hh: np.append(1, _by_lag(h, W_hh, norm=np.linalg.norm)[1:])),
         Mistake("the largest eigenvalue in place of the norm",
                 "You take the largest eigenvalue of the product. It says what happens to a vector that the matrix only "
                 "stretches; other vectors can be stretched more, for a while. Wanted is the largest singular value.",

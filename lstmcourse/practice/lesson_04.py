@@ -55,6 +55,10 @@ WRONG_SUMS = [
      "W_ih has a row for each unit of each gate and a column for each number of the input. The input stands in rows of "
      "length D, so the product needs the matrix with its D first.",
      lambda x, h, p: x @ p["W_ih"] + h @ p["W_hh"].T),
+    ("the weights stand on the left",
+     "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in *rows*, so "
+     "everything is turned round: the rows come first, and the matrix after them, with its rows and columns exchanged.",
+     lambda x, h, p: p["W_ih"] @ x + p["W_hh"] @ h),
     ("the state before is ignored",
      "Your gates do not see h_prev. A gate has to decide from two things: the word that is read now, and what the "
      "network knows so far.",
@@ -96,6 +100,10 @@ forget_gate = Exercise(
         Mistake("the gate says how much to forget",
                 "Your gate is 1 where the right one is 0. In spite of its name the forget gate says how much is "
                 "*kept*: 1 keeps all, 0 forgets all.", _gate(act=lambda a: 1 - sigmoid(a))),
+        Mistake("W_ih is not transposed",
+                "You have cut out the right rows: a row for each unit of the gate, a column for each number of the "
+                "input. The input stands in rows of length D, so the product needs the matrix with its D first.",
+                lambda x, h, p: x @ p["W_ih"][:h.shape[1]]),
         *(Mistake(name, hint, _gate(pre=wrong)) for name, hint, wrong in WRONG_SUMS)))
 
 
@@ -146,6 +154,10 @@ cell_update = Exercise(
     reference=lambda c_prev, i, f, g: f * c_prev + i * g,
     mistakes=(
         *(Mistake(*wrong) for wrong in UPDATES),
+        Mistake(MATMUL[0],
+                "Your result is (B, B): a matrix product with a transpose compares each sentence with every other. The "
+                "× of the pictures is taken unit by unit: each number of the one times the number at the same place of "
+                "the other.", lambda c, i, f, g: f @ c.T + i @ g.T),
         Mistake(*DOT, lambda c, i, f, g: _dot(f, c)[:, 0] + _dot(i, g)[:, 0]),
         Mistake(*DOT, lambda c, i, f, g: _dot(f, c) + i * g),
         Mistake("i and f are swapped",
@@ -193,6 +205,18 @@ lstm_cell = Exercise(
                 "Your candidate is not squashed, so that one large input can flood the cell. What is written lies in "
                 "±1.",
                 partial(_lstm, acts=(sigmoid, sigmoid, lambda a: a, sigmoid))),
+        Mistake("a sigmoid on the candidate, and a tanh on top",
+                "Your candidate goes through the sigmoid with the gates, and then through tanh as well: it is never "
+                "negative. Take the candidate out before the gates are squashed; it gets the tanh alone.",
+                partial(_lstm, acts=(sigmoid, sigmoid, lambda a: np.tanh(sigmoid(a)), sigmoid))),
+        Mistake("no sigmoid on the gates",
+                "Your gates are the sums as they are, and can be any number. A gate answers 'how much', a share "
+                "between 0 and 1: each of the three needs its sigmoid.",
+                partial(_lstm, acts=(lambda a: a, lambda a: a, np.tanh, lambda a: a))),
+        Mistake("no sigmoid on the output gate",
+                "c_t is right and h_t is not: your output gate is the sum as it is. It answers 'how much may be read', "
+                "a share between 0 and 1, and needs its sigmoid.",
+                partial(_lstm, acts=(sigmoid, sigmoid, np.tanh, lambda a: a))),
         Mistake("gates in the order i, f, o, g",
                 "The last two blocks are exchanged: you take the output gate's rows for the candidate and the other "
                 "way round. PyTorch's order, and ours, is i, f, g, o.",
@@ -264,7 +288,7 @@ def latch_problem(args, params):
     biases = (params["b_ih"] + params["b_hh"]).reshape(4, H)[:, 0]
     if not (shown[:, 0] >= READABLE).all():
         return _first_step(shown[:, 0], bit, i[:, 0], g[:, 0], o[:, 0])
-    if f.min() < 0.99:
+    if f.prod(axis=1).min() < 0.5:
         if biases[1] < 4 < max(biases[0], biases[2], biases[3]):
             return ("the bit is written, but the forget gate of unit 0 lets it leak away, while another gate has a "
                     "large bias.")
@@ -324,6 +348,7 @@ latch = Exercise(
     mistakes=(
         Mistake(*LEAK, partial(_latch, keep=0.0)),
         Mistake(*LEAK, partial(_latch, keep=3.0)),
+        Mistake(*LEAK, partial(_latch, keep=5.0)),
         Mistake("the large bias stands in another gate's rows",
                 "You have set a large bias, but not on the forget gate. The 4H entries are four blocks in the order "
                 "i, f, g, o, and unit 0 of a gate is the first entry of its block.", partial(_latch, block=0)),

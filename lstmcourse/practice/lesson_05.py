@@ -9,6 +9,7 @@ from lstmcourse.layers import sigmoid
 from lstmcourse.lstm import LSTMCache, LSTMCellCache, lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, params, uniform, weights_only
+from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED
 
 GRADS = "grads {W_ih (4H, D), W_hh (4H, H), b_ih (4H,), b_hh (4H,)}"
 
@@ -71,6 +72,12 @@ def _weights_transposed(dh_t, dc_t, k):
     return np.zeros((len(dh_t), len(k["W_ih"]))) @ k["W_ih"].T
 
 
+def _o_from_dc(dh_t, dc_t, k):
+    """Everything right but the output gate, whose gradient starts from dc instead of dh_t."""
+    dc = dc_t + _through_h(dh_t, k)
+    return _cell(dc, dc - _through_h(dc, k), k)
+
+
 def _dc_in_place(dh_t, dc_t, k):
     right = _cell_reference(dh_t, dc_t, k)
     dc_t += _through_h(dh_t, k)
@@ -112,6 +119,10 @@ CELL_MISTAKES = [
      "The slope of tanh is 1 minus the square of its *output*. c_t is its input here: the output is tanh(c_t), which "
      "the cache does not hold.",
      partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - k["c_t"]**2))),
+    ("the slope of tanh(c_t) is taken from h_t",
+     "The slope of tanh is 1 minus the square of its *output*, and that is tanh(c_t). h_t is only the share of it that "
+     "the output gate has let through.",
+     partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - (k["o"] * np.tanh(k["c_t"]))**2))),
     ("the output gate is skipped on the way back",
      "From h_t to c_t the gradient passes the output gate and the tanh. You multiply by the slope of the tanh, and "
      "not by the gate: what a shut gate did not show cannot be blamed.",
@@ -120,6 +131,14 @@ CELL_MISTAKES = [
      "The output gate multiplied tanh(c_t), and that is what its gradient is multiplied by. You take the cell "
      "unsquashed.",
      partial(_cell, into_o=lambda k: k["c_t"])),
+    ("the output gate's gradient from dc",
+     "Only the output gate's rows are wrong. It stands in the line of h_t and not in that of c_t: what arrives at it "
+     "is dh_t, not what has been gathered at the cell.",
+     _o_from_dc),
+    ("the gates are stacked below each other",
+     "Your stack is (4B, H). In the forward the four gates of one sentence stood side by side, (B, 4H): join the four "
+     "along the axis of the units, not along the batch.",
+     lambda dh_t, dc_t, k: np.zeros((4 * dh_t.shape[0], dh_t.shape[1])) @ k["W_ih"]),
     ("the slopes of the sigmoids are left out",
      "The gradients reach i, f and o, and have still to pass the sigmoids that made them. Each is multiplied by the "
      "slope of its sigmoid, which can be written with the gate itself.",
@@ -214,13 +233,13 @@ def _reference(dh, dc, k):
     return lstm_backward(dh, dc, cache)
 
 
-def _bptt(dh, dc, k, cell=_cell_reference, backwards=True, add_h=operator.add, add_c=operator.add,
+def _bptt(dh, dc, k, cell=_cell_reference, backwards=True, first=0, add_h=operator.add, add_c=operator.add,
           hand_h=lambda old, new: new, hand_c=lambda old, new: new, add_up=True):
     """Backpropagation through time as a loop over cells, in which a part can be replaced by a wrong one."""
     h_prev, c_prev = _before(k["h_0"], k["h"]), _before(k["c_0"], k["c"])
     dx, total = np.zeros_like(k["x"]), None
     dh_next, dc_next = np.zeros_like(k["h_0"]), np.zeros_like(k["c_0"])
-    for t in range(dh.shape[1])[::-1 if backwards else 1]:
+    for t in range(first, dh.shape[1])[::-1 if backwards else 1]:
         step = {name: k[key][:, t] for name, key in STEP_KEYS.items()} | weights_only(k)
         step |= {"h_prev": h_prev[:, t], "c_prev": c_prev[:, t]}
         dx[:, t], dh_prev, dc_prev, grads = cell(add_h(dh[:, t], dh_next), add_c(dc[:, t], dc_next), step)
@@ -243,6 +262,16 @@ def _last(d):
 def _averaged(dh, dc, k):
     *others, grads = _reference(dh, dc, k)
     return *others, {key: grad / dh.shape[1] for key, grad in grads.items()}
+
+
+def _cell_without_dh_next(dh, dc, k):
+    """The cell gets dh[:, t] through h_t, the output gate gets dh[:, t] + dh_next."""
+    steps = iter(range(dh.shape[1])[::-1])
+
+    def cell(dh_t, dc_t, step):
+        without = _through_h(dh[:, next(steps)], step) - _through_h(dh_t, step)
+        return _cell_reference(dh_t, dc_t + without, step)
+    return _bptt(dh, dc, k, cell=cell)
 
 
 SEQUENCE_MISTAKES = [
@@ -290,6 +319,14 @@ SEQUENCE_MISTAKES = [
      "At the first step the states before are h_0 and c_0, which are given and not zero: dW_hh needs the one, the "
      "forget gate's gradient the other.",
      lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": 0 * k["h_0"], "c_0": 0 * k["c_0"]})),
+    (*WRAPPED, lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": k["h"][:, -1], "c_0": k["c"][:, -1]})),
+    (*WRAPPED, lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": k["h"][:, -1]})),
+    (*WRAPPED, lambda dh, dc, k: _bptt(dh, dc, {**k, "c_0": k["c"][:, -1]})),
+    (*FIRST_STEP_LEFT_OUT, partial(_bptt, first=1)),
+    ("what comes back to h_t does not reach the cell",
+     "At the last step you are right, before it you are not: for the part that flows from h_t into the cell you take "
+     "dh at this step alone. First add what comes back from the later step, then use the sum everywhere.",
+     _cell_without_dh_next),
     ("the gradients are averaged over the steps",
      "The same weights are used at every step, so their gradients add up. You divide by the number of steps: where a "
      "mean is wanted, it is the loss that takes it, and dh carries it already.",

@@ -78,6 +78,14 @@ gru_cell = Exercise(
                 "The candidate's recurrent bias is added after the reset gate. It belongs to the recurrent part, so "
                 "the gate multiplies it too. This is why a GRU needs two biases where an LSTM could do with one.",
                 partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: a_n + r * (u_n - b) + b)),
+        Mistake("the state enters the candidate without its weights",
+                "You let the reset gate multiply h_prev and add that as it is. What comes from the state goes through "
+                "its own weights and bias; it is their result that the reset gate multiplies.",
+                partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: a_n + r * h)),
+        Mistake("the weights stand on the left",
+                "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in "
+                "*rows*, so everything is turned round: the rows come first, and the matrix after them, with its rows "
+                "and columns exchanged.", lambda x_t, h_prev, params: params["W_ih"] @ x_t),
         Mistake("a sigmoid on the candidate",
                 "Your candidate is never negative. Gates answer 'how much', from 0 to 1; the candidate answers "
                 "'what', and that may have either sign.", partial(_gru, n_act=sigmoid)),
@@ -146,6 +154,20 @@ def _W_hn_without_r(grads, dh_t, k):
     return {"W_hh": np.concatenate([grads["W_hh"][:2 * H], _da_n(dh_t, k).T @ k["h_prev"]])}
 
 
+def _one_stack(dh_t, k):
+    """The stack of the state's side, with r, is used for the word as well."""
+    _, dh_prev, grads = _library(dh_t, k)
+    da = np.concatenate([_gates(dh_t, k), _da_n(dh_t, k) * k["r"]], axis=1)
+    return da @ k["W_ih"], dh_prev, {**grads, "W_ih": da.T @ k["x_t"], "b_ih": da.sum(axis=0)}
+
+
+def _gates(dh_t, k):
+    """The gradients at the sums of r and z, side by side."""
+    dr = _da_n(dh_t, k) * k["u_n"]
+    dz = dh_t * (k["h_prev"] - k["n"])
+    return np.concatenate([dr * k["r"] * (1 - k["r"]), dz * k["z"] * (1 - k["z"])], axis=1)
+
+
 def _only_straight(dh_t, k):
     dx_t, _, grads = _library(dh_t, k)
     return dx_t, dh_t * k["z"], grads
@@ -183,6 +205,10 @@ gru_cell_back = Exercise(
         Mistake("dn with z in place of 1 - z",
                 "The candidate came in with the weight 1 - z, and its gradient goes back with the same weight.",
                 partial(_backward, into_n=lambda dh, k: dh * k["z"])),
+        Mistake("the reset gate on the word's side as well",
+                "What goes back to the state is right, what goes back to the word is not. In the candidate the reset "
+                "gate multiplies the state's part only, so that the gradients at the two parts differ: only the one at "
+                "the state's part carries r. The two stacks have to be kept apart.", _one_stack),
         Mistake("the reset gate is skipped on the way back",
                 "On its way from the candidate to the recurrent part the gradient has to pass the product with r. "
                 "Without it dW_hh, db_hh and dh_prev are too large where the gate was shut.",

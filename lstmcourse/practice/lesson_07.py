@@ -72,7 +72,7 @@ shift = Exercise(
                 _shift_in_place)))
 
 
-# 7.2 the final state of sentences of unequal length. Later the library's own seq2seq.last_states.
+# 7.2 the final state of sentences of unequal length.
 
 def _last_states(h, lengths):
     return h[np.arange(len(h)), lengths - 1]
@@ -102,6 +102,10 @@ last = Exercise(
                 lambda h, lengths: h[:, lengths.max() - 1]),
         Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), lengths]),
         Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), np.minimum(lengths, h.shape[1] - 1)]),
+        Mistake("the lengths pick sentences, not steps",
+                "You use the lengths as indices of the first axis, which is the batch. Each sentence is to be read at "
+                "a step of its own: two indices go together, the row and in it the step.",
+                lambda h, lengths: h[lengths - 1]),
         Mistake("every sentence at every length",
                 "Your result has an axis too many: for each sentence you take the states at the lengths of *all* "
                 "sentences. Row b needs its own length only: the two indices, row and step, have to go in pairs.",
@@ -140,6 +144,11 @@ def _gradient(dlogits):
         right = _masked_loss(logits, targets, mask)[0]
         return right, dlogits(softmax(logits), _one_hot(targets, logits.shape[-1]), mask[..., None])
     return run
+
+
+def _real_only(logits, targets, mask):
+    loss, dlogits = _masked_loss(logits, targets, mask)
+    return loss, dlogits[mask]
 
 
 def _naive(logits, targets, mask):
@@ -200,6 +209,9 @@ masked_loss = Exercise(
                 "At the right word your gradient is right, and 0 everywhere else. In a softmax every logit moves every "
                 "probability: the other words took some of the weight, and have a gradient too.",
                 _gradient(lambda p, hot, m: hot * (p - 1) * m / m.sum())),
+        Mistake("a gradient for the real tokens only",
+                "Your gradient has a row for each real token and none for the padding. It needs the shape of the "
+                "logits, with zeros at the padding.", _real_only),
         Mistake(*one.ALL_POSITIONS, _means_with_padding),
         Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
         Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
@@ -226,7 +238,7 @@ both_ends = Exercise(
     id="7.4", title="the final states of both directions", lesson="07_encoder_decoder", points=1,
     function="both_ends", signature="(h_forward (B, T, H), h_backward (B, T, H), lengths (B,)) -> both (B, 2H)",
     cases=lambda rng: [(normal(rng, len(lengths), T, H), normal(rng, len(lengths), T, H), np.array(lengths))
-                       for lengths, T, H in (((2, 6, 4), 6, 5), ((4, 1), 5, 3))],
+                       for lengths, T, H in (((2, 7, 4), 7, 5), ((4, 1), 5, 3))],
     reference=_both_ends, about=("", "no sentence fills its row"),
     mistakes=(
         Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), b[:, -1]], axis=1)),
@@ -243,6 +255,10 @@ both_ends = Exercise(
         Mistake("the backward half stands first",
                 "Both halves are right and in each other's place: the forward one comes first, as in PyTorch.",
                 lambda f, b, n: np.concatenate([b[:, 0], _last_states(f, n)], axis=1)),
+        Mistake("one direction below the other",
+                "Your result has 2B rows: the backward states stand below the forward ones. They belong side by side, "
+                "so that each sentence keeps one row, with twice as many numbers.",
+                lambda f, b, n: np.concatenate([_last_states(f, n), b[:, 0]])),
         Mistake("the two directions are added up",
                 "You add the two states. They are put side by side, so that the next layer can tell one from the "
                 "other.",
@@ -281,6 +297,10 @@ perplexity = Exercise(
                 "This is the mean loss per token, in nats. Perplexity is exp of it: among how many words the model "
                 "hesitates.",
                 lambda losses, tokens: (losses * tokens).sum() / tokens.sum()),
+        Mistake("divided by the number of batches",
+                "You multiply each mean by its tokens, and so have the sum of all losses. Divide by what was counted "
+                "in that sum: the tokens, not the batches.",
+                lambda losses, tokens: np.exp((losses * tokens).sum() / len(tokens))),
         Mistake("the losses are added up as if they were sums",
                 "You add the losses and divide by all tokens. But each is a *mean* over its batch already: to get the "
                 "sum of a batch back, it has to be multiplied by the batch's tokens.",

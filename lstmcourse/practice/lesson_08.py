@@ -200,6 +200,12 @@ attend = Exercise(
         Mistake("the mean in place of the sum",
                 "You average over the source words, and so divide by their number. The weights add up to 1: the "
                 "weighted sum is an average already.", lambda alpha, values: alpha @ values / alpha.shape[2]),
+        Mistake("multiplied entry by entry",
+                "`*` multiplies entry by entry, and the two shapes do not fit. Here each target word adds up over all "
+                "source words: that is a matrix product, one for each sentence.", lambda alpha, values: alpha * values),
+        Mistake("the two factors are exchanged",
+                "In a matrix product the order counts: the last axis of the left factor is added up with the first "
+                "time axis of the right one. That has to be T_src for both.", lambda alpha, values: values @ alpha),
         Mistake("np.dot on three axes",
                 "Your result has four axes: np.dot combines every sentence with every other sentence of the batch. A "
                 "product that is taken sentence by sentence is wanted.", np.dot),
@@ -283,6 +289,10 @@ dot_backward = Exercise(
         Mistake("the scale on the query only",
                 "dquery is scaled, dkeys is not. The division stands between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),
+        *(Mistake(".T turns all three axes round",
+                  "With three axes `.T` reverses all of them, so that the batch comes last. Only the two axes of each "
+                  "sentence's own matrix are to be exchanged.", wrong) for wrong in (
+                      lambda dcontext, k: k["alpha"].T @ dcontext, lambda dcontext, k: dcontext @ k["values"].T)),
         Mistake("dvalues without a transpose",
                 "For dvalues each *source* word collects from all target words that looked at it. Rows of alpha are "
                 "target words: the two time axes of alpha have to be exchanged.", _values_as_alpha)))
@@ -309,7 +319,7 @@ def _cases_aer(rng):
         best, words = rng.integers(T_src, size=T_tgt), np.arange(T_tgt)
         alpha = rng.uniform(0.5, 1, size=(T_tgt, T_src))
         alpha[words, best] = 0
-        top = np.where(words % 2, 0.7, 0.4)
+        top = np.where(words % 2, 0.7, 0.4) + rng.uniform(-0.05, 0.05, size=T_tgt)
         alpha *= (1 - top)[:, None] / alpha.sum(axis=1, keepdims=True)
         alpha[words, best] = top
         sure, possible = np.zeros((2, T_tgt, T_src), bool)
@@ -353,6 +363,14 @@ alignment = Exercise(
                 "You take the largest weight in each column, and so give each source word a target word. It is each "
                 "*target* word, each row, that chooses where to look.",
                 lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha.T).T)),
+        Mistake("every chosen source word is linked to every target word",
+                "You mark whole columns: each source word that is chosen by one target word is linked to all of them. "
+                "The two indices, target word and its own choice, have to go in pairs.",
+                lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha).any(axis=0) & (alpha >= 0))),
+        Mistake("one link for the whole sentence",
+                "You look for the largest weight of the whole table. Each target word, each row, has a largest weight "
+                "of its own, and so a link of its own.",
+                lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha == alpha.max())),
         Mistake("links by a threshold",
                 "You make a link wherever the weight is above a half, so some words have none. Here each target word "
                 "has exactly one link: to the source word it looks at most.",

@@ -44,6 +44,15 @@ def error_pattern(error, args):
     if "broadcast" in first:
         return ("Two arrays are combined entry by entry, and their shapes do not fit. Write the shape behind each "
                 "line of yours; the sizes above say which axis is which.")
+    if "equal division" in first:
+        return ("np.split cuts along axis 0, the batch, unless it is told another. The gates stand side by side, along "
+                "axis 1.")
+    if "inhomogeneous" in first:
+        return "Arrays of different shapes cannot be put into one array. Take them one after the other."
+    if "same number of dimensions" in first:
+        return "Arrays that are joined must have the same number of axes. Print the shape of each."
+    if first.startswith("AttributeError: 'str'"):
+        return "Walking through a dict gives its keys, which are strings. The array stands at params[key]."
     if first.startswith("KeyError"):
         keys = [", ".join(map(str, value)) for value in args if isinstance(value, dict)]
         return f"There is no such key. These are there: {'; '.join(keys)}."
@@ -88,8 +97,10 @@ def _not_finite(label, got, want):
 
 
 def _other_result(label, got, want, rows):
-    for other, _, right, _ in rows:
+    for other, theirs, right, _ in rows:
         if other != label and not _right(right, want) and _right(got, right):
+            if _right(theirs, right):
+                return f"What you return as {label} is what {other} should be: the two are not the same."
             return f"What you return as {label} is right for {other}: are two results in each other's place?"
     return None
 

@@ -34,7 +34,8 @@ def solution(exercise):
 
 @every_exercise
 def test_every_known_mistake_is_rejected_and_named(exercise):
-    for seed, mistake in itertools.product(SEEDS, exercise.mistakes):
+    seeds = SEEDS[:1] if exercise.accept else SEEDS[:3]     # the latch draws nothing
+    for seed, mistake in itertools.product(seeds, exercise.mistakes):
         said = verdict(exercise, mistake.function, seed)
         assert not said.passed, (seed, mistake.name)
         assert said.mistake == mistake.name, (seed, mistake.name, said)

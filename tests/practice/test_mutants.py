@@ -59,8 +59,8 @@ def test_the_changes_reach_operators_transposes_functions_keys_variables_and_sig
 
 
 def test_the_changes_reach_axes_constants_lines_and_calls():
-    texts = [text for text, _ in mutants(solutions()["2.2"][1])]
-    for change in ("axis=0) -> without axis", "1 -> -1", "dropped", "reversed(range(T)) -> range(T)"):
+    texts = [text for id in ("2.3", "3.1", "8.5") for text, _ in mutants(solutions()[id][1])]
+    for change in ("axis=1) -> without axis", "1 -> -1", "-> dropped", "np.sqrt(sum(", "alpha.argmax -> alpha.argmin"):
         assert any(change in text for text in texts), change
 
 

@@ -1,0 +1,63 @@
+"""References that stand in practice/ are what the library computes: attention, seq2seq, the gradient by lag."""
+
+import numpy as np
+import pytest
+
+from lstmcourse.practice import EXERCISES
+from lstmcourse.practice.values import same
+
+
+def cases(id):
+    for seed in range(3):
+        yield from EXERCISES[id].cases(np.random.default_rng(seed))
+
+
+def test_gradient_by_lag_is_the_library_s():
+    jacobian = pytest.importorskip("lstmcourse.jacobian")
+    for h, W_hh in cases("3.2"):
+        assert same(jacobian.gradient_by_lag(h, W_hh), EXERCISES["3.2"].reference(h, W_hh))
+
+
+def test_last_states_are_the_library_s():
+    seq2seq = pytest.importorskip("lstmcourse.seq2seq")
+    for h, lengths in cases("7.2"):
+        assert same(seq2seq.last_states(h, lengths), EXERCISES["7.2"].reference(h, lengths))
+
+
+def test_masked_softmax_is_the_library_s_where_that_accepts_the_mask():
+    attention = pytest.importorskip("lstmcourse.attention")
+    refused = 0
+    for scores, mask in cases("8.1"):
+        if mask.any(axis=1).all():
+            assert same(attention.masked_softmax_forward(scores, mask)[0], EXERCISES["8.1"].reference(scores, mask))
+        else:
+            refused += 1
+            with pytest.raises(ValueError, match="mask"):
+                attention.masked_softmax_forward(scores, mask)
+    assert refused == 3
+
+
+def test_additive_scores_and_contexts_are_the_library_s():
+    attention = pytest.importorskip("lstmcourse.attention")
+    rng = np.random.default_rng(7)
+    for query, keys, params in cases("8.2"):
+        scores = EXERCISES["8.2"].reference(query, keys, params)
+        mask, values = np.ones(keys.shape[:2], bool), rng.standard_normal((*keys.shape[:2], 3))
+        context, alpha, _ = attention.additive_attention_forward(query, keys, values, mask, params)
+        assert same(alpha, EXERCISES["8.1"].reference(scores, mask))
+        assert same(context, EXERCISES["8.3"].reference(alpha, values))
+
+
+def test_dot_attention_backward_is_the_library_s():
+    attention = pytest.importorskip("lstmcourse.attention")
+    for dcontext, k in cases("8.4"):
+        mask, scale = np.ones(k["keys"].shape[:2], bool), 1 / np.sqrt(k["query"].shape[2])
+        _, _, cache = attention.dot_attention_forward(k["query"], k["keys"], k["values"], mask, scale)
+        assert same(attention.dot_attention_backward(dcontext, cache), EXERCISES["8.4"].reference(dcontext, k))
+
+
+def test_alignment_error_rate_is_the_library_s():
+    attention = pytest.importorskip("lstmcourse.attention")
+    for alpha, sure, possible in cases("8.5"):
+        assert same(attention.alignment_error_rate(alpha, sure, possible),
+                    EXERCISES["8.5"].reference(alpha, sure, possible))
