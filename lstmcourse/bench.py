@@ -1,11 +1,13 @@
 """Side by side: this library against torch.nn, forward alone and whole training step.
 
-    python -m lstmcourse.bench [--threads 1 2] [--kinds lstm gru rnn] [--rounds 7] [--json FILE]
+    python -m lstmcourse.bench [--threads 1 2] [--kinds lstm gru rnn dot additive] [--rounds 7] [--json FILE]
 
 A training step is the forward and the full backward: gradients of x, of the initial states
-and of every parameter, on both sides, from the same random dL/dh. Both sides run in one
-process, in alternating order; a sample is the mean of enough calls to last 20 ms, after one
-call that is not timed. The ratio is taken round by round; its median and quartiles are shown.
+and of every parameter, on both sides, from the same random dL/dh. "dot" and "additive" are the
+translator's decoder with that attention: from the input tokens to the loss, and back to every
+parameter, the initial states, the keys and the values. Both sides run in one process, in
+alternating order; a sample is the mean of enough calls to last 20 ms, after one call that is
+not timed. The ratio is taken round by round; its median and quartiles are shown.
 Each number of threads gets a process of its own, since BLAS reads it at the start.
 The results of both sides are compared before anything is timed. "products" is the time of the
 matrix products alone, relative to torch: what no code in NumPy can go below.
@@ -20,13 +22,18 @@ import subprocess
 import sys
 import time
 
+KINDS = ["lstm", "gru", "rnn", "dot", "additive"]
 SIZES = [(20, 1, 8, 16), (50, 16, 32, 32), (100, 32, 64, 64), (100, 64, 128, 128), (200, 128, 256, 256)]
+DECODER_SIZES = [(8, 32, 32, 64), (24, 32, 32, 64), (24, 64, 64, 128), (40, 64, 64, 128)]
+WORDS = 100       # in the decoder's vocabulary
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 GOALS = {   # geometric mean over the sizes, one thread: what we set out to reach
     ("lstm", "float64", "step"): 0.50, ("lstm", "float32", "step"): 1.0,
     ("gru", "float64", "step"): 0.50, ("gru", "float32", "step"): 0.50,
     ("rnn", "float64", "step"): 0.30, ("rnn", "float32", "step"): 0.30,
     ("lstm", "float64", "forward"): 0.75, ("lstm", "float32", "forward"): 1.5,
+    ("dot", "float64", "step"): 1.5, ("dot", "float32", "step"): 1.5,
+    ("additive", "float64", "step"): 1.5, ("additive", "float32", "step"): 1.5,
 }
 
 
@@ -108,6 +115,53 @@ def products(kind, dtype, size):
     return {"forward": forward, "step": step}
 
 
+def decoder_contenders(attention, dtype, size):
+    """As `contenders`, for the LSTM decoder with "dot" or "additive" attention, T words to T words.
+
+    The loss is over rows of unequal lengths, T/2 to T; a step returns [loss, d…] as arrays.
+    """
+    import numpy as np
+    import torch
+
+    from lstmcourse import layers, seq2seq, torch_ref, train
+    T, B, D, H = size
+    rng = np.random.default_rng(0)
+    params = seq2seq.init_seq2seq(seq2seq.Model(attention=attention), WORDS, WORDS, D, H, rng, dtype)
+    params = {name: params[name] for name in params if name not in ("source_embedding", "encoder")}
+    keys, h_0, c_0 = (rng.standard_normal(shape).astype(dtype) for shape in ((B, T, H), (B, H), (B, H)))
+    inputs, targets = rng.integers(WORDS, size=(2, B, T))
+    source_mask, mask = (np.arange(T) < rng.integers(T // 2, T + 1, (2, B, 1)))
+    memory = seq2seq.Memory(keys, keys.copy(), source_mask)
+
+    def forward():
+        return seq2seq.decoder_forward(inputs, (h_0, c_0), memory, params)
+
+    def step():
+        logits, _, _, cache = forward()
+        loss, loss_cache = layers.cross_entropy_forward(logits, targets, mask)
+        dstate, dkeys, dvalues, grads = seq2seq.decoder_backward(layers.cross_entropy_backward(loss_cache), cache)
+        return [np.array(loss, dtype), *dstate, dkeys, dvalues, *train.leaves({name: grads[name] for name in params})]
+
+    params_torch = train.tree_map(lambda w: torch.tensor(w, requires_grad=True), params)
+    state_torch, memory_torch = (tuple(torch.tensor(a, requires_grad=True) for a in group)
+                                 for group in ((h_0, c_0), memory[:2]))
+    inputs_torch, source_mask_torch = torch.tensor(inputs), torch.tensor(source_mask)
+    targets_torch = torch.tensor(np.where(mask, targets, -100)).flatten()        # -100: not counted
+    run = torch_ref.decoder("lstm", D, H, h_0.dtype)
+    leaves = [*state_torch, *memory_torch, *train.leaves(params_torch)]
+
+    def forward_torch(grad=False):
+        with torch.set_grad_enabled(grad):
+            return run(inputs_torch, state_torch, (*memory_torch, source_mask_torch), params_torch)
+
+    def step_torch():
+        logits, _ = forward_torch(grad=True)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets_torch)
+        return [loss, *torch.autograd.grad(loss, leaves)]
+
+    return {"forward": (forward, forward_torch), "step": (step, step_torch)}
+
+
 def agreement(ours, theirs):
     """Largest difference of two step results, relative to the largest magnitude of each array."""
     from lstmcourse.gradcheck import relative_error
@@ -136,21 +190,24 @@ def measure(kinds, rounds, threads):
     import torch
     from tqdm import tqdm
     torch.set_num_threads(threads)
-    runs = [(kind, dtype, size) for kind in kinds for dtype in ("float64", "float32") for size in SIZES]
+    runs = [(kind, dtype, size) for kind in kinds for dtype in ("float64", "float32")
+            for size in (DECODER_SIZES if kind in ("dot", "additive") else SIZES)]
     records = []
     for kind, dtype, size in tqdm(runs, desc=f"{threads} thread{'s' * (threads > 1)}", file=sys.stderr):
-        pairs = contenders(kind, dtype, size)
+        decoder = kind in ("dot", "additive")
+        pairs = (decoder_contenders if decoder else contenders)(kind, dtype, size)
         error = agreement(*pairs["step"])
         if not error < TOLERANCE[dtype]:
             raise SystemExit(f"{kind} {dtype} {size}: differs from torch by {error:.1e}; nothing was timed")
-        floors = products(kind, dtype, size)
+        floors = {} if decoder else products(kind, dtype, size)
         for what, pair in pairs.items():
-            ours, theirs, floor = time_together([*pair, floors[what]], rounds)
+            ours, theirs, *floor = time_together([*pair, *([floors[what]] if floors else [])], rounds)
             low, ratio, high = statistics.quantiles([a / b for a, b in zip(ours, theirs, strict=True)], n=4)
             records.append({"kind": kind, "dtype": dtype, "what": what, "size": size, "threads": threads,
                             "ours_ms": statistics.median(ours) * 1e3, "torch_ms": statistics.median(theirs) * 1e3,
                             "ratio": ratio, "ratio_low": low, "ratio_high": high, "difference": error,
-                            "floor": statistics.median(a / b for a, b in zip(floor, theirs, strict=True))})
+                            "floor": statistics.median(a / b for a, b in zip(floor[0], theirs, strict=True))
+                                     if floor else None})
     return records
 
 
@@ -158,6 +215,10 @@ def table(records):
     """The records as text: a line a size, then the geometric mean and the goal."""
     lines = []
     groups = {}
+
+    def alone(floor):
+        return "   -" if floor is None else f"{floor:.2f}"
+
     for r in records:
         groups.setdefault((r["threads"], r["kind"], r["dtype"], r["what"]), []).append(r)
     for (threads, kind, dtype, what), rows in groups.items():
@@ -166,11 +227,12 @@ def table(records):
         for r in rows:
             spread = f"({r['ratio_low']:.2f} … {r['ratio_high']:.2f})"
             lines.append(f"  T, B, D, H = {str(tuple(r['size'])):22}{r['ours_ms']:8.2f} ms {r['torch_ms']:9.2f} ms"
-                         f"    {r['ratio']:.2f} {spread}   {r['floor']:.2f}       {r['difference']:.0e}")
-        mean, floor = (statistics.geometric_mean(r[name] for r in rows) for name in ("ratio", "floor"))
+                         f"    {r['ratio']:.2f} {spread}   {alone(r['floor'])}       {r['difference']:.0e}")
+        mean = statistics.geometric_mean(r["ratio"] for r in rows)
+        floor = statistics.geometric_mean(r["floor"] for r in rows) if rows[0]["floor"] else None
         goal = GOALS.get((kind, dtype, what)) if threads == 1 else None
         verdict = "" if goal is None else f"   goal {goal:.2f}: {'reached' if mean <= goal else 'NOT reached'}"
-        lines.append(f"  geometric mean {mean:.2f} (products alone {floor:.2f}){verdict}")
+        lines.append(f"  geometric mean {mean:.2f} (products alone {alone(floor)}){verdict}")
     return "\n".join(lines)
 
 
@@ -178,7 +240,7 @@ def main(argv=None):
     """Run the benchmark; returns the exit status."""
     parser = argparse.ArgumentParser(prog="lstmcourse bench", description=__doc__.split("\n")[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--kinds", nargs="+", choices=["lstm", "gru", "rnn"], default=["lstm", "gru", "rnn"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", metavar="FILE", help="save the records here too")
     parser.add_argument("--in-this-process", action="store_true", help=argparse.SUPPRESS)

@@ -16,7 +16,8 @@ from PIL import Image
 
 PAPER, INK, FAINT = "#fdfdfb", "#1f2328", "#c9cdd2"
 COLOR = {"i": "#0072b2", "f": "#c25200", "g": "#007d5a", "o": "#a0558a", "c": "#1f2328", "h": "#4c78a8",
-         "r": "#0072b2", "z": "#c25200", "n": "#007d5a", "d": "#b3261e"}          # d: a gradient
+         "r": "#0072b2", "z": "#c25200", "n": "#007d5a", "encoder": "#0072b2", "decoder": "#c25200",
+         "d": "#b3261e"}                                                            # d: a gradient
 SERIES = ("#0072b2", "#c25200", "#007d5a", "#a0558a", "#8a6d00", "#4d4d4d")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
 STYLE = {
@@ -276,4 +277,38 @@ def bptt(words, cut=()):
         else:
             s.line([(x - 0.33, 1.27), (left, 1.27)], "d", dash="--")
             s.text((left + x - 0.33) / 2, 1.09, "$dh_{next}$" if t > 1 else "$dh_0$", "d", fontsize=9)
+    return s.fig
+
+
+def encoder_decoder(source, target, write=True):
+    """The encoder over the source words, the decoder over the target words, one state between the two.
+
+    source, target  lists of str; the decoder's inputs are <bos> and the target, its outputs the target and <eos>
+    write           True: the decoder writes alone, each word goes back in as the next input; False: teacher
+                    forcing, the inputs are the true words, whatever came out
+    """
+    step, y, n = 0.83, 1.25, len(source)
+    s = _Sketch(step * (n + len(target) - 1) + 2.4, 2.75)
+    inputs, outputs = ["<bos>", *target], [*target, "<eos>"]
+    xs = [0.45 + step * k for k in range(n)]
+    s.text((xs[0] + xs[-1]) / 2, y + 0.52, "encoder reads", "encoder", fontsize=10)
+    for x, word in zip(xs, source, strict=True):
+        s.text(x, 0.3, word, fontsize=9.5)
+        s.line([(x, 0.48), (x, y - 0.22)], None)
+        s.box(x, y, "LSTM", "encoder", width=0.6, height=0.44)
+    ts = [xs[-1] + 1.5 + step * k for k in range(len(inputs))]
+    s.text((xs[-1] + ts[0]) / 2, y + 0.24, "last state", "h", fontsize=9.5)
+    for left, right in zip([*xs, *ts[:-1]], [*xs[1:], *ts], strict=True):
+        s.line([(left + 0.3, y), (right - 0.3, y)], "h", width=3 if (left, right) == (xs[-1], ts[0]) else 1.6)
+    for k, (x, word, out) in enumerate(zip(ts, inputs, outputs, strict=True)):
+        s.text(x, 0.3, word, fontsize=9.5)
+        s.line([(x, 0.48), (x, y - 0.22)], None)
+        s.box(x, y, "LSTM", "decoder", width=0.6, height=0.44)
+        s.line([(x, y + 0.22), (x, 2.05)], None)
+        s.text(x, 2.22, out, fontsize=9.5)
+        if write and k + 1 < len(ts):                      # what was written goes in at the next step
+            half = x + step / 2
+            s.line([(x + 0.28, 2.2), (half, 2.05), (half, 0.62), (ts[k + 1] - 0.3, 0.4)], None, width=0.9)
+    s.text((ts[0] + ts[-1]) / 2, 2.58, "decoder writes: greedy, alone" if write else
+           "decoder in training: given the true words", "decoder", fontsize=10)
     return s.fig

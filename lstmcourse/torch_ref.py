@@ -41,21 +41,21 @@ def torch_gradients(f, inputs, upstream):
     """Run f on torch copies of inputs and let autograd do the backward.
 
     f         takes tensors (and dicts of tensors), returns one tensor or a tuple of them
-    inputs    list of arrays or dicts of arrays
+    inputs    list of arrays, tuples or dicts of arrays (or of dicts: params)
     upstream  list of arrays, one per output: dL/d(output)
 
     Returns outputs and gradients as NumPy, the gradients shaped and keyed like inputs.
     """
-    def leaf(array):
-        return torch.tensor(array, requires_grad=True)
+    def each(tree, change):
+        if isinstance(tree, dict):
+            return {key: each(value, change) for key, value in tree.items()}
+        return tuple(each(value, change) for value in tree) if isinstance(tree, tuple) else change(tree)
 
-    tensors = [{k: leaf(v) for k, v in given.items()} if isinstance(given, dict) else leaf(given)
-               for given in inputs]
+    tensors = [each(given, lambda array: torch.tensor(array, requires_grad=True)) for given in inputs]
     outputs = f(*tensors)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     torch.autograd.backward(outputs, [torch.tensor(d) for d in upstream])
-    grads = [{k: v.grad.numpy() for k, v in t.items()} if isinstance(t, dict) else t.grad.numpy()
-             for t in tensors]
+    grads = [each(given, lambda t: np.zeros(t.shape) if t.grad is None else t.grad.numpy()) for given in tensors]
     return [out.detach().numpy() for out in outputs], grads
 
 
@@ -72,6 +72,57 @@ def recurrent(kind):
         h, last = torch.func.functional_call(module, weights, (x, given if kind == "lstm" else given[0]))
         return (h, last[1][0]) if kind == "lstm" else h
     return run
+
+
+def attention(query, keys, values, mask, scale=1.0, params=None):
+    """context and alpha of torch tensors: dot attention, or additive where params are given.
+
+    mask  (B, T_tgt, T_src) or (B, 1, T_src), True = may be looked at
+    """
+    if params is None:
+        scores = scale * torch.bmm(query, keys.transpose(1, 2))
+    else:
+        joined = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
+        scores = torch.tanh(joined) @ params["v"]
+    alpha = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
+    return torch.bmm(alpha, values), alpha
+
+
+def decoder(kind, E, H, dtype):
+    """The decoder of `lstmcourse.seq2seq`, of torch's own layers, as a function for tests and the benchmark.
+
+    Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha (or None).
+    """
+    module = MODULES[kind](E, H, batch_first=True, dtype=getattr(torch, str(np.dtype(dtype))))
+
+    def run(inputs, state, memory, params, scale=1.0):
+        weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}
+        state = tuple(s[None] for s in state)
+        y = torch.nn.functional.embedding(inputs, params["target_embedding"]["W"])
+        h, _ = torch.func.functional_call(module, weights, (y, state if kind == "lstm" else state[0]))
+        alpha = None
+        if memory is not None:
+            keys, values, mask = memory
+            context, alpha = attention(h, keys, values, mask[:, None], scale, params.get("attention"))
+            h = torch.tanh(torch.nn.functional.linear(torch.cat([context, h], 2), params["combine"]["W"],
+                                                      params["combine"]["b"]))
+        return torch.nn.functional.linear(h, params["output"]["W"], params["output"]["b"]), alpha
+    return run
+
+
+def encoder(source, lengths, params, kind):
+    """The encoder of `lstmcourse.seq2seq`, by nn.LSTM or nn.GRU and packed sequences: h, last, words."""
+    pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
+    words = torch.nn.functional.embedding(source, params["source_embedding"]["W"])
+    both = "encoder_reverse" in params
+    module = MODULES[kind](words.shape[2], params["encoder"]["W_hh"].shape[1], batch_first=True, bidirectional=both,
+                           dtype=words.dtype)
+    weights = {f"{torch_name}_l0{suffix}": params[part][name] for torch_name, name in RENAMES.items()
+               for part, suffix in (("encoder", ""), ("encoder_reverse", "_reverse"))[:1 + both]}
+    packed = pack(words, torch.as_tensor(lengths), batch_first=True, enforce_sorted=False)
+    h, last = torch.func.functional_call(module, weights, (packed,))
+    h, _ = unpack(h, batch_first=True, total_length=source.shape[1])
+    return h, tuple(torch.cat(list(s), dim=1) for s in (last if kind == "lstm" else (last,))), words
 
 
 def seed(number):

@@ -110,3 +110,18 @@ def test_show_displays_picture_and_caption(monkeypatch):
 def test_show_rejects_an_empty_caption():
     with pytest.raises(ValueError, match="caption is empty"):
         plots.show(plots.rnn_cell(), " ")
+
+
+def test_encoder_decoder_has_a_cell_for_every_word_read_and_written():
+    source, target = ["mai", "ghar", "jaa", "raha", "hu"], ["i", "am", "going", "home"]
+    texts = [text.get_text() for text in plots.encoder_decoder(source, target).axes[0].texts]
+    assert texts.count("LSTM") == len(source) + len(target) + 1                  # one more for <eos>
+    assert texts.count("<bos>") == texts.count("<eos>") == 1
+    assert all(texts.count(word) == 1 for word in source)
+    assert all(texts.count(word) == 2 for word in target)                        # written, and the next input
+
+
+def test_encoder_decoder_feeds_words_back_only_when_it_writes_alone():
+    source, target = ["mai", "hu"], ["i", "am", "here"]
+    alone, taught = (len(plots.encoder_decoder(source, target, write).axes[0].lines) for write in (True, False))
+    assert alone - taught == len(target)

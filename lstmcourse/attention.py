@@ -1,0 +1,152 @@
+"""Attention: for each query, a weighted mean of the values, weighted by how well its key fits.
+
+    scores[t, s] = query_t . key_s * scale               dot (Luong et al. 2015); scale 1/sqrt(H): Vaswani et al. 2017
+    scores[t, s] = v . tanh(W_q query_t + W_k key_s)     additive (Bahdanau et al. 2015)
+    alpha[t]     = softmax(scores[t]) over s, 0 where the mask is False
+    context_t    = sum over s of alpha[t, s] * value_s
+
+A mask is (B, T_src), one for all queries, or (B, T_tgt, T_src); True means: may be looked at.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lstmcourse.checks import check_array
+from lstmcourse.layers import softmax, softmax_backward
+
+
+def masked_softmax_forward(scores, mask):
+    """Softmax over the last axis, where the mask is True; elsewhere alpha is exactly 0.   (eq. 8.2)
+
+    scores  (B, T_tgt, T_src)
+    mask    (B, T_src) or (B, T_tgt, T_src)  True = may be looked at
+
+    Returns alpha (B, T_tgt, T_src), whose rows sum to 1, and the cache for `masked_softmax_backward`.
+    Raises ValueError for a row with no True: there is nothing to share the weight among.
+    """
+    check_array("scores", scores, (None, None, None))
+    B, _, T_src = scores.shape
+    mask = np.asarray(mask, bool)
+    check_array("mask", mask, (B, T_src) if mask.ndim == 2 else scores.shape, integers=True)
+    if not mask.any(axis=-1).all():
+        row = tuple(int(n) for n in np.argwhere(~mask.any(axis=-1))[0])
+        raise ValueError(f"mask has no True in row {row}; wanted at least one place to look at in every row")
+    if mask.ndim == 2:
+        mask = mask[:, None]                                # the same for every query
+    alpha = softmax(np.where(mask, scores, -np.inf))        # exp(-inf) is 0
+    return alpha, alpha
+
+
+def masked_softmax_backward(dalpha, cache):
+    """Backward of `masked_softmax_forward`: dscores (B, T_tgt, T_src), 0 where the mask is False.   (eq. 8.3)"""
+    return softmax_backward(dalpha, cache)                  # alpha is 0 there, and so is the gradient
+
+
+class AttentionCache(NamedTuple):
+    query: np.ndarray        # (B, T_tgt, H)
+    keys: np.ndarray         # (B, T_src, H)
+    values: np.ndarray       # (B, T_src, M)
+    alpha: np.ndarray        # (B, T_tgt, T_src)
+    scale: float = 1.0
+    joined: np.ndarray | None = None     # additive only: the tanh, (B, T_tgt, T_src, A)
+    params: dict | None = None
+
+
+def dot_attention_forward(query, keys, values, mask, scale=1.0):
+    """Scores by a dot product:  context = softmax(query keys^T * scale) values.   (eq. 8.4)
+
+    query   (B, T_tgt, H)  what is looked for, one row per target position
+    keys    (B, T_src, H)  what is offered, one row per source position
+    values  (B, T_src, M)  what is handed over
+    mask    (B, T_src) or (B, T_tgt, T_src)
+    scale   1 / sqrt(H) keeps the scores' spread at about 1 for wide queries
+
+    Returns context (B, T_tgt, M), alpha (B, T_tgt, T_src) and the cache for `dot_attention_backward`.
+    Raises ValueError for a wrong shape or a row of the mask with no True.
+    """
+    _check(query, keys, values, keys_width=np.shape(query)[-1])
+    scores = scale * (query @ keys.swapaxes(1, 2))
+    alpha, _ = masked_softmax_forward(scores, mask)
+    context = alpha @ values
+    return context, alpha, AttentionCache(query, keys, values, alpha, scale)
+
+
+def dot_attention_backward(dcontext, cache):
+    """Backward of `dot_attention_forward`, its lines in reverse order: dquery, dkeys, dvalues.   (eq. 8.5)
+
+    dcontext  (B, T_tgt, M)
+    """
+    query, keys, values, alpha, scale = cache[:5]
+    check_array("dcontext", dcontext, (*alpha.shape[:2], values.shape[2]), values.dtype)
+    dalpha, dvalues = dcontext @ values.swapaxes(1, 2), alpha.swapaxes(1, 2) @ dcontext
+    dscores = scale * masked_softmax_backward(dalpha, alpha)
+    return dscores @ keys, dscores.swapaxes(1, 2) @ query, dvalues
+
+
+def additive_attention_forward(query, keys, values, mask, params):
+    """Scores by a small network:  scores[t, s] = v . tanh(W_q query_t + W_k key_s).   (eq. 8.6)
+
+    query   (B, T_tgt, H)
+    keys    (B, T_src, K)  may have another width than the queries
+    values  (B, T_src, M)
+    mask    (B, T_src) or (B, T_tgt, T_src)
+    params  W_q (A, H), W_k (A, K), v (A,)
+
+    Returns context (B, T_tgt, M), alpha (B, T_tgt, T_src) and the cache for `additive_attention_backward`.
+    Raises ValueError for a wrong shape or a row of the mask with no True.
+    """
+    A = np.shape(params["v"])[0]
+    _check(query, keys, values)
+    check_array("params['W_q']", params["W_q"], (A, query.shape[2]), query.dtype)
+    check_array("params['W_k']", params["W_k"], (A, keys.shape[2]), query.dtype)
+    projected_query = (query @ params["W_q"].T)[:, :, None]          # (B, T_tgt, 1, A)
+    projected_keys = (keys @ params["W_k"].T)[:, None]               # (B, 1, T_src, A)
+    joined = np.tanh(projected_query + projected_keys)               # every query with every key
+    scores = joined @ params["v"]
+    alpha, _ = masked_softmax_forward(scores, mask)
+    context = alpha @ values
+    return context, alpha, AttentionCache(query, keys, values, alpha, joined=joined, params=params)
+
+
+def additive_attention_backward(dcontext, cache):
+    """Backward of `additive_attention_forward`: dquery, dkeys, dvalues and grads {W_q, W_k, v}.   (eq. 8.7)
+
+    dcontext  (B, T_tgt, M)
+    """
+    query, keys, values, alpha, _, joined, params = cache
+    check_array("dcontext", dcontext, (*alpha.shape[:2], values.shape[2]), values.dtype)
+    dalpha, dvalues = dcontext @ values.swapaxes(1, 2), alpha.swapaxes(1, 2) @ dcontext
+    dscores = masked_softmax_backward(dalpha, alpha)
+    dv = np.tensordot(dscores, joined, 3)                            # summed over b, t and s
+    da = dscores[..., None] * params["v"] * (1 - joined**2)          # tanh', from the output
+    dprojected_query, dprojected_keys = da.sum(axis=2), da.sum(axis=1)
+    dW_q = np.tensordot(dprojected_query, query, ((0, 1), (0, 1)))
+    dW_k = np.tensordot(dprojected_keys, keys, ((0, 1), (0, 1)))
+    return (dprojected_query @ params["W_q"], dprojected_keys @ params["W_k"], dvalues,
+            {"W_q": dW_q, "W_k": dW_k, "v": dv})
+
+
+def alignment_error_rate(alpha, sure, possible, mask=None):
+    """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8.8)
+
+        AER = 1 - (|A and sure| + |A and possible|) / (|A| + |sure|)     0 is perfect
+
+    alpha     (..., T_tgt, T_src)  weights; A links each target word to its largest one
+    sure      (..., T_tgt, T_src)  True where a link must be
+    possible  the same shape       True where a link may be; includes the sure ones
+    mask      (..., T_tgt)         True for the target words that count; None: all
+    """
+    check_array("sure", sure, alpha.shape, integers=True)
+    check_array("possible", possible, alpha.shape, integers=True)
+    mask = np.ones(alpha.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
+    links = (np.arange(alpha.shape[-1]) == alpha.argmax(axis=-1)[..., None]) & mask[..., None]
+    right = (links & sure).sum() + (links & (possible | sure)).sum()
+    return float(1 - right / (links.sum() + np.sum(sure)))
+
+
+def _check(query, keys, values, keys_width=None):
+    check_array("query", query, (None, None, None))
+    B, dtype = len(query), query.dtype
+    check_array("keys", keys, (B, None, keys_width), dtype)
+    check_array("values", values, (B, keys.shape[1], None), dtype)

@@ -1,0 +1,81 @@
+"""The network of the experiments: one recurrent layer, and a linear layer that reads it at every step.
+
+params is {"recurrent": {"W_ih": …}, "linear": {"W": …, "b": …}}. Which kind it is, stands in the shape:
+W_hh is (H, H) in an RNN, (3H, H) in a GRU, (4H, H) in an LSTM.
+"""
+
+import numpy as np
+
+from lstmcourse.checks import check_tokens
+from lstmcourse.gru import gru_backward, gru_forward
+from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
+from lstmcourse.lstm import lstm_backward, lstm_forward
+from lstmcourse.rnn import rnn_backward, rnn_forward
+from lstmcourse.train import init_linear, init_recurrent
+
+PAIRS = {1: (rnn_forward, rnn_backward), 3: (gru_forward, gru_backward), 4: (lstm_forward, lstm_backward)}
+
+
+def init_network(kind, D, H, V, rng, **options):
+    """First weights of a network from D inputs over H hidden units to V outputs; options as `init_recurrent`."""
+    return {"recurrent": init_recurrent(kind, D, H, rng, **options), "linear": init_linear(H, V, rng)}
+
+
+def network_forward(x, params, states=None):
+    """Outputs y (B, T, V) for inputs x (B, T, D).
+
+    states  the states before the first step, h_0 and for an LSTM c_0, each (B, H); None: zeros
+
+    Returns y, the states after the last step, and the cache for `network_backward`; cache[0] is the
+    recurrent layer's own, with its gates.
+    """
+    rows, H = params["recurrent"]["W_hh"].shape
+    forward, _ = PAIRS[rows // H]
+    if states is None:
+        states = [np.zeros((len(x), H), x.dtype)] * (2 if rows == 4 * H else 1)
+    h, *c, recurrent_cache = forward(x, *states, params["recurrent"])
+    y, linear_cache = linear_forward(h, params["linear"])
+    return y, [state[:, -1] for state in (h, *c)], (recurrent_cache, linear_cache)
+
+
+def network_backward(dy, cache):
+    """Backward of `network_forward`: grads, keyed like params. No gradient flows into the states before x."""
+    recurrent_cache, linear_cache = cache
+    dh, linear_grads = linear_backward(dy, linear_cache)
+    rows, H = recurrent_cache.params["W_hh"].shape
+    _, backward = PAIRS[rows // H]
+    *_, grads = backward(dh, None, recurrent_cache) if rows == 4 * H else backward(dh, recurrent_cache)
+    return {"recurrent": grads, "linear": linear_grads}
+
+
+def one_hot(tokens, D):
+    """Tokens (...) as vectors (..., D): a single 1, at the token's own place."""
+    check_tokens("tokens", tokens, D)
+    return np.eye(D)[tokens]
+
+
+def token_loss(params, tokens, targets, mask=None):
+    """Cross-entropy in nats per token where mask is True, and its gradients. tokens, targets, mask (B, T)."""
+    logits, _, cache = network_forward(one_hot(tokens, params["recurrent"]["W_ih"].shape[1]), params)
+    loss, loss_cache = cross_entropy_forward(logits, targets, mask)
+    return loss, network_backward(cross_entropy_backward(loss_cache), cache)
+
+
+def last_step_loss(params, x, y):
+    """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,)."""
+    out, _, cache = network_forward(x, params)
+    error = out[:, -1, 0] - y
+    dout = np.zeros_like(out)
+    dout[:, -1, 0] = 2 * error / len(y)
+    return float(np.mean(error**2)), network_backward(dout, cache)
+
+
+def freeze(params, block, bias):
+    """Take a gate away: block 0, 1, 2 … of params (changed in place) sees nothing and stays at sigmoid(bias).
+
+    At bias 60 a sigmoid is 1 to the last bit and its slope is 0, so that no training moves it.
+    """
+    H = params["W_hh"].shape[1]
+    for key in params:
+        params[key][block * H:(block + 1) * H] = 0
+    params["b_ih"][block * H:(block + 1) * H] = bias
