@@ -32,8 +32,8 @@ SETTINGS = {"E": 32, "H": 64, "B": 32, "sentences": 10_000, "clauses": [1, 2, 3]
             "half": [0.35, 0.65], "explains": 0.5, "out_of_reach": 0.05}
 READABLE = {"bidirectional": True, "attention": "dot", "values": "words"}
 NONE = {"bidirectional": False, "attention": None, "values": "states"}
-VARIANTS = [{"bidirectional": both, "attention": attention, "values": values}
-            for both, attention in ((True, "dot"), (False, "dot"), (True, "additive")) for values in ("words", "states")]
+VARIANTS = [{"bidirectional": both, "attention": attention, "values": values} for both, attention
+            in ((True, "dot"), (False, "dot"), (True, "additive")) for values in ("words", "states")]
 ALIGNERS = ("random", "diagonal", "most frequent", "IBM model 1", "best possible")
 PRONOUNS = ("he", "she")
 
@@ -150,7 +150,7 @@ def pronouns(params, model):
     source, lengths, inputs, *_ = hindi.batch(pairs)
     row, raha = np.arange(len(pairs)), lengths - 2
     vocabulary, english = hindi.vocabularies()
-    of = [english.tokens[word] for word in PRONOUNS]
+    he_she = [english.tokens[word] for word in PRONOUNS]
     right = np.array([pair.english.split()[0] == "she" for pair in pairs]).astype(int)
 
     def first(source, hide_raha=False):
@@ -163,10 +163,10 @@ def pronouns(params, model):
     written, alpha = first(source)
     turned = source.copy()
     turned[row, raha] = np.where(right, vocabulary.tokens["raha"], vocabulary.tokens["rahi"])
-    return {"n": len(pairs), "right": float(np.mean(written == np.take(of, right))),
+    return {"n": len(pairs), "right": float(np.mean(written == np.take(he_she, right))),
             "weight_vah": float(alpha[row, 0].mean()), "weight_raha": float(alpha[row, raha].mean()),
-            "turned": float(np.mean(first(turned)[0] == np.take(of, 1 - right))),
-            "right_with_raha_hidden": float(np.mean(first(source, hide_raha=True)[0] == np.take(of, right)))}
+            "turned": float(np.mean(first(turned)[0] == np.take(he_she, 1 - right))),
+            "right_with_raha_hidden": float(np.mean(first(source, hide_raha=True)[0] == np.take(he_she, right)))}
 
 
 def train_one(bidirectional, attention, values, lr, epochs, seed):
@@ -271,6 +271,57 @@ def of(records, variant, seeds=range(5)):
 
 def median(values):
     return float(np.median(list(values)))
+
+
+def name_of(variant):
+    """A variant in words."""
+    return (f"{'both directions' if variant['bidirectional'] else 'one direction'}, {variant['attention']}, "
+            f"values = {variant['values']}")
+
+
+def counts(records):
+    """Networks in which "i" looks at "mai" with weight 1, and in which "going" shares ½ and ½."""
+    low, high = SETTINGS["half"]
+    looks = [record["looks"] for record in records]
+    return (sum(look["i"][0] >= SETTINGS["one"] for look in looks),
+            sum(low <= look["going"][1] <= high and low <= look["going"][2] <= high for look in looks))
+
+
+def verdict(records):
+    """"i" puts weight 1 on "mai" in some networks of the readable kind and not in all; "going" has most of its weight
+    on "jaa", and shares it ½ and ½ in no network of any kind."""
+    readable = of(records, READABLE, range(5, 10))
+    others = [record for variant in VARIANTS if variant != READABLE for record in of(records, variant)]
+    ones, _ = counts(readable)
+    _, halves = counts(readable + others)
+    return bool(0 < ones < len(readable) and halves == 0
+                and median(record["looks"]["going"][1] for record in readable) >= SETTINGS["one"])
+
+
+def verdict_alignment(records):
+    """The readable kind reaches the threshold, and beats every aligner that is not a network."""
+    reached = median(record["aer"] for record in of(records, READABLE))
+    others = [record["aer"] for record in records if record.get("aligner") not in (None, "best possible")]
+    return bool(reached <= SETTINGS["aer"] and reached < min(others))
+
+
+def verdict_map(records):
+    """The map shows what verbs need; it shows what decides between he and she in some networks, and not in others."""
+    runs = of(records, READABLE, range(10))
+    needed = [median(record["changed"][which]["verb"] for record in runs) for which in ("top", "another")]
+    decides = all(record["pronouns"]["turned"] >= 0.95 for record in runs)
+    shown = [record["pronouns"]["weight_raha"] >= SETTINGS["explains"] for record in runs]
+    elsewhere = [record["pronouns"]["right_with_raha_hidden"] >= 0.95 for record in runs]
+    return bool(needed[0] >= 0.8 and needed[1] <= 0.05 and decides and 0 < sum(shown) < len(runs) and any(elsewhere))
+
+
+def verdict_length(records):
+    """Within the trained lengths attention makes length harmless and one vector does not; beyond them neither works."""
+    attention, vector = (np.median([record["exact"] for record in of(records, variant)], axis=0)
+                         for variant in (READABLE, NONE))
+    fair = vector[0] >= 0.95                                       # the same code can do the short case
+    return bool(fair and min(attention[:3]) >= SETTINGS["exact"] and max(vector[1:3]) <= 0.5
+                and max(*attention[3:], *vector[2:]) <= SETTINGS["out_of_reach"])
 
 
 if __name__ == "__main__":
