@@ -3,12 +3,14 @@
 Written down before any run on held-out sentences (tuned on other clauses, with seeds 10 to 12):
 
     training   lr 0.01, 10,000 sentences each of 1, 2 and 3 clauses, once; without attention lr 0.003 and four
-               times over the same sentences: the best learning rate of three on other clauses
+               times over the same sentences: the better of two learning rates, three seeds
     exact      median of seeds 0-4 at least 0.99 for 1, 2 and 3 clauses, in less than 30 CPU seconds of training
     alignment  for the readable variant (both directions, dot, values = words) the median of seeds 0-4 over 900
                sentences at most 0.10; one link for each English word, its largest weight, true words fed in
 
-Written down when seeds 0-4 of the readable variant were known, so their claim is tried on seeds 5-9 only:
+Written down when seeds 0-4 of the readable variant were known, so its claim is tried on seeds 5-9 only. Of the other
+variants there are seeds 0-2; some of two of them (both directions, additive and one direction, dot; values = words)
+had been seen before. The bound for the map was written when seed 0 was known.
 
     "weight 1"   the mean weight over all held-out clauses is at least 0.9
     "½ and ½"    both mean weights are between 0.35 and 0.65
@@ -32,8 +34,9 @@ SETTINGS = {"E": 32, "H": 64, "B": 32, "sentences": 10_000, "clauses": [1, 2, 3]
             "half": [0.35, 0.65], "explains": 0.5, "out_of_reach": 0.05}
 READABLE = {"bidirectional": True, "attention": "dot", "values": "words"}
 NONE = {"bidirectional": False, "attention": None, "values": "states"}
-VARIANTS = [{"bidirectional": both, "attention": attention, "values": values} for both, attention
-            in ((True, "dot"), (False, "dot"), (True, "additive")) for values in ("words", "states")]
+VARIANTS = [{"bidirectional": both, "attention": attention, "values": values} for both, attention, values in (
+    (True, "dot", "words"), (False, "dot", "states"), (True, "dot", "states"), (True, "additive", "states"),
+    (False, "dot", "words"), (True, "additive", "words"))]
 ALIGNERS = ("random", "diagonal", "most frequent", "IBM model 1", "best possible")
 PRONOUNS = ("he", "she")
 
@@ -326,7 +329,7 @@ def verdict_length(records):
 
 if __name__ == "__main__":
     jobs = [READABLE | {"lr": 0.01, "epochs": 1, "seed": seed} for seed in range(10)]
-    jobs += [NONE | {"lr": 0.003, "epochs": 4, "seed": seed} for seed in range(5)]
+    jobs += [NONE | {"lr": 0.003, "epochs": 4, "seed": seed} for seed in range(3)]
     jobs += [variant | {"lr": 0.01, "epochs": 1, "seed": seed}
-             for variant in VARIANTS if variant != READABLE for seed in range(5)]
+             for variant in VARIANTS if variant != READABLE for seed in range(3)]
     run(__file__, SETTINGS, [{"aligner": name} for name in ALIGNERS] + jobs, one)
