@@ -277,9 +277,8 @@ def median(values):
 
 
 def name_of(variant):
-    """A variant in words."""
-    return (f"{'both directions' if variant['bidirectional'] else 'one direction'}, {variant['attention']}, "
-            f"values = {variant['values']}")
+    """A variant in words: how the encoder reads, how scores are made, what the values are."""
+    return f"{'both ways' if variant['bidirectional'] else 'one way'}, {variant['attention']}, {variant['values']}"
 
 
 def counts(records):
@@ -291,13 +290,14 @@ def counts(records):
 
 
 def verdict(records):
-    """"i" puts weight 1 on "mai" in some networks of the readable kind and not in all; "going" has most of its weight
-    on "jaa", and shares it ½ and ½ in no network of any kind."""
+    """"i" puts weight 1 on "mai" in some networks of the readable kind and not in all, and in none that reads one way;
+    "going" has most of its weight on "jaa", and shares it ½ and ½ in no network of any kind."""
     readable = of(records, READABLE, range(5, 10))
     others = [record for variant in VARIANTS if variant != READABLE for record in of(records, variant)]
     ones, _ = counts(readable)
+    one_way, _ = counts([record for record in others if not record["bidirectional"]])
     _, halves = counts(readable + others)
-    return bool(0 < ones < len(readable) and halves == 0
+    return bool(0 < ones < len(readable) and one_way == 0 and halves == 0
                 and median(record["looks"]["going"][1] for record in readable) >= SETTINGS["one"])
 
 
