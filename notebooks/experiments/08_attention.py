@@ -8,9 +8,10 @@ Written down before any run on held-out sentences (tuned on other clauses, with 
     alignment  for the readable variant (both directions, dot, values = words) the median of seeds 0-4 over 900
                sentences at most 0.10; one link for each English word, its largest weight, true words fed in
 
-Written down when seeds 0-4 of the readable variant were known, so its claim is tried on seeds 5-9 only. Of the other
-variants there are seeds 0-2; some of two of them (both directions, additive and one direction, dot; values = words)
-had been seen before. The bound for the map was written when seed 0 was known.
+Written down when seeds 0-4 of the readable variant were known, so its claim is tried on seeds 5-9 only. The bound for
+the map was written when seed 0 was known. Of the other variants there are seeds 0-2; two seeds of one of them (one
+direction, dot, words) had been seen before. Left out for want of time: both directions, additive, words, of which five
+seeds had been seen (error rate 0.110 to 0.167).
 
     "weight 1"   the mean weight over all held-out clauses is at least 0.9
     "½ and ½"    both mean weights are between 0.35 and 0.65
@@ -36,7 +37,7 @@ READABLE = {"bidirectional": True, "attention": "dot", "values": "words"}
 NONE = {"bidirectional": False, "attention": None, "values": "states"}
 VARIANTS = [{"bidirectional": both, "attention": attention, "values": values} for both, attention, values in (
     (True, "dot", "words"), (False, "dot", "states"), (True, "dot", "states"), (True, "additive", "states"),
-    (False, "dot", "words"), (True, "additive", "words"))]
+    (False, "dot", "words"))]
 ALIGNERS = ("random", "diagonal", "most frequent", "IBM model 1", "best possible")
 PRONOUNS = ("he", "she")
 
