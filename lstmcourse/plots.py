@@ -311,6 +311,7 @@ def encoder_decoder(source, target, write=True):
             s.line([(x + 0.28, 2.2), (half, 2.05), (half, 0.62), (ts[k + 1] - 0.3, 0.4)], None, width=0.9)
     s.text((ts[0] + ts[-1]) / 2, 2.58, "decoder writes: greedy, alone" if write else
            "decoder in training: given the true words", "decoder", fontsize=10)
+    return s.fig
 
 
 # Attention

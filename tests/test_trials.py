@@ -6,12 +6,6 @@ import pathlib
 import runpy
 import symtable
 
-
-"""Every trial's verdict holds on the saved data, and fails when the data is replaced by the baseline's."""
-
-import pathlib
-import runpy
-
 import pytest
 
 from lstmcourse.experiments import load
@@ -27,30 +21,6 @@ EXPERIMENTS = NOTEBOOKS / "experiments"
 def guessing(share):
     """A function of records: every network is right as often as somebody who guesses."""
     return lambda records: [r | {"accuracy": share} for r in records]
-
-
-# lesson 09
-
-def parity_like(net, baseline):
-    """A function of records: on the parity, this network is right as often as the baseline."""
-    def swapped(records):
-        right = {(r["lr"], r["seed"]): r["right"] for r in records if (r["task"], r["net"]) == ("parity", baseline)}
-        return [r | {"right": right[r["lr"], r["seed"]]} if (r["task"], r["net"]) == ("parity", net) else r
-                for r in records]
-    return swapped
-
-
-# (script, its function, what the baseline's data are put in place of)
-TRIALS = [
-    # lesson 01
-    ("01_rnn_lag", "verdict", guessing(1 / 6)),
-    ("01_rnn_lag", "verdict", guessing(1 / 2)),
-    # lesson 09
-    ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
-    ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
-
-
-EXPERIMENTS = pathlib.Path(__file__).parent.parent / "notebooks" / "experiments"
 
 
 # lesson 08
@@ -85,8 +55,22 @@ def without_attention(records):
     return [r | {"exact": exact[r["seed"]]} if r.get("seed") in exact else r for r in records]
 
 
+# lesson 09
+
+def parity_like(net, baseline):
+    """A function of records: on the parity, this network is right as often as the baseline."""
+    def swapped(records):
+        right = {(r["lr"], r["seed"]): r["right"] for r in records if (r["task"], r["net"]) == ("parity", baseline)}
+        return [r | {"right": right[r["lr"], r["seed"]]} if (r["task"], r["net"]) == ("parity", net) else r
+                for r in records]
+    return swapped
+
+
 # (script, its function, what the baseline's data are put in place of)
 TRIALS = [
+    # lesson 01
+    ("01_rnn_lag", "verdict", guessing(1 / 6)),
+    ("01_rnn_lag", "verdict", guessing(1 / 2)),
     # lesson 08
     ("08_attention", "verdict", looking([0.2] * 5, [0.2] * 5)),
     ("08_attention", "verdict", looking([1, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0])),
@@ -95,6 +79,9 @@ TRIALS = [
     ("08_attention", "verdict_map", hiding_another_word),
     ("08_attention", "verdict_map", pronouns(weight_raha=1.0, right_with_raha_hidden=0.5)),
     ("08_attention", "verdict_length", without_attention),
+    # lesson 09
+    ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
+    ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
 ]
 
 
@@ -173,5 +160,3 @@ def test_trial_verdict_holds_on_its_data_and_not_on_the_baselines(trial, monkeyp
     verdict, its_own, baselines = trial()
     assert verdict(*its_own)
     assert not verdict(*baselines)
-
-
