@@ -125,3 +125,33 @@ def test_encoder_decoder_feeds_words_back_only_when_it_writes_alone():
     source, target = ["mai", "hu"], ["i", "am", "here"]
     alone, taught = (len(plots.encoder_decoder(source, target, write).axes[0].lines) for write in (True, False))
     assert alone - taught == len(target)
+
+
+def test_alignment_frames_sure_links_full_and_possible_ones_dashed():
+    alpha = np.array([[0.7, 0.2, 0.1], [0.25, 0.35, 0.4]])
+    fig = plots.alignment(alpha, ["t0", "t1"], ["s0", "s1", "s2"], {(0, 0)}, {(0, 0), (1, 2)})
+    frames = {(p.get_x() + 0.44, p.get_y() + 0.42): p.get_linestyle() for p in fig.axes[0].patches}
+    assert {(round(x), round(y)): dash == "-" for (x, y), dash in frames.items()} == {(0, 0): True, (2, 1): False}
+
+
+def test_alignment_prints_the_largest_weight_of_each_row_bold():
+    alpha = np.array([[0.7, 0.2, 0.1], [0.25, 0.35, 0.4]])
+    texts = plots.alignment(alpha, ["t0", "t1"], ["s0", "s1", "s2"]).axes[0].texts
+    assert {t.get_text() for t in texts} == {"0.70", "0.20", "0.10", "0.25", "0.35", "0.40"}
+    assert {t.get_text() for t in texts if t.get_fontweight() == "bold"} == {"0.70", "0.40"}
+
+
+def test_alignment_colours_the_given_weights_under_the_words(rng):
+    alpha = rng.dirichlet(np.ones(9), 2)
+    ax = plots.alignment(alpha, ["t0", "t1"], list("abcdefghi")).axes[0]
+    assert np.array_equal(ax.images[0].get_array(), alpha)
+    assert [label.get_text() for label in ax.get_xticklabels()] == list("abcdefghi")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["t0", "t1"]
+
+
+def test_attention_step_names_every_word_and_the_parts_of_the_equations():
+    words = ["mai", "ghar", "jaa"]
+    texts = [text.get_text() for text in plots.attention_step(words, "going").axes[0].texts]
+    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "mix", "$h_t$"} <= set(texts)
+    assert {"$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
+    assert texts.count("×") == texts.count("·") == 3
