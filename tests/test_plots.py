@@ -125,3 +125,25 @@ def test_encoder_decoder_feeds_words_back_only_when_it_writes_alone():
     source, target = ["mai", "hu"], ["i", "am", "here"]
     alone, taught = (len(plots.encoder_decoder(source, target, write).axes[0].lines) for write in (True, False))
     assert alone - taught == len(target)
+
+
+def test_gru_cell_names_the_parts_of_the_equations():
+    parts = {"$z$", "$r$", "$n$", "$1 - z$", "$W_{hn}$", "$h_{t-1}$", "$h_t$", "$x_t$", "×", "+", "tanh"}
+    assert parts <= drawn(plots.gru_cell())
+    assert parts <= drawn(plots.gru_cell(reset_after=False))
+
+
+def test_gru_cell_dims_what_is_not_lit():
+    colors = {text.get_text(): text.get_color() for text in plots.gru_cell(lit=("z", "h")).axes[0].texts}
+    assert colors["$z$"] == plots.COLOR["z"]
+    assert colors["$r$"] == colors["$n$"] == plots.FAINT
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
+    ax = plots.gru_cell(reset_after=reset_after).axes[0]
+    product, = (text.get_position() for text in ax.texts if text.get_text() == "$W_{hn}$")
+    reset, = (text.get_position() for text in ax.texts
+              if text.get_text() == "×" and text.get_color() == plots.COLOR["r"])
+    assert abs(product[0] - reset[0]) < 1e-9                # on the way from h at the bottom to tanh above
+    assert (reset[1] > product[1]) == reset_after
