@@ -8,7 +8,7 @@
     reset_after=False   n = tanh(x_t W_in^T + b_in + (r * h_{t-1}) W_hn^T + b_hn)   Cho et al. 2014
 
 Parameters as in torch.nn.GRU: W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,); the three
-blocks of H rows belong to r, z, n, in this order. Cho et al. write z for what is 1 - z here.
+blocks of H rows belong to r, z, n, in this order. Chung et al. 2014 write z for what is 1 - z here.
 """
 
 from typing import NamedTuple

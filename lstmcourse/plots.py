@@ -387,3 +387,56 @@ def attention_step(source, written):
     s.line([(right + 0.35, mean), (right + 0.6, mean)], None)
     s.text(right + 0.66, mean, written, fontsize=10, ha="left")
     return s.fig
+
+
+def gru_cell(lit=None, reset_after=True):
+    """The GRU cell: one memory on top, kept by z and written by 1 - z; below, the candidate with its reset gate.
+
+    lit          names of the parts to draw in colour, of "z", "n", "r", "h"; None: all
+    reset_after  r stands behind the recurrent product (PyTorch) or, False, before it (Cho et al. 2014)
+    """
+    s = _Sketch(6.3, 3.75, lit)
+    belt, mixing, making, h_rail, x_rail = 3.0, 2.35, 1.7, 0.62, 0.22
+    z, r, past, n = 1.75, 2.75, 3.75, 4.75
+    s.line([(0.62, belt), (z - 0.17, belt)], "h", width=3)                   # the memory
+    s.dot(z, belt, "×", "z")
+    s.line([(z + 0.17, belt), (n - 0.17, belt)], "h", width=3)
+    s.dot(n, belt, "+", "z")
+    s.line([(n + 0.17, belt), (5.75, belt)], "h", width=3)
+    s.text(0.32, belt, "$h_{t-1}$", "h")
+    s.text(6.0, belt, "$h_t$", "h")
+    s.text(0.3, h_rail, "$h_{t-1}$")                                         # what the gates see
+    s.text(0.3, x_rail, "$x_t$")
+    s.line([(0.62, h_rail), (past, h_rail)], None, arrow=False)
+    s.line([(0.62, x_rail), (n, x_rail)], None, arrow=False)
+    for part, x in (("z", z), ("r", r)):
+        s.line([(x - 0.12, h_rail), (x - 0.12, 1.05)], part)
+        s.line([(x + 0.12, x_rail), (x + 0.12, 1.05)], part)
+        s.box(x, 1.25, r"$\sigma$", part)
+        s.text(x + 0.17 if part == "z" else x - 0.14, 1.62, f"${part}$", part, fontsize=12)
+        for dx, rail in ((-0.12, h_rail), (0.12, x_rail)):
+            s.ax.add_patch(Circle((x + dx, rail), 0.04, color=s.color(part), zorder=3))
+    s.line([(z, 1.45), (z, belt - 0.17)], "z")
+    s.line([(z, mixing), (2.44, mixing)], "z")
+    s.box(r, mixing, "$1 - z$", "z")
+    s.line([(3.06, mixing), (n - 0.17, mixing)], "z")
+    s.dot(n, mixing, "×", "z")
+    s.line([(n, mixing + 0.17), (n, belt - 0.17)], "z")
+    product, reset = (1.15, making) if reset_after else (making, 1.2)
+    first, last = (0.95, past + 0.17) if reset_after else (reset - 0.17, past + 0.33)
+    s.line([(past, h_rail), (past, first)], "n")
+    s.line([(past, product + 0.2), (past, reset - 0.17)] if reset_after else
+           [(past, reset + 0.17), (past, product - 0.2)], "n")
+    s.box(past, product, "$W_{hn}$", "n", width=0.66)
+    s.dot(past, reset, "×", "r")
+    s.line([(r + 0.31, 1.25), (past - 0.55, 1.25), (past - 0.55, reset), (past - 0.17, reset)]
+           if reset_after else [(r + 0.31, 1.22), (past - 0.17, 1.22)], "r")
+    s.line([(last, making), (n - 0.31, making)], "n")
+    s.line([(n, x_rail), (n, making - 0.2)], "n")
+    s.box(n, making, "tanh", "n")
+    s.line([(n, making + 0.2), (n, mixing - 0.17)], "n")
+    s.text(n + 0.17, making + 0.36, "$n$", "n", fontsize=12)
+    s.text(z, belt + 0.42, "keep", "z", fontsize=10)
+    s.text(n, belt + 0.42, "write", "z", fontsize=10)
+    s.text(past - 0.42, making + 0.2 if reset_after else 1.42, "reset", "r", fontsize=10)
+    return s.fig

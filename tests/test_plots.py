@@ -155,3 +155,25 @@ def test_attention_step_names_every_word_and_the_parts_of_the_equations():
     assert {*words, "going", "key", "value", "query", "context", "masked softmax", "mix", "$h_t$"} <= set(texts)
     assert {"$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
     assert texts.count("×") == texts.count("·") == 3
+
+
+def test_gru_cell_names_the_parts_of_the_equations():
+    parts = {"$z$", "$r$", "$n$", "$1 - z$", "$W_{hn}$", "$h_{t-1}$", "$h_t$", "$x_t$", "×", "+", "tanh"}
+    assert parts <= drawn(plots.gru_cell())
+    assert parts <= drawn(plots.gru_cell(reset_after=False))
+
+
+def test_gru_cell_dims_what_is_not_lit():
+    colors = {text.get_text(): text.get_color() for text in plots.gru_cell(lit=("z", "h")).axes[0].texts}
+    assert colors["$z$"] == plots.COLOR["z"]
+    assert colors["$r$"] == colors["$n$"] == plots.FAINT
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
+    ax = plots.gru_cell(reset_after=reset_after).axes[0]
+    product, = (text.get_position() for text in ax.texts if text.get_text() == "$W_{hn}$")
+    reset, = (text.get_position() for text in ax.texts
+              if text.get_text() == "×" and text.get_color() == plots.COLOR["r"])
+    assert abs(product[0] - reset[0]) < 1e-9                # on the way from h at the bottom to tanh above
+    assert (reset[1] > product[1]) == reset_after

@@ -23,6 +23,42 @@ def guessing(share):
     return lambda records: [r | {"accuracy": share} for r in records]
 
 
+# lesson 06
+
+def gru_like(task, kind):
+    """A function of records: on this task the GRUs have learned as fast as the networks of another kind."""
+    def swapped(records):
+        steps = {(r["lr"], r["seed"]): r["steps"] for r in records
+                 if (r["task"], r["kind"]) == (task, kind) and r["length"] > 10}
+        return [r | {"steps": steps[r["lr"], r["seed"]]}
+                if (r["task"], r["kind"]) == (task, "gru") else r for r in records]
+    return swapped
+
+
+def reach_of(kind, H, baseline):
+    """A function of records: the networks of this kind and size reach as far as the baseline's (kind, H, rate)."""
+    def swapped(records):
+        reach = {r["seed"]: r["reach"] for r in records if (r["kind"], r["H"], r["lr"]) == baseline}
+        return [r | {"reach": reach[r["seed"]]} if (r["kind"], r["H"]) == (kind, H) else r for r in records]
+    return swapped
+
+
+def gates_of(kind, baseline):
+    """A function of records: the GRUs of one kind measure as those of another."""
+    return lambda records: [r for r in records if r["kind"] != kind] + [
+        r | {"kind": kind} for r in records if r["kind"] == baseline]
+
+
+def unsolved(records):
+    """Every network answers as one that has learned nothing, one food of six."""
+    return [r | {"answers": [1 / 6, 1 / 6]} for r in records]
+
+
+def by_memories(records):
+    """Parameters as the claim has them: so many for each memory."""
+    return [r | {"parameters": 1000 * r["memories"]} for r in records]
+
+
 # lesson 08
 
 def looking(i, going):
@@ -71,6 +107,17 @@ TRIALS = [
     # lesson 01
     ("01_rnn_lag", "verdict", guessing(1 / 6)),
     ("01_rnn_lag", "verdict", guessing(1 / 2)),
+    # lesson 06
+    ("06_reset", "verdict", gates_of("free", "open")),
+    ("06_reset", "verdict", gates_of("free", "shut")),
+    ("06_reset", "verdict_not_needed", gates_of("open", "free")),
+    ("06_reset", "verdict_not_needed", unsolved),
+    ("06_parameters", "verdict", by_memories),
+    ("06_power", "verdict", gru_like("adding", "rnn")),
+    ("06_power", "verdict", gru_like("switch", "rnn")),
+    ("06_counting", "verdict", reach_of("lstm", 10, ("gru", 12, 0.01))),
+    ("06_counting", "verdict", reach_of("lstm", 10, ("rnn", 21, 0.03))),
+    ("06_counting", "verdict", reach_of("gru", 12, ("lstm", 10, 0.01))),
     # lesson 08
     ("08_attention", "verdict", looking([0.2] * 5, [0.2] * 5)),
     ("08_attention", "verdict", looking([1, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0])),
