@@ -11,9 +11,10 @@ was tried stands in SEARCH.
 Changed after the first runs, thresholds and seeds kept: "one vector" ends with a fifth of its steps
 at a tenth of the rate (slow), and attention was to do without. Its five seeds then had a median of
 0.893 at three clauses, below "solved". So attention ran again with the same slow end, which makes
-the two differ in attention alone; `verdict` judges those runs, and the first five are kept. The
-runs with the gates open that follow were then made fewer and shorter for want of time, before any
-of the longer ones had begun.
+the two differ in attention alone; `verdict` judges those runs, and the first five are kept. Then
+time ran short. Gates open got three seeds instead of five (two were known by then), H = 128 was
+left to the search, and the long runs, planned as four passes over one to three clauses, became two
+passes over one and two clauses; of those none had begun.
 """
 
 import re
@@ -30,7 +31,8 @@ from lstmcourse.experiments import run
 from lstmcourse.train import train
 
 # What was tried before, one seed each, on clauses that are neither trained on nor held out:
-# [how, clauses trained on, H, lr, forget bias (None: as drawn), steps, exact match for 1, 2, 3 clauses]
+# [how, clauses trained on, H, lr, forget bias (None: as drawn), steps, exact match for 1, 2, 3 clauses].
+# In the last three the rate fell to zero along a cosine; before, it was constant.
 SEARCH = [
     ["forward", "1", 64, 0.01, None, 914, [1.0]],
     ["forward", "1", 128, 0.01, None, 1145, [1.0]],
@@ -118,8 +120,7 @@ JOBS = [*(job(most=1, seed=seed) for seed in range(5)),                         
         *(job(seed=seed) for seed in range(5)),                                             # with and without
         *(job(forget_bias=2, seed=seed) for seed in range(3)),                              # gates open at the start
         *(job(most=2, epochs=2, forget_bias=bias, seed=seed) for seed in range(3) for bias in (2, None)),
-        *(job(H=32, forget_bias=2, seed=seed) for seed in range(3)),                        # smaller,
-        job(H=128, forget_bias=2)]                                                          # larger
+        *(job(H=32, forget_bias=2, seed=seed) for seed in range(3))]                        # a smaller vector
 
 
 def exact(records, clauses, **values):
@@ -139,7 +140,7 @@ def verdict(records):
     short = exact(records, 1, attention=False, most=1)
     same = [exact(records, clauses, attention=True, most=3, slow=True) for clauses in TESTED]
     long = [exact(records, 3, attention=False, H=H, most=3, forget_bias=bias)
-            for H, bias in ((64, None), (64, 2), (32, 2), (128, 2))]
+            for H, bias in ((64, None), (64, 2), (32, 2))]
     opened, drawn = (exact(records, 2, attention=False, most=2, forget_bias=bias) for bias in (2, None))
     return bool(short >= solved and min(same) >= solved and max(long) <= failed and opened >= held > drawn)
 
