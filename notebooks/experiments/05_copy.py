@@ -42,7 +42,8 @@ def accuracies(records, net, delay, lr):
 
 def best(records, net, delay):
     """The rate with the highest median, and the accuracies of its seeds, sorted."""
-    lr = max(RATES[NETS[net][0]], key=lambda lr: np.median(accuracies(records, net, delay, lr)))
+    rates = sorted({r["lr"] for r in records if (r["net"], r["delay"]) == (net, delay)})
+    lr = max(rates, key=lambda lr: np.median(accuracies(records, net, delay, lr)))
     return lr, sorted(accuracies(records, net, delay, lr))
 
 
