@@ -144,23 +144,25 @@ def seeds(groups, ylabel, logy=False, threshold=None):
     if threshold is not None:
         ax.axhline(threshold, color=INK, linewidth=1, linestyle=":")
     ax.set(ylabel=ylabel, yscale="log" if logy else "linear", xlim=(-0.6, len(groups) - 0.4))
-    ax.set_xticks(range(len(groups)), [name.replace(", ", "\n") for name in groups])
+    ax.set_xticks(range(len(groups)), [name.replace(", ", "\n") for name in groups], fontsize=8.5)
     ax.grid(False, axis="x")
     return fig
 
 
-def over_words(words, ys, ylabel, marked=()):
-    """Lines over the words of a sentence, named at their right ends.
+def over_words(words, ys, ylabel, band=None, marked=()):
+    """Gates over the words of a sentence, from shut (0) to open (1); several lines are named at their ends.
 
     words   list of N words
     ys      dict: name -> (N,); named i, f, g or o it has the gate's colour
+    band    as in `curves`
     marked  positions of words to stand on a shade
     """
-    fig = curves(np.arange(len(words)), ys, "", ylabel, marker="o")
+    fig = curves(np.arange(len(words)), ys, "", ylabel, band=band, marker="o")
     fig.set_size_inches(max(5.0, 1.6 + 0.27 * len(words)), 2.9)
     ax, = fig.axes
     for position in marked:
-        ax.axvspan(position - 0.5, position + 0.5, color="#f0e6cf", zorder=0, linewidth=0)
+        ax.axvspan(position - 0.5, position + 0.5, color="#e9ebee", zorder=0, linewidth=0)
+    ax.set_ylim(0, 1)
     ax.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor", fontsize=8.5)
     return fig
 
