@@ -133,13 +133,15 @@ def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
 def seeds(groups, ylabel, logy=False, threshold=None):
     """Every run of an experiment as a dot, the groups side by side, their medians as a bar.
 
-    groups     dict: name -> values of its runs, in any order
+    groups     dict: name -> values of its runs, in any order; groups have one colour whose names are the
+               same up to the first comma
     threshold  a height to draw a line at, such as "solved"
     """
     fig, ax = new_figure(width=max(4.2, 0.9 + 1.05 * len(groups)))
-    for k, values in enumerate(groups.values()):
-        values = np.sort(np.asarray(values, float))
-        ax.plot(k + np.linspace(-0.16, 0.16, len(values)), values, "o", color=SERIES[k % len(SERIES)], markersize=5)
+    kinds = list(dict.fromkeys(name.split(",")[0] for name in groups))
+    for k, (name, values) in enumerate(groups.items()):
+        values, color = np.sort(np.asarray(values, float)), SERIES[kinds.index(name.split(",")[0]) % len(SERIES)]
+        ax.plot(k + np.linspace(-0.16, 0.16, len(values)), values, "o", color=color, markersize=5)
         ax.plot([k - 0.28, k + 0.28], [np.median(values)] * 2, color=INK, linewidth=1.4)
     if threshold is not None:
         ax.axhline(threshold, color=INK, linewidth=1, linestyle=":")
