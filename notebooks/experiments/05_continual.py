@@ -1,10 +1,11 @@
 """Lesson 05: embedded Reber strings one after the other without a pause, with and without forget gates.
 
 After Gers, Schmidhuber and Cummins 2000. Without forget gates means f = 1, as in the LSTM of 1997. Written down
-before the first run: the sizes, 1500 steps at one learning rate, five seeds; a stream is cut into pieces of 40
-symbols, the state is handed on from piece to piece, never set to zero. "Works" is at least 95 % of the far symbols
-right (the one that repeats the second symbol of its string; guessing: 50 %), counted over symbols 1000 to 2000 of
-a fresh stream. The single strings, where every string starts from zero, are the check that both can learn it.
+before the first run: the sizes, 1500 steps at one learning rate, three seeds; a stream of 6000 symbols a row, read
+ten times, is cut into pieces of 40 symbols, the state is handed on from piece to piece, never set to zero. "Works"
+is at least 95 % of the far symbols right (the one that repeats the second symbol of its string; guessing: 50 %),
+counted over symbols 1000 to 2000 of a fresh stream. The single strings, where every string starts from zero, are the
+check that both can learn it.
 """
 
 import numpy as np
@@ -15,9 +16,9 @@ from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
 from lstmcourse.network import freeze, init_network, network_backward, network_forward, one_hot, token_loss
 from lstmcourse.train import Adam, clip_grads
 
-SETTINGS = {"H": 10, "forget_bias": 1.0, "lr": 0.01, "B": 16, "steps": 1500, "piece": 40, "works": 0.95,
-            "test_streams": 32, "test_length": 2000, "test_strings": 1000}
-SEEDS = range(5)
+SETTINGS = {"H": 10, "forget_bias": 1.0, "lr": 0.01, "B": 16, "steps": 1500, "piece": 40, "train_length": 6000,
+            "works": 0.95, "test_streams": 32, "test_length": 2000, "test_strings": 1000}
+SEEDS = range(3)
 
 
 def train_net(forget, stream, seed):
@@ -28,10 +29,11 @@ def train_net(forget, stream, seed):
         freeze(params["recurrent"], 1, 60.0)                           # f = 1 to the last bit, and stays there
     adam, piece, states = Adam(SETTINGS["lr"]), SETTINGS["piece"], None
     if stream:
-        tokens = reber_stream(rng, SETTINGS["B"], SETTINGS["steps"] * piece)["tokens"]
+        tokens = reber_stream(rng, SETTINGS["B"], SETTINGS["train_length"])["tokens"]
     for step in range(SETTINGS["steps"]):
         if stream:
-            part = tokens[:, step * piece:(step + 1) * piece + 1]
+            start = step * piece % SETTINGS["train_length"]
+            part = tokens[:, start:start + piece + 1]
             logits, states, cache = network_forward(one_hot(part[:, :-1], 7), params, states)
             _, loss_cache = cross_entropy_forward(logits, part[:, 1:])
             grads = network_backward(cross_entropy_backward(loss_cache), cache)
@@ -62,10 +64,10 @@ def works(records, forget, stream):
 
 
 def verdict(records):
-    """Claim 9: on a stream at least 4 of 5 work with forget gates and at most 1 of 5 without; on single strings
-    at least 4 of 5 of both."""
-    return bool(np.mean(works(records, True, True)) >= 0.8 and np.mean(works(records, False, True)) <= 0.2
-                and all(np.mean(works(records, forget, False)) >= 0.8 for forget in (True, False)))
+    """Claim 9: on a stream all three work with forget gates and none without; on single strings at least two of
+    three of both."""
+    return bool(all(works(records, True, True)) and not any(works(records, False, True))
+                and all(sum(works(records, forget, False)) >= 2 for forget in (True, False)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Lesson 05: the embedded Reber grammar. How many sequences until a network has it?
 
 Beside Hochreiter and Schmidhuber 1997, experiment 1. Written down before the first run: the sizes, one sequence a
-step, two learning rates for the RNN and one for the LSTM, four seeds, at most 20,000 sequences; every 200 sequences
-the network is tried on 256 fresh strings, and has "solved" it when at every symbol of every string each legal next
-symbol has a larger score than each illegal one.
+step, one learning rate, three seeds, at most 20,000 sequences; every 200 sequences the network is tried on 256 fresh
+strings, and has "solved" it when at every symbol of every string each legal next symbol has a larger score than each
+illegal one.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from lstmcourse.train import Adam, clip_grads
 
 SETTINGS = {"limit": 20000, "every": 200, "test_strings": 256}
 NETS = {"LSTM": ("lstm", 8, {"forget_bias": 1.0}), "RNN": ("rnn", 18, {})}             # 607 and 619 parameters
-RATES = {"lstm": (0.01,), "rnn": (0.003, 0.01)}
-SEEDS = range(4)
+RATES = (0.01,)
+SEEDS = range(3)
 
 
 def passes(params, test):
@@ -58,11 +58,11 @@ def best(records, net):
 
 
 def verdict(records):
-    """At its best rate the LSTM solves it in at least 3 of 4 seeds, and its median is below the RNN's."""
+    """At its best rate the LSTM solves it in all three seeds, and its median is below the RNN's."""
     lstm, rnn = best(records, "LSTM")[1], best(records, "RNN")[1]
-    return bool(np.sum(np.isfinite(lstm)) >= 3 and np.median(lstm) < np.median(rnn))
+    return bool(np.isfinite(lstm).all() and np.median(lstm) < np.median(rnn))
 
 
 if __name__ == "__main__":
-    run(__file__, SETTINGS, [{"net": net, "lr": lr, "seed": seed} for net, (kind, _, _) in NETS.items()
-                             for lr in RATES[kind] for seed in SEEDS], one)
+    run(__file__, SETTINGS, [{"net": net, "lr": lr, "seed": seed} for lr in RATES for net in NETS
+                             for seed in SEEDS], one)
