@@ -66,6 +66,7 @@ TRIALS = [
     ("05_continual", "verdict", swap("forget", True, False)),
     ("05_copy", "verdict", swap("net", "RNN, rotation", "LSTM, bias 3")),
     ("05_copy", "verdict_bias", swap("net", "LSTM, bias 3", "LSTM, bias 0")),
+    ("05_ablation", "verdict", swap("gone", "output gate", "input gate")),
     # lesson 09
     ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
     ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
