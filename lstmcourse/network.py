@@ -65,9 +65,9 @@ def last_step_loss(params, x, y):
     """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,)."""
     out, _, cache = network_forward(x, params)
     error = out[:, -1, 0] - y
-    dout = np.zeros_like(out)
-    dout[:, -1, 0] = 2 * error / len(y)
-    return float(np.mean(error**2)), network_backward(dout, cache)
+    d_out = np.zeros_like(out)
+    d_out[:, -1, 0] = 2 * error / len(y)
+    return float(np.mean(error**2)), network_backward(d_out, cache)
 
 
 def freeze(params, block, bias):

@@ -130,6 +130,45 @@ def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
     return fig
 
 
+def seeds(groups, ylabel, logy=False, threshold=None):
+    """Every run of an experiment as a dot, the groups side by side, their medians as a bar.
+
+    groups     dict: name -> values of its runs, in any order; groups have one colour whose names are the
+               same up to the first comma
+    threshold  a height to draw a line at, such as "solved"
+    """
+    fig, ax = new_figure(width=max(4.2, 0.9 + 1.05 * len(groups)))
+    kinds = list(dict.fromkeys(name.split(",")[0] for name in groups))
+    for k, (name, values) in enumerate(groups.items()):
+        values, color = np.sort(np.asarray(values, float)), SERIES[kinds.index(name.split(",")[0]) % len(SERIES)]
+        ax.plot(k + np.linspace(-0.16, 0.16, len(values)), values, "o", color=color, markersize=5)
+        ax.plot([k - 0.28, k + 0.28], [np.median(values)] * 2, color=INK, linewidth=1.4)
+    if threshold is not None:
+        ax.axhline(threshold, color=INK, linewidth=1, linestyle=":")
+    ax.set(ylabel=ylabel, yscale="log" if logy else "linear", xlim=(-0.6, len(groups) - 0.4))
+    ax.set_xticks(range(len(groups)), [name.replace(", ", "\n") for name in groups], fontsize=8.5)
+    ax.grid(False, axis="x")
+    return fig
+
+
+def over_words(words, ys, ylabel, band=None, marked=()):
+    """Gates over the words of a sentence, from shut (0) to open (1); several lines are named at their ends.
+
+    words   list of N words
+    ys      dict: name -> (N,); named i, f, g or o it has the gate's colour
+    band    as in `curves`
+    marked  positions of words to stand on a shade
+    """
+    fig = curves(np.arange(len(words)), ys, "", ylabel, band=band, marker="o")
+    fig.set_size_inches(max(5.0, 1.6 + 0.27 * len(words)), 2.9)
+    ax, = fig.axes
+    for position in marked:
+        ax.axvspan(position - 0.5, position + 0.5, color="#e9ebee", zorder=0, linewidth=0)
+    ax.set_ylim(0, 1)
+    ax.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor", fontsize=8.5)
+    return fig
+
+
 # Drawings of the cells. Coordinates are in inches; boxes and arrows carry the names of the equations.
 
 class _Sketch:

@@ -177,3 +177,18 @@ def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
               if text.get_text() == "×" and text.get_color() == plots.COLOR["r"])
     assert abs(product[0] - reset[0]) < 1e-9                # on the way from h at the bottom to tanh above
     assert (reset[1] > product[1]) == reset_after
+
+
+def test_seeds_draw_every_run_and_the_median():
+    runs = {"one": [3.0, 1.0, 2.0], "two": [5.0, 4.0]}
+    lines = plots.seeds(runs, "error", threshold=2.5).axes[0].lines
+    assert [sorted(line.get_ydata()) for line in lines[0:4:2]] == [[1, 2, 3], [4, 5]]
+    assert [line.get_ydata()[0] for line in lines[1:4:2]] == [2, 4.5]
+    assert lines[4].get_ydata()[0] == 2.5
+
+
+def test_over_words_stands_on_the_words_and_marks_some():
+    ax, = plots.over_words(["he", "likes", "it"], {"f": [0.1, 0.2, 0.3]}, "gate", marked=[1]).axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["he", "likes", "it"]
+    assert ax.lines[0].get_ydata().tolist() == [0.1, 0.2, 0.3]
+    assert [patch.get_x() for patch in ax.patches] == [0.5]

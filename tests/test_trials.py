@@ -23,6 +23,21 @@ def guessing(share):
     return lambda records: [r | {"accuracy": share} for r in records]
 
 
+# lesson 05
+
+def swap(key, tried, baseline):
+    """A function of records: the runs with record[key] == tried now hold what the baseline's runs hold."""
+    def swapped(records):
+        others = [r for r in records if r[key] != tried]
+        return others + [r | {key: tried} for r in records if r[key] == baseline]
+    return swapped
+
+
+def none_solved(net):
+    """A function of records: no run of this network solves it, as published for Elman's networks."""
+    return lambda records: [r | {"sequences": None} if r["net"] == net else r for r in records]
+
+
 # lesson 07
 
 def exact_of(replaced, **baseline):
@@ -122,6 +137,19 @@ TRIALS = [
     # lesson 01
     ("01_rnn_lag", "verdict", guessing(1 / 6)),
     ("01_rnn_lag", "verdict", guessing(1 / 2)),
+    # lesson 05
+    ("05_lag", "verdict", swap("net", "LSTM, bias 3", "RNN")),
+    ("05_adding", "verdict", swap("net", "LSTM", "RNN")),
+    ("05_guess", "verdict", swap("name", "latch", "adding")),
+    ("05_switch", "verdict", swap("net", "LSTM", "RNN")),
+    ("05_gates", "verdict", swap("control", False, True)),
+    ("05_gates", "verdict_similar", swap("trained", True, False)),
+    ("05_gates", "verdict_written", swap("trained", True, False)),
+    ("05_reber", "verdict", none_solved("RNN")),
+    ("05_continual", "verdict", swap("forget", True, False)),
+    ("05_copy", "verdict", swap("net", "RNN, rotation", "LSTM, bias 3")),
+    ("05_copy", "verdict_bias", swap("net", "LSTM, bias 3", "LSTM, bias 0")),
+    ("05_ablation", "verdict", swap("gone", "output gate", "input gate")),
     # lesson 07
     ("07_one_vector", "verdict", exact_of(ATTENTION, **ONE_VECTOR)),
     ("07_one_vector", "verdict", exact_of(ONE_VECTOR, **ATTENTION)),
