@@ -11,6 +11,7 @@ import os
 import threading
 from concurrent.futures.process import BrokenProcessPool
 
+from lstmcourse.grading import judge
 from lstmcourse.grading.judge import grade, grade_here, isolation
 
 ATTEMPTS = 3                   # at one submission, when workers die
@@ -84,6 +85,7 @@ class Workers:
 
     def __init__(self, jobs, scheduler):
         self.scheduler, self.size = scheduler, jobs
+        self.slots = multiprocessing.get_context("spawn").Value("i", 0)
         if scheduler:
             from dask.distributed import Client
             self.client = Client(scheduler, timeout=20)
@@ -94,7 +96,7 @@ class Workers:
 
     def restart(self):
         spawn = multiprocessing.get_context("spawn")
-        self.pool = futures.ProcessPoolExecutor(self.size, spawn, initializer=end_with_parent)
+        self.pool = futures.ProcessPoolExecutor(self.size, spawn, start_worker, (self.slots,))
 
     def submit(self, function, *arguments):
         return self.pool.submit(function, *arguments)
@@ -109,8 +111,11 @@ class Workers:
             self.pool.shutdown(cancel_futures=True)
 
 
-def end_with_parent():
-    """Also when the parent is killed: a worker must not be left behind."""
+def start_worker(slots):
+    """Give this process its number, and let it end also when the parent is killed."""
+    with slots.get_lock():
+        judge.slot, slots.value = slots.value, slots.value + 1
+
     def watch():
         multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
         os._exit(1)

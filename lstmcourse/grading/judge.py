@@ -116,14 +116,17 @@ class Run:
 
     def open(self):
         """Run the cells in a new session; False if they do not come to an end, however many are left out."""
-        self.found, remarks = self.found or [], []
+        self.found, remarks, unread = self.found or [], [], 0
         for _ in range(RESTARTS + 1):
             cell, remarks = None, []
             session = self.sandbox.session()
             try:
                 refused = session.read(self.data)
-            except ProtocolError as error:                       # no student's code has run yet
-                raise SandboxError(f"the sandbox broke down while reading the notebook: {error}") from error
+            except ProtocolError:                                # no student's code has run yet: it is the file
+                unread += 1
+                if unread == 2:
+                    raise Refused("The file cannot be read within the limits of time and memory.") from None
+                continue
             if refused:
                 session.close()
                 raise Refused(refused)
@@ -182,14 +185,14 @@ def cleaned(text, most=4000):
 
 # In a worker process or thread: one sandbox each, kept for the next submission.
 
-kept = threading.local()
+kept, slot = threading.local(), 0
 
 
 def grade_here(submission, ids, seed, bounds, required=()):
     """`grade` with this thread's own sandbox: (result, isolation that was used)."""
     sandbox = getattr(kept, "sandbox", None)
     if sandbox is None or (sandbox.bounds, sandbox.required) != (bounds, required):
-        sandbox = kept.sandbox = Sandbox(bounds, required=required)
+        sandbox = kept.sandbox = Sandbox(bounds, required=required, slot=slot)
     return grade(submission, ids, seed, sandbox), isolation(sandbox)
 
 

@@ -237,12 +237,13 @@ def described(error):
     text = "an exception"
     try:
         text = str.__str__(type(error).__name__)
-        text = f"{text}: {str(error)[:300]}".removesuffix(": ")
+        text = f"{text[:100]}: {str(error)[:300]}".removesuffix(": ")
         line, trace = "", error.__traceback__
         while trace is not None:
             file = trace.tb_frame.f_code.co_filename
             line = linecache.getline(file, trace.tb_lineno).strip() if file.startswith("<cell ") else line
             trace = trace.tb_next
-        return f"{text}, at: {line[:120]}" if line else text
+        text = f"{text[:300]}, at: {line[:100]}" if line else text
     except BaseException:
-        return text
+        pass
+    return text[:400]

@@ -46,6 +46,7 @@ class Limits:
     values: int = 10_000       # values in one message, counting those inside others
     depth: int = 8             # tuples in lists in dicts …
     axes: int = 8
+    text: int = 2000           # bytes of one string: NumPy pads all strings of a list to the longest
 
 
 LIMITS = Limits()
@@ -78,6 +79,8 @@ def encode(value, limits=LIMITS):
             put(b"f" + struct.pack("<d", value))
         elif isinstance(value, str):
             text = str.encode(value, "utf-8", "replace")
+            if len(text) > limits.text:
+                raise Unsendable(f"a string of more than {limits.text} bytes")
             put(b"s" + struct.pack("<I", len(text)) + text)
         elif isinstance(value, (tuple, list)):
             kind = tuple if isinstance(value, tuple) else list
@@ -123,8 +126,11 @@ def decode(read, limits=LIMITS):
         return struct.unpack(form, take(struct.calcsize(form)))[0]
 
     def text():
+        length = number("<I")
+        if length > limits.text:
+            raise ProtocolError(f"a string of {length} bytes")
         try:
-            return str(take(number("<I")), "utf-8")
+            return str(take(length), "utf-8")
         except UnicodeDecodeError:
             raise ProtocolError("a string that is not UTF-8") from None
 

@@ -45,7 +45,7 @@ class Bounds:
     memory: int = 1 << 30
     scratch: int = 64 << 20
     scratch_files: int = 1000
-    threads: int = 64
+    threads: int = 16
     file: int = 100 << 20            # one notebook
     cells: float = 20                # all cells of a notebook together
     call: float = 10                 # one call of a function, if the exercise does not ask for more
@@ -71,10 +71,11 @@ class Sandbox:
 
     layers    those to use; None: all that there are. `held` and `missing` say what came of it.
     required  without these there is no session
+    slot      which of several sandboxes on this machine it is: each has a processor core to itself, as far as they go
     """
 
-    def __init__(self, bounds=None, layers=None, required=()):
-        self.bounds, self.required = bounds or Bounds(), tuple(required)
+    def __init__(self, bounds=None, layers=None, required=(), slot=0):
+        self.bounds, self.required, self.slot = bounds or Bounds(), tuple(required), slot
         wanted = LAYERS if layers is None else layers
         self.missing = unavailable() | {layer: "not asked for" for layer in LAYERS if layer not in wanted}
         self.layers = [layer for layer in LAYERS if layer not in self.missing]
@@ -212,7 +213,7 @@ class Sandbox:
         bounds = self.bounds
         writable = "bubblewrap" in self.layers or "landlock" not in self.layers
         return {
-            "layers": list(self.layers), "template": self.template, "uid": NOBODY,
+            "layers": list(self.layers), "template": self.template, "uid": NOBODY, "core": self.core(),
             "folder": "/scratch" if "bubblewrap" in self.layers else self.folder, "writable": writable,
             "scratch": bounds.scratch, "scratch_files": bounds.scratch_files,
             "memory": bounds.memory, "cpu": int(bounds.total) + 10,
@@ -226,6 +227,10 @@ class Sandbox:
         if "bubblewrap" in self.layers and "user" not in self.layers:
             return self.bounds.threads                # a user namespace counts by itself
         return self.bounds.threads + threads_of(NOBODY if "user" in self.layers else os.geteuid())
+
+    def core(self):
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        return cores[self.slot % len(cores)] if cores else None
 
     def command(self, fd):
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))

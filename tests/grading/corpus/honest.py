@@ -383,7 +383,7 @@ States = namedtuple('States', 'h c')
     Case("folder-in-folder", "several notebooks", write=folder_in_folder),
     Case("own-archive", "several notebooks", write=students_own_archive),
     Case("colab", "other forms of the file", write=from_colab),
-    Case("accented-name", "other forms of the file", write=accented_name),
+    Case("accented-name", "other forms of the file", write=accented_name, alias="Zoë Ünlü (late), 2nd try"),
 
     Case("names-imported", "correct in another style", right_but(
         forget='''from numpy import *

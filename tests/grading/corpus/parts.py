@@ -33,6 +33,7 @@ class Case:
     write: object = None                   # write(path without suffix, target): instead of cells
     notebook: dict = field(default_factory=dict)    # fields of the notebook that are not the usual ones
 
+    alias: str = ""                        # the student's name, where it is not the case's
     honest: bool = False
 
 

@@ -185,7 +185,7 @@ except OSError:
     vandal("socket-unix", "a local socket",
            r'''import socket
 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-    for name in ('@SOCKET@', '\0lstmcourse-canary'):
+    for name in ('@SOCKET@', '\0@SOCKET@'):
         try:
             s = socket.socket(socket.AF_UNIX, kind)
             s.connect(name)
