@@ -100,6 +100,8 @@ STOPS = {                      # what each layer has to stop by itself
     "user": ("read_private_file", "signal_another_process"),
 }
 EVERYTHING = (*dict.fromkeys(attack for attacks in STOPS.values() for attack in attacks), "read_the_environment")
+MORE = {"connect_to_a_port": 4, "signal_another_process": 6}       # what Landlock stops since which ABI
+TOGETHER = "all together"
 TOO_DEAR = ("take_2_GB_of_memory", "write_300_MB", "write_one_file_of_300_MB")      # believed without a control
 
 
@@ -126,27 +128,26 @@ def main(argv=None):
     return 0 if all(finding["state"] != "BROKEN" for finding in findings.values()) else 1
 
 
-def examine():
+def examine(layers=(*LAYERS, TOGETHER)):
     """layer -> {"state": holds, BROKEN or not here, "detail": the attacks, or what got through, or why not}."""
     missing, findings = unavailable(), {}
+    attacks = {layer: STOPS.get(layer, EVERYTHING) for layer in layers}
     with targets() as target:
-        without = attempt((), target, [attack for attack in EVERYTHING if attack not in TOO_DEAR])
-        for layer in LAYERS:
+        tried = {attack for layer in layers if layer not in missing for attack in attacks[layer]} | {*MORE}
+        without = attempt((), target, [attack for attack in EVERYTHING if attack in tried - {*TOO_DEAR}])
+        for layer in layers:
             if layer in missing:
                 if missing[layer] != NOT_ROOT:
                     findings[layer] = {"state": "not here", "detail": missing[layer]}
             else:
-                findings[layer] = finding((layer,), target, STOPS[layer], without)
-        findings["all together"] = finding(None, target, EVERYTHING, without)
+                findings[layer] = finding(None if layer == TOGETHER else (layer,), target, attacks[layer], without)
     return findings
 
 
 def finding(layers, target, attacks, without):
+    if layers == ("landlock",):
+        attacks = (*attacks, *(attack for attack, since in MORE.items() if confine.landlock_abi() >= since))
     telling = [attack for attack in attacks if attack in TOO_DEAR or without.get(attack)]
-    if layers is not None and "landlock" in layers and confine.landlock_abi() >= 4:
-        telling.append("connect_to_a_port")
-    if layers is not None and "landlock" in layers and confine.landlock_abi() >= 6:
-        telling.append("signal_another_process")
     try:
         got = attempt(layers, target, telling)
     except SandboxError as error:

@@ -79,6 +79,7 @@ class Sandbox:
         wanted = LAYERS if layers is None else layers
         self.missing = unavailable() | {layer: "not asked for" for layer in LAYERS if layer not in wanted}
         self.layers = [layer for layer in LAYERS if layer not in self.missing]
+        self.need_readable()
         self.held, self.standing = (), False
         self.process = self.sock = self.group = self.folder = None
 
@@ -92,6 +93,13 @@ class Sandbox:
     def template(self):
         """Copies share a parent: only where they can do nothing to it."""
         return "seccomp" in self.layers
+
+    def need_readable(self):
+        """Without bubblewrap's own root, another user may be unable to read Python (in /root, say): then no other."""
+        closed = out_of_reach() if "user" in self.layers and "bubblewrap" not in self.layers else None
+        if closed:
+            self.layers.remove("user")
+            self.missing["user"] = f"another user cannot read {closed}, where Python is; root without its rights instead"
 
     def launch(self):
         """Start the process that is copied for every submission (or is the submission's own); does not wait for it."""
@@ -134,6 +142,7 @@ class Sandbox:
                 raise SandboxError(reason) from error
             self.layers.remove("bubblewrap")          # seen where user namespaces are switched off
             self.missing["bubblewrap"] = f"it does not start: {reason}"
+            self.need_readable()
             self.launch()
             self.stand()
 
@@ -245,7 +254,7 @@ class Sandbox:
     def bubblewrap(self, python):
         """A root of its own: the C library, Python and NumPy, read only; a small tmpfs; nothing else."""
         readable, hidden = reading()
-        options = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+        options = [shutil.which("bwrap"), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
                    "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL",
                    "--cap-add", "CAP_SYS_ADMIN"]      # for the bounded scratch; given up before anything else happens
         root = "user" in self.layers
@@ -303,6 +312,16 @@ def reading():
     hidden = {path for path in hidden if os.path.isdir(path) and inside(path, readable)
               and not inside(stdlib, [path]) and not path.endswith("lib-dynload")}
     return sorted(readable) + sorted(numpy), sorted(hidden)
+
+
+def out_of_reach():
+    """The first folder above Python's or NumPy's files that only its owner may enter, or None."""
+    stdlib = os.path.dirname(os.path.realpath(os.__file__))
+    for path in (stdlib, os.path.realpath(sys.executable), f"{packages()}/numpy", str(HERE / "child.py")):
+        for folder in reversed(Path(path).parents):
+            if not folder.stat().st_mode & 0o001:
+                return str(folder)
+    return None
 
 
 def libraries():

@@ -351,7 +351,23 @@ class Squash:
     Case("warning", "a warning on stderr", WARNS),
     Case("stderr", "a warning on stderr", STDERR),
     Case("prints", "leftover prints", PRINTS),
+    Case("prints-in-function", "leftover prints", right_but(update='''def cell_update(c_prev, i, f, g):
+    import pprint, sys
+    pprint.pprint({"c_prev": c_prev, "f": f})
+    sys.stdout.write(f"{i[0, 0]:.3f}\\n")
+    sys.stdout.buffer.write(b"bytes") if hasattr(sys.stdout, "buffer") else print(g, end="", flush=True)
+    return f * c_prev + i * g''')),
     Case("plots", "plots and imports of the course", PLOTS),
+    Case("plots-in-function", "plots and imports of the course", right_but(update='''import matplotlib.pyplot as plt
+import lstmcourse.plots as plots
+from lstmcourse.lstm import lstm_cell_forward as reference
+def cell_update(c_prev, i, f, g):
+    fig, axes = plt.subplots(2, 2)
+    for ax, gate in zip(axes.flat, (i, f, g)):
+        ax.imshow(gate)
+    plots.show(fig, "the gates")
+    plt.close("all")
+    return f * c_prev + i * g''')),
     Case("outputs-stream", "50 MB of stored output", BIG_STREAM),
     Case("outputs-figures", "50 MB of stored output", BIG_FIGURES),
     Case("truncated", "truncated JSON and a 0-byte file", passed=NONE, status="refused", says="JSON|notebook",

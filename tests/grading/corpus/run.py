@@ -41,8 +41,12 @@ class Findings:
         return "\n".join([*(f"{name}: {what}" for name, what in self.broken.items()), *self.damage])
 
 
-def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), command=None):
-    """Build the corpus below `folder`, grade it, compare with what each case deserves."""
+def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), user=None, path=None):
+    """Build the corpus below `folder`, grade it, compare with what each case deserves.
+
+    user  grade as this user (only root can), who then owns all that the vandals aim at
+    path  the PATH of the grader, to hide bwrap from it
+    """
     folder, findings = Path(folder), Findings()
     folder.chmod(0o755)
     package = folder / "package" / "lstmcourse"          # a copy: what the vandals would find
@@ -56,13 +60,16 @@ def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), command=
     with Ears(target.socket) as ears:
         target = Target(**vars(target) | {"port": ears.port})
         build(target.submissions, target, cases)
+        if user is not None:
+            give(folder, user)
         before, loose = {p: digest(p) for p in (target.submissions, package, canary)}, strangers()
         start = time.monotonic()
         done = subprocess.run(
-            [*(command or [sys.executable]), "-m", "lstmcourse.grading", "grade", str(target.submissions), "--out",
-             str(target.out), "--exercises", IDS, *options], cwd=folder / "package", capture_output=True, text=True,
+            [sys.executable, "-m", "lstmcourse.grading", "grade", str(target.submissions), "--out", str(target.out),
+             "--exercises", IDS, *options], cwd=folder / "package", capture_output=True, text=True, timeout=900,
             env=os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1",
-                              "LSTMCOURSE_CANARY": VARIABLE, "OPENBLAS_NUM_THREADS": "1"}, timeout=900)
+                              "LSTMCOURSE_CANARY": VARIABLE, "OPENBLAS_NUM_THREADS": "1",
+                              "PATH": os.environ["PATH"] if path is None else str(path)}, **as_user(user))
         findings.seconds = time.monotonic() - start
         findings.memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
         heard = ears.heard()
@@ -85,6 +92,18 @@ def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), command=
     if strangers() - loose:
         findings.damage.append(f"processes are left: {strangers() - loose}")
     return findings
+
+
+def give(folder, user):
+    """All that is in the folder, and the folder, to another user."""
+    for place, _, files in os.walk(folder):
+        for name in (".", *files):
+            os.chown(Path(place, name), user, user, follow_symlinks=False)
+
+
+def as_user(user):
+    """Arguments for subprocess.run that make it another user's process."""
+    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
 
 
 def deserved(out, cases, findings):
