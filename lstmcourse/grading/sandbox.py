@@ -39,6 +39,10 @@ class SandboxError(Exception):
     """The sandbox cannot do its work: never the student's fault."""
 
 
+class LessIsolation(SandboxError):
+    """A layer that is required cannot be had here."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What one submission may use; times in seconds, sizes in bytes."""
@@ -99,7 +103,7 @@ class Sandbox:
         closed = out_of_reach() if "user" in self.layers and "bubblewrap" not in self.layers else None
         if closed:
             self.layers.remove("user")
-            self.missing["user"] = f"another user cannot read {closed}, where Python is; root without its rights instead"
+            self.missing["user"] = f"another user cannot read Python in {closed}; it is root without its rights"
 
     def launch(self):
         """Start the process that is copied for every submission (or is the submission's own); does not wait for it."""
@@ -163,7 +167,7 @@ class Sandbox:
         less = [f"{layer}: {self.missing[layer]}" for layer in self.required if layer in self.missing]
         if less:
             self.kill()
-            raise SandboxError(f"less isolation than required ({'; '.join(less)})")
+            raise LessIsolation(f"less isolation than required ({'; '.join(less)})")
         pipe = self.pipe
         try:
             if self.template:
@@ -254,9 +258,9 @@ class Sandbox:
     def bubblewrap(self, python):
         """A root of its own: the C library, Python and NumPy, read only; a small tmpfs; nothing else."""
         readable, hidden = reading()
-        options = [shutil.which("bwrap"), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-                   "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL",
-                   "--cap-add", "CAP_SYS_ADMIN"]      # for the bounded scratch; given up before anything else happens
+        options = [shutil.which("bwrap"), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
+                   "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox",
+                   "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]        # for the scratch; given up at once
         root = "user" in self.layers
         options += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else ["--unshare-user"]
         for path in ("/lib", "/lib32", "/lib64", "/libx32"):
