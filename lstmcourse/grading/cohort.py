@@ -66,8 +66,6 @@ def grade_all(entries, ids, journal, bounds, sandbox=None, jobs=1, scheduler=Non
                 try:
                     finished(n, submission, *future.result())
                 except Exception as error:
-                    if isinstance(error, BrokenProcessPool):
-                        workers.restart()
                     if attempt < ATTEMPTS:
                         again.append((n, submission, attempt + 1))
                         continue
@@ -87,7 +85,7 @@ class Workers:
         self.scheduler, self.size = scheduler, jobs
         self.slots = multiprocessing.get_context("spawn").Value("i", 0)
         if scheduler:
-            from dask.distributed import Client
+            from distributed import Client
             self.client = Client(scheduler, timeout=20)
             self.size = max(1, sum(self.client.nthreads().values()))
             self.pool = self.client.get_executor(pure=False)
@@ -99,7 +97,11 @@ class Workers:
         self.pool = futures.ProcessPoolExecutor(self.size, spawn, start_worker, (self.slots,))
 
     def submit(self, function, *arguments):
-        return self.pool.submit(function, *arguments)
+        try:
+            return self.pool.submit(function, *arguments)
+        except BrokenProcessPool:                # a worker has died, and with it the pool: a new one
+            self.restart()
+            return self.pool.submit(function, *arguments)
 
     def __enter__(self):
         return self
