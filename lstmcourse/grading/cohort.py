@@ -64,12 +64,13 @@ def grade_all(entries, ids, journal, bounds, sandbox=None, jobs=1, scheduler=Non
             for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
                 n, submission, attempt = running.pop(future)
                 try:
-                    finished(n, submission, *future.result())
+                    result = future.result()
                 except Exception as error:
                     if attempt < ATTEMPTS:
                         again.append((n, submission, attempt + 1))
                         continue
-                    finished(n, submission, error_entry(submission, error), "unknown")
+                    result = error_entry(submission, error), "unknown"
+                finished(n, submission, *result)
 
 
 def error_entry(submission, error):
