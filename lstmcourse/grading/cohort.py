@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from lstmcourse.grading import judge
 from lstmcourse.grading.judge import grade, grade_here, isolation
+from lstmcourse.grading.reader import WrongUse
 
 ATTEMPTS = 3                   # at one submission, when workers die
 
@@ -86,8 +87,7 @@ class Workers:
         self.scheduler, self.size = scheduler, jobs
         self.slots = multiprocessing.get_context("spawn").Value("i", 0)
         if scheduler:
-            from distributed import Client
-            self.client = Client(scheduler, timeout=20)
+            self.client = connected(scheduler)
             self.size = max(1, sum(self.client.nthreads().values()))
             self.pool = self.client.get_executor(pure=False)
         else:
@@ -112,6 +112,18 @@ class Workers:
             self.client.close()
         else:
             self.pool.shutdown(cancel_futures=True)
+
+
+def connected(scheduler):
+    """A Client of the Dask scheduler at this address; WrongUse if there is none."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise WrongUse("--scheduler wants Dask: pip install 'lstmcourse[cluster]'") from None
+    try:
+        return Client(scheduler, timeout=20)
+    except (OSError, ValueError) as error:
+        raise WrongUse(f"no Dask scheduler answers at {scheduler}: {error}") from None
 
 
 def start_worker(slots):

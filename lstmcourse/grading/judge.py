@@ -185,7 +185,7 @@ def cleaned(text, most=4000):
 
 # In a worker process or thread: one sandbox each, kept for the next submission.
 
-kept, slot = threading.local(), 0
+kept, slot = threading.local(), None
 
 
 def grade_here(submission, ids, seed, bounds, required=()):

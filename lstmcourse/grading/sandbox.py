@@ -75,10 +75,11 @@ class Sandbox:
 
     layers    those to use; None: all that there are. `held` and `missing` say what came of it.
     required  without these there is no session
-    slot      which of several sandboxes on this machine it is: each has a processor core to itself, as far as they go
+    slot      which of several sandboxes on this machine it is: each has a processor core to itself, as far as they go;
+              None: it may use all
     """
 
-    def __init__(self, bounds=None, layers=None, required=(), slot=0):
+    def __init__(self, bounds=None, layers=None, required=(), slot=None):
         self.bounds, self.required, self.slot = bounds or Bounds(), tuple(required), slot
         wanted = LAYERS if layers is None else layers
         self.missing = unavailable() | {layer: "not asked for" for layer in LAYERS if layer not in wanted}
@@ -242,8 +243,10 @@ class Sandbox:
         return self.bounds.threads + threads_of(NOBODY if "user" in self.layers else os.geteuid())
 
     def core(self):
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        return cores[self.slot % len(cores)] if cores else None
+        if self.slot is None or not hasattr(os, "sched_getaffinity"):
+            return None
+        cores = sorted(os.sched_getaffinity(0))
+        return cores[self.slot % len(cores)]
 
     def command(self, fd):
         python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
