@@ -22,7 +22,8 @@ from pathlib import Path
 from tests.grading.corpus.parts import CELL, FORGET, SIGMOID, UPDATE, text
 
 ROOT = Path(__file__).parent.parent.parent
-PINS = {"nbgrader": ["nbgrader==0.9.6", "ipykernel", "numpy"], "otter": ["otter-grader==7.0.0", "ipykernel", "numpy"]}
+PINS = {"nbgrader": ["nbgrader==0.9.6", "ipykernel", "numpy", "tqdm", "platformdirs"],
+        "otter": ["otter-grader==7.0.0", "ipykernel", "numpy"]}
 IDS = "4.1,4.2,4.3"
 CELLS = ("import numpy as np", SIGMOID, FORGET, UPDATE, CELL)
 
