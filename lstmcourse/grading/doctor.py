@@ -95,7 +95,7 @@ STOPS = {                      # what each layer has to stop by itself
     "landlock": FILES,
     "seccomp": ("connect_to_a_port", "connect_to_a_local_socket", "start_a_process", "signal_another_process",
                 "ask_the_kernel_for_more", "change_the_mode_of_a_file"),
-    "rlimits": ("take_2_GB_of_memory", "write_one_file_of_300_MB"),
+    "rlimits": ("write_one_file_of_300_MB", *(("take_2_GB_of_memory",) if sys.platform == "linux" else ())),
     "memory group": ("take_2_GB_of_memory",),
     "user": ("read_private_file", "signal_another_process"),
 }
@@ -125,13 +125,17 @@ def main(argv=None):
             print(f"{layer:14} {finding['state']:10} {finding['detail']}")
         untested = [layer for layer, finding in findings.items() if finding["state"] == "not here"]
         print(f"\nnot tested here: {', '.join(untested) or 'nothing'}")
+        through = set(EVERYTHING) - set(stopped_by(layer for layer in findings if layer in LAYERS
+                                                   and findings[layer]["state"] == "holds"))
+        if through:
+            print(f"nothing on this machine stops: {', '.join(sorted(through)).replace('_', ' ')}")
     return 0 if all(finding["state"] != "BROKEN" for finding in findings.values()) else 1
 
 
 def examine(layers=(*LAYERS, TOGETHER)):
     """layer -> {"state": holds, BROKEN or not here, "detail": the attacks, or what got through, or why not}."""
     missing, findings = unavailable(), {}
-    attacks = {layer: STOPS.get(layer, EVERYTHING) for layer in layers}
+    attacks = STOPS | {TOGETHER: stopped_by(layer for layer in LAYERS if layer not in missing)}
     with targets() as target:
         tried = {attack for layer in layers if layer not in missing for attack in attacks[layer]} | {*MORE}
         without = attempt((), target, [attack for attack in EVERYTHING if attack in tried - {*TOO_DEAR}])
@@ -142,6 +146,12 @@ def examine(layers=(*LAYERS, TOGETHER)):
             else:
                 findings[layer] = finding(None if layer == TOGETHER else (layer,), target, attacks[layer], without)
     return findings
+
+
+def stopped_by(layers):
+    """The attacks that one of the layers has to stop."""
+    stopped = {attack for layer in layers for attack in STOPS[layer]} | {"read_the_environment"}
+    return tuple(attack for attack in EVERYTHING if attack in stopped)
 
 
 def finding(layers, target, attacks, without):

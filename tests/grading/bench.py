@@ -10,7 +10,6 @@ same checks as cells of asserts. They are installed by pip, each in its own envi
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 
 from tests.grading.corpus.parts import CELL, FORGET, SIGMOID, UPDATE, text
+from tests.grading.corpus.run import largest_process
 
 ROOT = Path(__file__).parent.parent.parent
 PINS = {"nbgrader": ["nbgrader==0.9.6", "ipykernel", "numpy", "tqdm", "platformdirs"],
@@ -106,7 +106,7 @@ def ours(place, students, python):
     done = grades["submissions"]
     return {"seconds": seconds, "one": one, "right": sum(entry["score"] == entry["max_score"] for entry in done),
             "inside": statistics.median(entry["seconds"] for entry in done), "isolation": grades["isolation"],
-            "memory": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10}
+            "memory": largest_process()}
 
 
 def nbgrader(place, students, python):

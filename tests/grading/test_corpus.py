@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from lstmcourse.grading.sandbox import out_of_reach, unavailable
 from tests.grading.corpus import CASES
 from tests.grading.corpus.run import as_user, run
 
+ROOT = Path(__file__).parent.parent.parent
 SLOW = {"an endless loop", "correct but slow", "50 MB of stored output", "3 GB touched", "a flood of output",
         "an archive of zeros", "200 child processes", "strange files", "a thread that will not end"}
 QUICK = [case for case in CASES if case.kind not in SLOW]
@@ -115,3 +117,8 @@ def test_there_are_two_submissions_of_every_class_and_a_third_is_honest():
         kinds.setdefault((case.honest, case.kind), []).append(case.name)
     assert min(map(len, kinds.values())) >= 2
     assert 3 * sum(case.honest for case in CASES) >= len(CASES)
+
+
+def test_the_documentation_tells_the_size_of_the_corpus():
+    told = " ".join((ROOT / "docs" / "grading.md").read_text(encoding="utf-8").split())
+    assert f"{len(CASES)} submissions, of which {sum(case.honest for case in CASES)} honest" in told
