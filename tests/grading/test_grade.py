@@ -16,6 +16,7 @@ from lstmcourse.grading import cohort, grade, report, sandbox
 from lstmcourse.grading.journal import Journal
 from lstmcourse.grading.sandbox import Sandbox, unavailable
 from lstmcourse.practice import EXERCISES, check
+from lstmcourse.practice.stubs import is_untouched
 from tests.grading.corpus.parts import RIGHT, WRONG_42, right_but, text, zipped
 from tests.grading.corpus.run import Page
 
@@ -71,6 +72,21 @@ def test_every_submission_is_in_the_results_with_what_it_deserves(folder, tmp_pa
     shown = capsys.readouterr().out
     assert "3 graded, 1 refused, 0 error" in shown
     assert grades["isolation"] in shown
+
+
+@pytest.mark.parametrize(("course", "share"), [("solutions", 1), ("exercises", 0)])
+def test_the_courses_own_notebooks_get_all_points_as_solved_and_none_as_handed_out(tmp_path, course, share):
+    """All of the folder as one student's work. What a learner has worked in is left out."""
+    notebooks = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / course).glob("*.ipynb")
+                 if course == "solutions" or is_untouched(path)}
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "ada.zip").write_bytes(zipped(**notebooks))
+    out = tmp_path / "out"
+    assert main(["grade", str(tmp_path / "class"), "--out", str(out), "--jobs", "1"]) == 0
+    entry, = json.loads((out / "grades.json").read_text())["submissions"]
+    assert entry["max_score"] == sum(exercise.points for exercise in EXERCISES.values())
+    wrong = {e["id"]: e["message"] for e in entry["exercises"] if e["score"] != share * e["max_score"]}
+    assert wrong == {}
 
 
 def test_all_graded_is_exit_status_0(folder, tmp_path):
