@@ -52,7 +52,7 @@ def undisturbed(folder, out, seed):
     return grades(out)
 
 
-def noting(log, monkeypatch):
+def noting(log):
     """Let cohort write a line when it begins with a submission, and one when its result is stored."""
     def note(line):
         with log.open("a") as file:
@@ -65,8 +65,7 @@ def noting(log, monkeypatch):
     def store(self, submission, *rest, real=Journal.store):
         real(self, submission, *rest)
         note(f"stored {submission.student}")
-    monkeypatch.setattr(cohort, "grade", grade)
-    monkeypatch.setattr(Journal, "store", store)
+    cohort.grade, Journal.store = grade, store
 
 
 def assert_nobody_twice(log):
@@ -79,29 +78,15 @@ def assert_nobody_twice(log):
     return stored
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="killing a copy of this process takes fork")
-def test_killed_at_random_moments_it_ends_with_the_same_grades(tmp_path, monkeypatch):
-    folder, out, log = tmp_path / "class", tmp_path / "out", tmp_path / "log"
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="killing a copy of a process takes fork")
+def test_killed_at_random_moments_it_ends_with_the_same_grades(tmp_path):
+    folder, out, log, before = tmp_path / "class", tmp_path / "out", tmp_path / "log", strangers()
     make_class(folder, 15)
-    noting(log, monkeypatch)
-    before, chance, killed = strangers(), random.Random(6), 0
-    start = time.monotonic()
-    assert run_copy(arguments(folder, tmp_path / "timed", 1), None) == 0
-    whole = time.monotonic() - start
-    log.unlink()
-    while killed < MOMENTS:
-        # the first half of the moments lies in one run's beginning, the others anywhere in what is left of it
-        moment = chance.uniform(0, whole / MOMENTS * 2) if killed % 2 else chance.uniform(0, whole / 4)
-        status = run_copy(arguments(folder, out, 1), moment)
-        if status == 0:                              # all was graded before the moment came: kill during the reports
-            status = run_copy(arguments(folder, out, 1), chance.uniform(0, 0.1))
-            if status == 0:
-                killed += 1
-                continue
-        killed += 1
-        if (out / "grades.json").exists():
-            json.loads((out / "grades.json").read_text())
-    assert run_copy(arguments(folder, out, 1), None) == 0
+    # in a process of its own, which has one thread: copies of one with several may wait for ever
+    done = subprocess.run([sys.executable, "-m", "tests.grading.test_resume", str(tmp_path)], cwd=ROOT, timeout=300,
+                          env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"killed at {MOMENTS} moments\n"
     assert len(assert_nobody_twice(log)) == 15
     found = grades(out)
     assert found == undisturbed(folder, tmp_path / "undisturbed", found["seed"])
@@ -110,8 +95,28 @@ def test_killed_at_random_moments_it_ends_with_the_same_grades(tmp_path, monkeyp
     assert not strangers() - before
 
 
+def kill_at_random_moments(place):
+    """Start the run in place/out again and again, kill it MOMENTS times, and let it end."""
+    from lstmcourse.grading import report  # noqa: F401  loaded before the copies are made
+    args, chance, killed = arguments(place / "class", place / "out", 1), random.Random(6), 0
+    start = time.monotonic()
+    assert run_copy(arguments(place / "class", place / "timed", 1), 60) == 0
+    whole = time.monotonic() - start
+    noting(place / "log")
+    while killed < MOMENTS:
+        # half of the moments lie soon after the start, the others later; once all is graded, in the reports
+        graded = (place / "out" / "grades.json").exists()
+        latest = 0.1 if graded else whole / 10 if killed % 2 else whole / 4
+        status = run_copy(args, chance.uniform(0, latest))
+        killed += status is None
+        if (place / "out" / "grades.json").exists():
+            json.loads((place / "out" / "grades.json").read_text())
+    assert run_copy(args, 60) == 0
+    print(f"killed at {killed} moments")
+
+
 def run_copy(args, moment):
-    """Run the command in a copy of this process and kill it after `moment` s; its exit status, or None."""
+    """Run the command in a copy of this process and kill it after `moment` s; its exit status, None if killed."""
     pid = os.fork()
     if pid == 0:
         status = 99
@@ -122,8 +127,8 @@ def run_copy(args, moment):
             status = main(args[1:])
         finally:
             os._exit(status)
-    end = None if moment is None else time.monotonic() + moment
-    while end is None or time.monotonic() < end:
+    end = time.monotonic() + moment
+    while time.monotonic() < end:
         done, code = os.waitpid(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(code)
@@ -191,3 +196,7 @@ def children(pid):
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += map(int, (task / "children").read_text().split())
     return found
+
+
+if __name__ == "__main__":
+    kill_at_random_moments(Path(sys.argv[1]))
