@@ -41,6 +41,7 @@ def assert_as_deserved(findings):
 def test_every_submission_gets_what_it_deserves_and_changes_nothing(tmp_path):
     cases = CASES if contained() else [case for case in CASES if case.honest]
     findings = run(tmp_path, cases)
+    second_chance(findings, tmp_path / "again")
     if "bubblewrap" in missing() and contained():
         wrong = [case.name for case in cases if case.kind == WRITES and findings.broken.pop(case.name, None)]
         warnings.warn(f"without bubblewrap ({missing()['bubblewrap']}) nothing can be written, so these did not get "
@@ -50,6 +51,18 @@ def test_every_submission_gets_what_it_deserves_and_changes_nothing(tmp_path):
     if not contained():
         pytest.skip(f"the {len(CASES) - len(cases)} hostile submissions were left out: too little keeps them from this "
                     f"machine ({missing()})")
+
+
+def second_chance(findings, folder):
+    """Honest work that a busy machine was too slow for is graded once more: alone, with the usual limits."""
+    late = [case for case in CASES if case.honest and "took longer" in findings.broken.get(case.name, "")]
+    if late:
+        folder.mkdir()
+        again = run(folder, late, ("--jobs", "1"))
+        for case in late:
+            del findings.broken[case.name]
+        findings.broken |= again.broken
+        findings.damage += again.damage
 
 
 def no_bwrap(path):
