@@ -14,7 +14,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/jupyter/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench clean
+.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ mutants: setup   ## change each solution in every systematic way: does the judge
 
 bench: setup     ## the library against torch.nn, side by side (about ten minutes)
 	$(PY) -m lstmcourse.bench $(BENCH_ARGS)
+
+bench-grading: setup     ## `lstmcourse grade` against nbgrader and otter-grader, side by side (installs them apart)
+	$(PY) -m tests.grading.bench $(BENCH_ARGS)
 
 clean:           ## remove .venv and caches; your notebooks stay
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -11,6 +11,7 @@
     torch_ref    PyTorch as the witness (the only module that imports torch)
     plots        the figures of the lessons (the only module that imports matplotlib)
     practice     predictions: compare your guess with the result
+    grading      `lstmcourse grade`: notebooks graded in a sandbox, for instructors
     bench        speed, side by side with torch.nn
 
 Every `..._forward` has its `..._backward` beside it. Arrays are (B, T, D): batch, time, width.

@@ -6,6 +6,8 @@ from importlib import import_module
 COMMANDS = {                # name: (module with main(argv) -> exit status, one line for the list)
     "progress": ("lstmcourse.practice.progress", "which exercises you have passed"),
     "mistakes": ("lstmcourse.practice.table", "the mistakes that the exercises know, each tried"),
+    "grade": ("lstmcourse.grading.grade", "grade a notebook, or a class of them, in a sandbox"),
+    "doctor": ("lstmcourse.grading.doctor", "does each layer of that sandbox hold on this machine?"),
     "bench": ("lstmcourse.bench", "speed, side by side with torch.nn"),
 }
 

@@ -1,0 +1,216 @@
+"""The sandbox's inside: arrays in, arrays out. Holds no reference, no seed, no score, no secret.
+
+    python child.py FD PACKAGES     FD: one end of a socket pair, the grader holds the other;
+                                    PACKAGES: the folder that holds NumPy
+
+It loads NumPy, then either waits as a template that is copied (fork) for every submission
+before any student's code has run, or serves the one submission itself. Each copy confines
+itself, says "hello" with the layers that hold, and only then is sent a notebook. From its first
+cell on, nothing that this process says is believed to be more than an answer.
+"""
+
+import codecs
+import contextlib
+import gc
+import os
+import socket
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), sys.argv[2]]
+import confine  # noqa: E402
+import notebook  # noqa: E402
+import protocol  # noqa: E402
+
+# What notebooks import anyway: once here, so that it costs no copy anything.
+for name in ("numpy.linalg", "numpy.random", "numpy.testing", "abc", "collections", "contextlib", "copy", "dataclasses",
+             "enum", "functools", "inspect", "io", "itertools", "json", "logging", "math", "operator", "random", "re",
+             "string", "tempfile", "textwrap", "threading", "timeit", "traceback", "typing", "warnings"):
+    __import__(name)
+for name in ("utf-8-sig", "utf-16", "latin-1"):
+    codecs.lookup(name)
+del sys.path[:2]
+gc.freeze()
+
+
+def main():
+    if sys.platform == "win32":
+        sock = socket.fromshare(sys.stdin.buffer.read())
+        pipe = protocol.Pipe(sock)
+    else:
+        sock = socket.socket(fileno=int(sys.argv[1]))
+        pipe = protocol.FilePipe(sock.fileno())
+    plan = pipe.receive()
+    try:
+        tools = prepare(plan)
+    except Exception as error:
+        return pipe.send(("failed", f"{type(error).__name__}: {error}"))
+    pipe.send(("standing",))
+    if not plan["template"]:
+        one_submission(pipe, plan, tools)
+    while True:
+        _, fds, _, _ = socket.recv_fds(sock, 1, 1)
+        if not fds:
+            return                                    # the grader is gone
+        pid = os.fork()
+        if pid == 0:
+            sock.close()
+            one_submission(protocol.FilePipe(fds[0]), plan, tools)
+        os.close(fds[0])
+        _, status = os.waitpid(pid, 0)
+        pipe.send(("ended", status, not os.listdir(plan["folder"])))
+
+
+def one_submission(pipe, plan, tools):
+    """Confine this process, serve one submission, end: threads and exit handlers are not waited for."""
+    try:
+        if sys.platform == "linux":
+            confine.die_with_parent()
+        serve(pipe, confined(plan, tools))
+    except Exception as error:
+        with contextlib.suppress(Exception):
+            pipe.send(("failed", f"{type(error).__name__}: {error}"))
+    finally:
+        os._exit(0)
+
+
+def prepare(plan):
+    """The layers that are set up before the copy; returns what the copy needs for the rest."""
+    layers, tools = plan["layers"], {}
+    if "bubblewrap" in layers:
+        with contextlib.suppress(OSError):            # if not: bubblewrap's own tmpfs, without a bound on the files
+            confine.mount_scratch(plan["folder"], plan["scratch"], plan["scratch_files"])
+    os.chdir(plan["folder"])
+    if sys.platform == "linux":
+        if plan["core"] is not None:                  # many threads then slow down nobody else
+            os.sched_setaffinity(0, {plan["core"]})
+        confine.drop_privileges(plan["uid"] if "user" in layers else 0)
+        confine.die_with_parent()
+    if "landlock" in layers:
+        tools["landlock"] = confine.landlock_rules(plan["readable"], set(plan["hidden"]), plan["devices"],
+                                                   plan["folder"] if plan["writable"] else None)
+    if "seccomp" in layers:
+        tools["seccomp"] = confine.seccomp_filter()
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    return tools
+
+
+def confined(plan, tools):
+    """The layers that each copy puts on itself; returns all that hold, those from outside included."""
+    held = [layer for layer in plan["layers"] if layer in ("bubblewrap", "memory group", "user")]
+    if "rlimits" in plan["layers"]:
+        confine.set_rlimits(plan["memory"], plan["scratch"], plan["cpu"], plan["processes"])
+        held.append("rlimits")
+    if "landlock" in tools:
+        confine.landlock_restrict(tools["landlock"])
+        held.append("landlock")
+    if "seccomp" in tools:
+        confine.seccomp_restrict(tools["seccomp"])
+        held.append("seccomp")
+    return held
+
+
+def serve(pipe, held):
+    """One submission: read the notebook, run its cells, answer the calls."""
+    pipe.send(("hello", held))
+    data = pipe.receive(limits=protocol.Limits(size=1 << 28)).tobytes()
+    gc.disable()                                      # of no use while JSON is parsed, and slow
+    try:
+        cells = notebook.code_cells(data)
+    except notebook.Refused as reason:
+        return pipe.send(("refused", str(reason)))
+    except MemoryError:
+        return pipe.send(("refused", "The file is too large to be read."))
+    del data
+    gc.enable()
+    pipe.send(("read", len(cells)))
+    skip, seconds, functions = pipe.receive()
+    sys.stdout, sys.stderr, sys.argv = Discard(), Discard(), [""]
+    os.environ.clear()
+    scope = notebook.namespace()
+    for number, source in enumerate(cells):
+        if number in skip:
+            continue
+        pipe.send(("cell", number))
+        start = time.monotonic()
+        went_wrong = notebook.run_cell(source, number, scope, max(seconds / 2, 0.1))
+        seconds -= time.monotonic() - start           # a cell may use half of what is left: the last one has some too
+        if went_wrong:
+            pipe.send(("note", went_wrong))
+    pipe.send(("ready", [name for name in functions if usable(scope.get(name))]))
+    while True:
+        pipe.send(answer(scope, *pipe.receive()))
+
+
+def answer(scope, name, args, seconds):
+    """Call one function: what it gave, or what went wrong."""
+    function = scope.get(name)
+    if not usable(function):
+        return ("missing",)
+    before = [protocol.encode(value) for value in args]
+    written = Discard.written
+    try:
+        with notebook.alarm(seconds):
+            value = function(*args)
+    except notebook.TooLong:
+        return ("late",)
+    except NotImplementedError:
+        return ("not started",)
+    except BaseException as error:
+        return ("raised", notebook.described(error))
+    changed = [n for n, value in enumerate(args) if not same(value, before[n])]
+    reply = ("value", value, changed, Discard.written > written)
+    try:
+        protocol.encode(reply)
+        return reply
+    except protocol.Unsendable as error:
+        parts = value if isinstance(value, (tuple, list)) else [value]
+        absent = [part.absent for part in parts if isinstance(part, notebook.Absent)]
+        text = f"something made with {absent[0]}, which is not there while grading" if absent else str(error)
+        return ("unusable", text[:400])
+
+
+def usable(function):
+    return callable(function) and not isinstance(function, notebook.Absent)
+
+
+def same(value, encoded):
+    try:
+        return protocol.encode(value) == encoded
+    except protocol.Unsendable:
+        return False
+
+
+class Discard:
+    """stdout and stderr: counts what is written and forgets it."""
+
+    written = 0
+    encoding, errors, closed, newlines, mode, name = "utf-8", "replace", False, None, "w", "<discarded>"
+
+    def write(self, text):
+        Discard.written += len(text)
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+    def fileno(self):
+        return 1
+
+    def close(self):
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""One submission in the sandbox: the conversation with the inside, which may say anything."""
+
+import contextlib
+import time
+
+import numpy as np
+
+from lstmcourse.grading.protocol import Limits, ProtocolError
+from lstmcourse.grading.sandbox import SandboxError
+
+
+class Session:
+    """One submission in the sandbox. Every method gives plain data or raises ProtocolError, and then it is over."""
+
+    def __init__(self, sandbox, pipe):
+        self.sandbox, self.pipe, self.over = sandbox, pipe, False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def read(self, data, seconds=20):
+        """Send the notebook; why it is refused, or None. No student's code has run yet."""
+        with self.ending():
+            self.pipe.send(np.frombuffer(data, np.uint8), seconds, Limits(size=1 << 28))
+            kind, said = self.message(seconds, length=2)
+            if kind not in ("refused", "read"):
+                raise SandboxError(f"the notebook cannot be read: {said}")
+            self.cells = said
+            return str(said) if kind == "refused" else None
+
+    def run(self, skip, seconds, functions):
+        """Run the cells; yields ("cell", n) before each, ("note", text) where one failed, ("ready", names) at the end.
+
+        skip       numbers of cells that are left out
+        functions  names; those that are there in the end come with "ready"
+        """
+        end = time.monotonic() + seconds + 2
+        with self.ending():
+            self.pipe.send((list(skip), float(seconds), list(functions)), seconds)
+            for _ in range(2 * self.cells + 1):
+                kind, what = self.message(max(0.01, end - time.monotonic()), length=2)
+                if type(what) is not {"cell": int, "note": str, "ready": list}.get(kind):
+                    raise ProtocolError(f"a message {kind!r}")
+                yield kind, what
+                if kind == "ready":
+                    return
+            raise ProtocolError("more messages than cells")
+
+    def call(self, name, args, seconds):
+        """Call a function of the notebook: the kind of answer and what belongs to it."""
+        with self.ending():
+            self.pipe.send((name, args, float(seconds)), seconds)
+            return self.message(seconds + 2)
+
+    def message(self, seconds, length=None):
+        """The next message: a tuple that begins with its kind."""
+        message = self.pipe.receive(seconds)
+        if not isinstance(message, tuple) or not message or not isinstance(message[0], str):
+            raise ProtocolError("not a message")
+        if length is not None and len(message) != length:
+            raise ProtocolError(f"a message of {len(message)} parts")
+        return message
+
+    @contextlib.contextmanager
+    def ending(self):
+        """After a ProtocolError nothing of this sandbox is used again."""
+        try:
+            yield
+        except BaseException:
+            self.over = True
+            self.pipe.sock.close()
+            self.sandbox.kill()
+            raise
+
+    def close(self):
+        if not self.over:
+            self.over = True
+            self.pipe.sock.close()
+            self.sandbox.finished()

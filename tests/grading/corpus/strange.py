@@ -1,0 +1,91 @@
+"""Beyond the classes of ATTACKS.md: strange values, strange names, strange files."""
+
+import json
+
+from tests.grading.corpus.liars import RETURNS
+from tests.grading.corpus.parts import IMPORTS, NONE, RIGHT, STUBS, Case, aimed, notebook, text
+
+
+def returns(name, value, setup="", **fields):
+    return Case(name, "strange values", (IMPORTS, setup, RETURNS.format(value)), NONE, **fields)
+
+
+def file(name, content, kind="strange files", passed=NONE, status="refused", **fields):
+    def write(path, target):
+        path.with_suffix(".ipynb").write_bytes(content() if callable(content) else content)
+    return Case(name, kind, passed=passed, status=status, write=write, **fields)
+
+
+def wrong_types():
+    whole = notebook(RIGHT)
+    whole["cells"][1]["source"] = {"not": ["a", "string"]}
+    whole["cells"][2]["source"] = None
+    whole["cells"] += [None, 7, "text", [], {"cell_type": ["code"]},
+                       {"cell_type": "code", "source": [1, None, "x = 1"]}]
+    return json.dumps(whole).encode()
+
+
+def formula(path, target):
+    path.with_name("=HYPERLINK(evil)+@SUM(A1)").with_suffix(".ipynb").write_text(text(RIGHT))
+
+
+def markup(path, target):
+    path.with_name("<img src=x onerror=alert(1)>").with_suffix(".ipynb").write_text(aimed(text(STUBS), target))
+
+
+def no_notebook(path, target):
+    path.mkdir()
+    (path / "04_lstm_cell.py").write_text("print('I like scripts')")
+
+
+CASES = [
+    returns("value-huge", "np.zeros((20_000, 20_000))", aims_at=("limits",)),
+    returns("value-broadcast", "np.broadcast_to(np.float64(0), (10**6, 10**6))", aims_at=("limits",)),
+    returns("value-endless-list", "loop", '''loop = []
+loop.append(loop)''', aims_at=("limits",)),
+    returns("value-deep", "deep", '''deep = 0.0
+for _ in range(100_000):
+    deep = [deep]''', aims_at=("limits",)),
+    returns("value-big-int", "10**4000 - 1 if False else 10**100_000", aims_at=("limits",)),
+    returns("value-object-array", "np.array([None, print, {}], dtype=object)"),
+    returns("value-structured", "np.zeros(3, dtype=[('a', 'f8'), ('b', 'O')])"),
+    returns("value-odd-dtypes", "[np.zeros(2, 'g'), np.zeros(2, 'c16'), np.zeros(2, 'M8[s]'), np.array('x' * 9), "
+            "np.void(b'1'), np.zeros((0, 3)), np.zeros((1,) * 32)]"),
+    returns("value-generator", "(x for x in range(3))"),
+    returns("value-lazy-mapping", "Endless()", '''import collections.abc
+class Endless(dict):
+    def items(self):
+        while True:
+            yield 'k', 1
+    def __len__(self): return 2**60
+    def __iter__(self):
+        while True:
+            yield 'k'
+''', aims_at=("limits",)),
+    Case("function-replaced", "strange values",
+         (IMPORTS, '''class F:
+    __name__ = 'forget_gate'
+    def __call__(self, *a): return self
+    def __getattr__(self, n): return self
+forget_gate = F()
+cell_update = None
+lstm_cell_forward = 'def lstm_cell_forward'
+'''), NONE),
+    Case("namespace-lies", "strange values",
+         (IMPORTS, '''class D(dict):
+    def __getitem__(self, k): raise SystemExit
+import sys, types
+sys.modules['__main__'] = None
+sys.modules.clear()
+globals().clear()'''), NONE),
+    file("file-utf-16", lambda: text(RIGHT).encode("utf-16"), passed=("4.1", "4.2", "4.3"), status="graded"),
+    file("file-wrong-types", wrong_types, passed=("4.2",), status="graded"),
+    file("file-deep", lambda: b'{"cells": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", aims_at=("limits",)),
+    file("file-html", b"<!doctype html><html><body>Sign in to continue</body></html>", says="JSON|notebook"),
+    file("file-list", b"[1, 2, 3]", says="notebook"),
+    file("file-brackets", lambda: b'{"cells": [' + b"[]," * 25_000_000 + b"[]]}", aims_at=("limits",)),
+    Case("name-formula", "strange names", write=formula, alias="=HYPERLINK(evil)+@SUM(A1)"),
+    Case("name-markup", "strange names", passed=NONE, write=markup, aims_at=("feedback",),
+         alias="<img src=x onerror=alert(1)>"),
+    Case("folder-without", "strange files", passed=NONE, status="refused", says="no notebook", write=no_notebook),
+]

@@ -1,0 +1,88 @@
+"""Each layer alone and all together, proved by attacks, as this user and as an ordinary one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lstmcourse.grading import doctor
+from lstmcourse.grading.sandbox import LAYERS, Sandbox, SandboxError, unavailable
+from tests.grading.corpus.run import as_user
+from tests.grading.test_corpus import ANYBODY, other_user_or_skip
+
+NEEDS_MORE = {"ask_the_kernel_for_more", "read_private_file", "read_the_environment"}    # not everybody gets that far
+ROOT = Path(__file__).parent.parent.parent
+
+
+def state_or_skip(findings, layer):
+    finding = findings.get(layer) or {"state": "not here", "detail": unavailable().get(layer)}
+    if finding["state"] == "not here":
+        pytest.skip(f"{layer} is not here: {finding['detail']}")
+    return finding["state"], finding["detail"]
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, doctor.TOGETHER])
+def test_layer_stops_what_it_has_to_stop(layer):
+    state, detail = state_or_skip(doctor.examine((layer,)), layer)
+    assert state == "holds", detail
+    for attack in doctor.STOPS.get(layer, doctor.stopped_by(set(LAYERS) - set(unavailable()))):
+        told = attack.replace("_", " ")
+        assert told in detail or attack in NEEDS_MORE, f"could not {told} without the layer either: that proves nothing"
+
+
+@pytest.mark.parametrize("layer", [layer for layer in (*LAYERS, doctor.TOGETHER) if layer != "user"])
+def test_layer_holds_for_an_ordinary_user(layer):
+    other_user_or_skip()
+    program = f"import json; from lstmcourse.grading import doctor; print(json.dumps(doctor.examine(({layer!r},))))"
+    done = subprocess.run([sys.executable, "-B", "-c", program], capture_output=True, text=True, cwd="/",
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, **as_user(ANYBODY))
+    if "No module named 'lstmcourse" in done.stderr or "Permission" in done.stderr:
+        pytest.skip("another user cannot read the course here")
+    assert done.returncode == 0, done.stderr
+    state, detail = state_or_skip(json.loads(done.stdout), layer)
+    assert state == "holds", detail
+
+
+def test_a_layer_that_does_not_hold_is_called_broken(monkeypatch, capsys):
+    monkeypatch.setitem(doctor.STOPS, "rlimits", ("read_a_file",))
+    findings = doctor.examine(("rlimits",))
+    if os.name != "posix":
+        pytest.skip("no rlimits here")
+    assert findings["rlimits"]["state"] == "BROKEN"
+    assert "read a file (a file outside" in findings["rlimits"]["detail"]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert doctor.main([]) == 1
+    assert "BROKEN" in capsys.readouterr().out
+
+
+def test_a_missing_layer_is_listed_with_the_reason(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "unavailable", lambda: {"seccomp": "the kernel has no seccomp"})
+    findings = doctor.examine(("seccomp",))
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert doctor.main([]) == 0
+    out = capsys.readouterr().out
+    assert "the kernel has no seccomp" in out
+    assert "nothing on this machine stops: " in out
+    assert "start a process" in out.split("nothing on this machine stops: ")[1]
+    assert "not tested here: seccomp" in out
+
+
+def test_a_layer_that_was_not_put_up_is_never_reported_as_held():
+    with Sandbox(layers=("rlimits",)) as sandbox, sandbox.session():
+        assert set(sandbox.held) == {"rlimits"} - set(unavailable())
+        assert sandbox.missing["seccomp"]
+
+
+def test_required_layers_that_are_missing_are_an_error_before_any_session():
+    with Sandbox(layers=("rlimits",), required=("rlimits", "seccomp")) as sandbox, pytest.raises(
+            SandboxError, match="less isolation than required .*seccomp"):
+        sandbox.session()
+
+
+def test_a_sandbox_that_does_not_stand_is_the_graders_error(monkeypatch):
+    monkeypatch.setattr(Sandbox, "command", lambda self, fd: [sys.executable, "-c", "raise SystemExit('no NumPy')"])
+    with Sandbox(layers=("rlimits",)) as sandbox, pytest.raises(SandboxError, match="no NumPy"):
+        sandbox.session()
