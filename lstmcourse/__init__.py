@@ -4,14 +4,24 @@
     rnn          the vanilla RNN: one cell, then the whole sequence
     lstm         the LSTM: the same two, with gates
     gru          the GRU: the same two, with fewer gates
+    attention    scores, masked softmax, context: dot and additive
+    seq2seq      encoder, decoder, greedy and beam search
+    minimal      the minimal GRU and LSTM as a scan (lesson 09)
     train        first weights, gradient clipping, Adam, one plain loop
-    data         the tasks of the lessons, each drawn from an rng
     gradcheck    is a backward right? finite differences
     checks       the error messages of the functions above
-    torch_ref    PyTorch as the witness (the only module that imports torch)
+
+    data         the tasks of the lessons, each drawn from an rng
+    network      one recurrent layer and one that reads it: the network of the experiments
+    jacobian     how a small change of a state travels through the steps (lesson 03)
+    probes       what is in a gate, a state, a memory: measured (lessons 05 and 06)
+    experiments  runs over many seeds: do, save, load, intervals
+    torch_ref    PyTorch as the witness (the only module of the lessons that imports torch)
     plots        the figures of the lessons (the only module that imports matplotlib)
-    practice     predictions: compare your guess with the result
+
+    practice     predictions, exercises, known mistakes, progress
     grading      `lstmcourse grade`: notebooks graded in a sandbox, for instructors
+    cli          the `lstmcourse` command
     bench        speed, side by side with torch.nn
 
 Every `..._forward` has its `..._backward` beside it. Arrays are (B, T, D): batch, time, width.

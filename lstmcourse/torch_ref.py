@@ -123,13 +123,3 @@ def encoder(source, lengths, params, kind):
     h, last = torch.func.functional_call(module, weights, (packed,))
     h, _ = unpack(h, batch_first=True, total_length=source.shape[1])
     return h, tuple(torch.cat(list(s), dim=1) for s in (last if kind == "lstm" else (last,))), words
-
-
-def seed(number):
-    """A torch generator's seed, for the few cells that draw weights from torch itself."""
-    torch.manual_seed(number)
-
-
-def to_tensor(array):
-    """A tensor with its own copy of array."""
-    return torch.tensor(np.asarray(array))
