@@ -17,7 +17,7 @@ from lstmcourse.layers import softmax, softmax_backward
 
 
 def masked_softmax_forward(scores, mask):
-    """Softmax over the last axis, where the mask is True; elsewhere alpha is exactly 0.   (eq. 8.2)
+    """Softmax over the last axis, where the mask is True; elsewhere alpha is exactly 0.   (eq. 8.3)
 
     scores  (B, T_tgt, T_src)
     mask    (B, T_src) or (B, T_tgt, T_src)  True = may be looked at
@@ -39,7 +39,7 @@ def masked_softmax_forward(scores, mask):
 
 
 def masked_softmax_backward(dalpha, cache):
-    """Backward of `masked_softmax_forward`: dscores (B, T_tgt, T_src), 0 where the mask is False.   (eq. 8.3)"""
+    """Backward of `masked_softmax_forward`: dscores (B, T_tgt, T_src), 0 where the mask is False.   (eq. 8.4)"""
     return softmax_backward(dalpha, cache)                  # alpha is 0 there, and so is the gradient
 
 
@@ -54,7 +54,7 @@ class AttentionCache(NamedTuple):
 
 
 def dot_attention_forward(query, keys, values, mask, scale=1.0):
-    """Scores by a dot product:  context = softmax(query keys^T * scale) values.   (eq. 8.4)
+    """Scores by a dot product:  context = softmax(query keys^T * scale) values.   (eq. 8.1)
 
     query   (B, T_tgt, H)  what is looked for, one row per target position
     keys    (B, T_src, H)  what is offered, one row per source position
@@ -130,9 +130,9 @@ def additive_attention_backward(dcontext, cache):
 def alignment_error_rate(alpha, sure, possible, mask=None):
     """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8.8)
 
-        AER = 1 - (|A and sure| + |A and possible|) / (|A| + |sure|)     0 is perfect
+        AER = 1 - (|L and sure| + |L and possible|) / (|L| + |sure|)     0 is perfect
 
-    alpha     (..., T_tgt, T_src)  weights; A links each target word to its largest one
+    alpha     (..., T_tgt, T_src)  weights; L links each target word to its largest one
     sure      (..., T_tgt, T_src)  True where a link must be
     possible  the same shape       True where a link may be; includes the sure ones
     mask      (..., T_tgt)         True for the target words that count; None: all

@@ -25,7 +25,7 @@ def softmax(logits):
 
 
 def softmax_backward(dp, p):
-    """Backward of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.3)"""
+    """Backward of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.4)"""
     return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
 
 

@@ -32,7 +32,7 @@ class Memory(NamedTuple):
 
 
 def decoder_forward(inputs, state, memory, params):
-    """All steps of the decoder, given the words before each.   (eq. 7.3, with attention 8.1)
+    """All steps of the decoder, given the words before each.   (eq. 7.3, with attention 8.2)
 
     inputs  (B, T_tgt)  tokens: at step t the word before the one to be written, at first <bos>
     state   a tuple     the states to start from, (h_0, c_0) or (h_0,), each (B, H)
