@@ -46,10 +46,13 @@ def show(fig, caption, vector=False):
     display(Markdown(f"*{caption}*"))
 
 
-def save(fig, kind, dpi=96):
-    """The figure as bytes of a PNG or SVG file; the same figure gives the same bytes."""
+def save(fig, kind, dpi=96, letters="path"):
+    """The figure as bytes of a PNG or SVG file; the same figure gives the same bytes.
+
+    letters  of an SVG: "path" draws them, "none" writes them as text (smaller, in the reader's font)
+    """
     buffer = io.BytesIO()
-    with rc_context(STYLE):
+    with rc_context(STYLE | {"svg.fonttype": letters, "font.sans-serif": ["DejaVu Sans", "sans-serif"]}):
         fig.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
     if kind == "png":                                      # 64 colours are enough: a third of the size
         image = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)
