@@ -38,12 +38,16 @@ def show(fig, caption, vector=False):
     from IPython.display import Markdown, display
     if not caption.strip():
         raise ValueError("caption is empty; wanted a sentence that says what the figure shows")
-    width, _ = fig.get_size_inches()
     bundle = {"text/plain": caption, "image/png": save(fig, "png", dpi=96 if vector else 160)}
     if vector:
         bundle["image/svg+xml"] = save(fig, "svg").decode()
-    display(bundle, raw=True, metadata={"image/png": {"width": int(width * 96)}})
+    display(bundle, raw=True, metadata=png_size(fig))
     display(Markdown(f"*{caption}*"))
+
+
+def png_size(fig):
+    """Output metadata that shows a PNG of any resolution at the figure's own width."""
+    return {"image/png": {"width": int(fig.get_size_inches()[0] * 96)}}
 
 
 def save(fig, kind, dpi=96, letters="path"):

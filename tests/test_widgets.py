@@ -18,7 +18,7 @@ from lstmcourse.lstm import lstm_forward
 from lstmcourse.rnn import rnn_forward
 from lstmcourse.train import init_recurrent
 from lstmcourse.widgets import gate_explorer, gradient_explorer, read
-from lstmcourse.widgets.by_hand import gru_by_hand, rnn_by_hand
+from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 ROOT = pathlib.Path(__file__).parent.parent
 NODE = shutil.which("node")
@@ -74,6 +74,16 @@ def test_read_names_a_hold_that_there_is_not(held, rng):
 
 
 # The networks written by hand
+
+def test_lstm_by_hand_is_the_one_of_lesson_04():
+    cells = json.loads((ROOT / "notebooks" / "04_lstm.ipynb").read_text())["cells"]
+    source, = (text for text in ("".join(cell["source"]) for cell in cells) if "def hand_made" in text)
+    lesson = {"np": np, "WORDS": WORDS, "encode": encode}
+    exec(source, lesson)
+    params, places = lstm_by_hand()
+    assert {name: array.tolist() for name, array in params.items()} == {
+        name: array.tolist() for name, array in lesson["by_hand"].items()}
+    assert len(places) == lesson["H"]
 
 def test_gru_by_hand_keeps_both_foods_apart():
     params, places = gru_by_hand()
@@ -160,14 +170,14 @@ def test_explorer_brings_a_picture_and_a_sentence(name, request, monkeypatch):
     explorer = request.getfixturevalue(name)
     monkeypatch.delenv("LSTMCOURSE_STILL", raising=False)
     bundle = explorer._repr_mimebundle_()
-    assert set(bundle) == {VIEW, "image/svg+xml", "text/plain"}
+    assert set(bundle) == {VIEW, "image/svg+xml", "image/png", "text/plain"}
     assert "Live in JupyterLab" in bundle["text/plain"]
     assert len(bundle["image/svg+xml"]) < 100_000
 
 
 def test_explorer_is_only_the_picture_in_a_saved_notebook(gates, monkeypatch):
     monkeypatch.setenv("LSTMCOURSE_STILL", "1")
-    assert set(gates._repr_mimebundle_()) == {"image/svg+xml", "text/plain"}
+    assert set(gates._repr_mimebundle_()) == {"image/svg+xml", "image/png", "text/plain"}
 
 
 def test_explorer_picture_is_the_same_every_time(gates):
@@ -181,10 +191,11 @@ def test_nbconvert_shows_picture_and_sentence_and_needs_no_network(gates, still,
     from nbconvert import HTMLExporter
     monkeypatch.setenv("LSTMCOURSE_STILL", still)
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda what, raw=False: shown.append(
+    monkeypatch.setattr("IPython.display.display", lambda what, raw=False, **_: shown.append(
         what if raw else {"text/markdown": what.data}))
     gates._ipython_display_()
     cell = nbformat.v4.new_code_cell("explorer", execution_count=1)
+    shown[0].pop("image/png")                              # bytes; the kernel sends them as text
     cell.outputs = [nbformat.v4.new_output("display_data", data=data) for data in shown]
     html, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     image = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', html)
@@ -247,4 +258,4 @@ def test_javascript_unit_tests(rng, tmp_path):
     done = subprocess.run([NODE, "--test", *sorted(ROOT.glob("tests/js/*.test.mjs"))], capture_output=True, text=True,
                           env={"CASES": str(tmp_path / "cases.json"), "PATH": str(pathlib.Path(NODE).parent)})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert "# pass 29" in done.stdout                       # none was skipped
+    assert "# pass 31" in done.stdout                       # none was skipped

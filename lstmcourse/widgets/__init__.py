@@ -40,7 +40,8 @@ class _Explorer(anywidget.AnyWidget):
     _css = (FOLDER / "explorers.css").read_text(encoding="utf-8")
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = {"text/plain": self.sentence, "image/svg+xml": plots.save(self.still, "svg", letters="none").decode()}
+        bundle = {"text/plain": self.sentence, "image/svg+xml": plots.save(self.still, "svg", letters="none").decode(),
+                  "image/png": plots.save(self.still, "png")}          # JupyterLab shows no SVG that it does not trust
         if os.environ.get("LSTMCOURSE_STILL"):           # for saved notebooks: a widget lives in one session only
             return bundle
         live, _ = super()._repr_mimebundle_(**kwargs)
@@ -48,7 +49,7 @@ class _Explorer(anywidget.AnyWidget):
 
     def _ipython_display_(self):
         from IPython.display import Markdown, display
-        display(self._repr_mimebundle_(), raw=True)
+        display(self._repr_mimebundle_(), raw=True, metadata=plots.png_size(self.still))
         display(Markdown(f"*{self.sentence}*"))
 
 

@@ -1,11 +1,26 @@
-"""A GRU and an RNN whose weights are written down, not learned, for the pizza sentence: lesson 04's LSTM
-with less machinery. Each function returns params and the names of the places."""
+"""Networks whose weights are written down, not learned, for the pizza sentence: lesson 04's LSTM, and what
+a GRU and an RNN can do of it with less machinery. Each function returns params and the names of the places."""
 
 import numpy as np
 
 from lstmcourse.data.pizza import WORDS, encode
 
 SURE = np.tanh(3.0)          # what a place holds after a word has said plus three
+
+
+def lstm_by_hand():
+    """Lesson 04's three places: who, his food, friend's food."""
+    V, H = len(WORDS), 3
+    W_ih, W_hh, b = np.zeros((4, H, V)), np.zeros((4, H, H)), np.zeros((4, H))
+    i, f, g, o = range(4)
+    b[[i, f, o]] = np.array([[-12, -36, -36], [12, 36, 36], [12, -36, -36]])
+    for word, sign, places in (("nishchal", 3, [0]), ("friend", -3, [0]), ("pizza", 3, [1, 2]), ("burger", -3, [1, 2])):
+        k = encode(word)[0]
+        W_ih[g, places, k], W_ih[i, places, k], W_ih[f, places, k] = sign, 24, -24
+    for place, person in ((1, 1), (2, -1)):                # the food goes to the one we are talking about
+        W_hh[[i, f, o], place, 0] = np.array([24, -24, 24]) * person / np.tanh(SURE)
+        W_ih[o, place, encode("orders")[0]] = 24
+    return _params(W_ih, W_hh, b), ["who", "his food", "friend's food"]
 
 
 def gru_by_hand():

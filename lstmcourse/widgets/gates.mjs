@@ -29,9 +29,9 @@ const DRAWINGS = {
       ["written", "M460 143V92"]],
     boxes: [[175, 250, "σ", "z"], [330, 250, "σ", "r"], [460, 250, "tanh", "n"]],
     dots: [[175, 75, "×", "z"], [460, 75, "+", ""], [460, 160, "×", "z"]],
-    texts: [[175, 40, "keep", "z"], [460, 40, "write", "n"], [300, 150, "1 − z", "z"], [100, 338, "x, the word", ""],
-      [30, 60, "h before", ""], [708, 60, "h", ""], [395, 240, "reset", "r"]],
-    numbers: [["h_prev", 30, 80], ["kept", 320, 62], ["written", 496, 118], ["h", 708, 80], ["z", 148, 205, "z"],
+    texts: [[175, 40, "keep", "z"], [460, 40, "write", "n"], [300, 150, "1 − z", "z"],
+      [100, 338, "x, the word", ""], [30, 60, "h before", ""], [708, 60, "h", ""], [395, 240, "reset", "r"], [30, 296, "h before", ""]],
+    numbers: [["h_prev", 30, 80], ["h_prev", 30, 316], ["kept", 320, 62], ["written", 496, 118], ["h", 708, 80], ["z", 148, 205, "z"],
       ["r", 303, 205, "r"], ["n", 493, 208, "n"]],
   },
   rnn: {
@@ -49,6 +49,9 @@ const DRAWINGS = {
 // How wide a value is drawn, and which colour class it has.
 export const thickness = (value) => 1.5 + 7 * Math.min(1, Math.abs(value));
 export const sign = (value) => (Math.abs(value) < 0.005 ? "zero" : value > 0 ? "plus" : "minus");
+
+// A gate runs from 0 to 1 and needs no sign.
+const number = (value, low) => (low < 0 ? signed(value) : value.toFixed(2));
 
 // Draws one kind of cell; returns the SVG and a function that puts the values of a place into it.
 function diagram(kind) {
@@ -68,14 +71,15 @@ function diagram(kind) {
   for (const [x, y, text, part] of texts) put("text", { x, y, class: `lc-name lc-${part}` }, text);
   const values = numbers.map(([name, x, y, part = ""]) => {
     if (part) put("text", { x, y: y - 17, class: `lc-letter lc-${part}` }, part);
-    return [name, put("text", { x, y, class: "lc-value", "data-value": name })];
+    const low = PARTS[kind].find((one) => one.name === name)?.low ?? -1;
+    return [name, put("text", { x, y, class: "lc-value", "data-value": name }), low];
   });
   const update = (s, j) => {
     for (const [name, line] of lines) {
       line.style.strokeWidth = thickness(s[name][j]);
       line.setAttribute("class", `lc-flow lc-${sign(s[name][j])}`);
     }
-    for (const [name, text] of values) text.textContent = signed(s[name][j]);
+    for (const [name, text, low] of values) text.textContent = number(s[name][j], low);
   };
   return { svg, update };
 }
@@ -95,6 +99,7 @@ function board(words, choose) {
   table.append(element("thead", {}, heads), body);
   const scroller = element("div", { class: "lc-scroll" }, table);
   let rows = [];
+  let shown = null;
   const build = (net) => {
     rows = [];
     body.replaceChildren();
@@ -112,19 +117,25 @@ function board(words, choose) {
     }
   };
   const update = (steps, { word, place }) => {
-    radios[word].checked = true;
-    radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
+    if (word !== shown) {
+      radios[word].checked = true;
+      radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
+    }
     for (const { state, j, head, cells } of rows) {
       head.classList.toggle("lc-here", j === place);
       cells.forEach((cell, t) => {
         const value = steps[t][state][j];
-        cell.textContent = signed(value);
         const focus = t === word && j === place;
-        cell.className = `lc-${sign(value)}${t === word ? " lc-here" : ""}${focus ? " lc-focus" : ""}`;
+        const look = `lc-${sign(value)}${t === word ? " lc-here" : ""}${focus ? " lc-focus" : ""}`;
+        if (cell.className !== look) cell.className = look;      // most cells stay: touch only what changes
+        if (cell.textContent === signed(value)) return;
+        cell.textContent = signed(value);
         cell.style.setProperty("--lc-share", `${Math.round(42 * Math.min(1, Math.abs(value)))}%`);
       });
     }
-    const here = radios[word].closest("th");                 // keep the chosen word in view, move nothing else
+    if (word === shown) return;
+    shown = word;
+    const here = radios[word].closest("th");                 // bring the chosen word into view, move nothing else
     const left = here.offsetLeft - table.rows[0].cells[0].offsetWidth;
     if (left < scroller.scrollLeft) scroller.scrollLeft = left;
     const right = here.offsetLeft + here.offsetWidth - scroller.clientWidth;
@@ -187,7 +198,7 @@ function render({ model, el }) {
       const range = { min: low, max: high, step: 0.01, cls: `lc-${name}` };
       const one = slider(`${name}, ${role}`, range, take(false), take(true));
       one.input.dataset.part = name;
-      return { name, ...one };
+      return { name, low, ...one };
     });
     sliders.replaceChildren(element("legend", {}, "your hand on a valve, at this word and place"),
       ...parts.map(({ node }) => node));
@@ -199,9 +210,9 @@ function render({ model, el }) {
     const s = steps[word];
     picture.update(s, place);
     places.select.value = place;
-    for (const { name, node, set } of parts) {
+    for (const { name, low, node, set } of parts) {
       const mine = key(word, name, place) in held;
-      set(s[name][place], signed(s[name][place]) + (mine ? " set by you" : ""));
+      set(s[name][place], number(s[name][place], low) + (mine ? ", set by you" : ""));
       node.classList.toggle("lc-held", mine);
     }
     back.disabled = Object.keys(held).length === 0;

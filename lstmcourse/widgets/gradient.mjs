@@ -18,9 +18,22 @@ export function atValue(value, [low, high]) {
   return BOX.bottom - (BOX.bottom - BOX.top) * ((power - low) / (high - low));
 }
 
+// The curve as far as it is above the floor, and down to the floor where it leaves.
 export function path(curve, range) {
-  return curve.map((value, lag) =>
-    `${lag ? "L" : "M"}${atLag(lag, curve.length - 1).toFixed(1)} ${atValue(value, range).toFixed(1)}`).join("");
+  const floor = 10 ** range[0];
+  let points = "";
+  curve.forEach((value, lag) => {
+    if (value < floor && (lag === 0 || curve[lag - 1] < floor)) return;
+    const start = lag === 0 || curve[lag - 1] < floor;
+    points += `${start ? "M" : "L"}${atLag(lag, curve.length - 1).toFixed(1)} ${atValue(value, range).toFixed(1)}`;
+  });
+  return points;
+}
+
+// Round numbers from 0 to last, at most seven of them.
+export function ticks(last) {
+  const step = [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000].find((one) => last / one <= 6) ?? last;
+  return Array.from({ length: Math.floor(last / step) + 1 }, (_, k) => k * step);
 }
 
 // The first lag from which on the curve stays below the limit; null if it ends above.
@@ -38,7 +51,7 @@ export function small(value) {
 
 export function story(knob, setting, family, curve, lag) {
   const end = staysBelow(curve, 0.001);
-  return `${family}, ${knob} ${setting}: ${small(curve[lag])} of the gradient is left at lag ${lag}. ` +
+  return `${family}, ${knob} ${setting}: at lag ${lag}, the share of the gradient that is left is ${small(curve[lag])}. ` +
     (end === null ? "At the longest lag it is not below a thousandth."
       : `From lag ${end} on it is below a thousandth.`);
 }
@@ -63,8 +76,7 @@ function render({ model, el }) {
     put("text", { x: BOX.left - 8, y: y + 4, class: "lc-tick lc-end" },
       power ? "10" : "1", ...(power ? [drawing("tspan", { dy: -5, "font-size": 9 }, String(power).replace("-", "−"))] : []));
   }
-  for (let k = 0; k <= 4; k += 1) {
-    const lag = Math.round(longest * k / 4);
+  for (const lag of ticks(longest)) {
     put("text", { x: atLag(lag, longest), y: BOX.bottom + 18, class: "lc-tick" }, String(lag));
   }
   put("text", { x: (BOX.left + BOX.right) / 2, y: BOX.bottom + 40, class: "lc-name" }, model.get("xlabel"));
@@ -109,6 +121,7 @@ function render({ model, el }) {
     cursor.setAttribute("d", `M${x} ${BOX.top}V${BOX.bottom}`);
     dot.setAttribute("cx", x);
     dot.setAttribute("cy", atValue(curve[state.lag], range));
+    dot.setAttribute("class", curve[state.lag] < 10 ** range[0] ? "lc-dot lc-below" : "lc-dot");
     told.textContent = story(knob, settings[state.setting], name, curve, state.lag);
   });
   el.append(root);

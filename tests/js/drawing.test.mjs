@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sign, thickness } from "../../lstmcourse/widgets/gates.mjs";
-import { atLag, atValue, decades, path, small, staysBelow, story } from "../../lstmcourse/widgets/gradient.mjs";
+import { atLag, atValue, decades, path, small, staysBelow, story, ticks } from "../../lstmcourse/widgets/gradient.mjs";
 
 test("a flow is wider for a larger value, of either sign, up to one", () => {
   assert.ok(thickness(0) < thickness(0.5) && thickness(0.5) < thickness(1));
@@ -37,6 +37,18 @@ test("a path has one point for every lag, from the left edge to the right", () =
   assert.equal(points.length, 3);
   assert.equal(Number(points[0].split(" ")[0]), atLag(0, 2));
   assert.equal(Number(points[2].split(" ")[0]), atLag(2, 2));
+});
+
+test("a path goes down to the floor and stops there, and comes back where the curve does", () => {
+  const [down, back] = path([1, 0.1, 1e-9, 1e-10, 1e-11, 0.1, 1], [-6, 0]).slice(1).split("M");
+  assert.equal(down.split("L").length, 3);
+  assert.equal(back.split("L").length, 2);
+});
+
+test("ticks are round, start at 0, and are few", () => {
+  assert.deepEqual(ticks(50), [0, 10, 20, 30, 40, 50]);
+  assert.deepEqual(ticks(99), [0, 20, 40, 60, 80]);
+  assert.deepEqual(ticks(4), [0, 1, 2, 3, 4]);
 });
 
 test("staysBelow finds the first lag after the last one above, null where the end is above", () => {

@@ -1,0 +1,30 @@
+"""The course in a real browser: lessons open from `make lab`, run from the menu, and show no error."""
+
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+LESSONS = [name for name in ("00_start_here", "04_lstm", "05_lstm_learns", "08_attention")
+           if (ROOT / "notebooks" / f"{name}.ipynb").exists()]
+
+
+def test_lab_opens_lesson_00(page):
+    page.page.goto(page.address)
+    page.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.path"
+                                " === 'notebooks/00_start_here.ipynb'", timeout=120_000)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_lesson_runs_from_the_menu_without_an_error(page, pictures, name):
+    page.open(name)
+    page.run_all()
+    assert page.error_outputs() == []
+    page.page.screenshot(path=pictures / f"lesson_{name}.png")
+
+
+def test_saved_notebook_shows_the_still_picture_before_it_is_run(page, pictures):
+    page.open("still")
+    page.page.wait_for_selector(".jp-OutputArea :is(.jp-RenderedImage, .jp-RenderedSVG) img")
+    assert "Gate explorer: what the LSTM holds" in page.page.locator(".jp-OutputArea").first.inner_text()
+    page.page.screenshot(path=pictures / "still.png")
