@@ -47,7 +47,7 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved
 	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
 
 run-notebooks: setup     ## run every lesson and solution again and save the results
-	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done

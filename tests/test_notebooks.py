@@ -64,6 +64,13 @@ def test_notebook_has_no_stored_error(path):
 
 
 @every_notebook
+def test_notebook_saves_no_widget_which_would_be_dead_when_it_is_opened(path):
+    assert "widgets" not in json.loads(path.read_text())["metadata"]
+    assert not [out for cell in code(path) for out in cell["outputs"]
+                if "application/vnd.jupyter.widget-view+json" in out.get("data", {})]
+
+
+@every_notebook
 def test_notebook_names_only_the_plain_kernel(path):
     assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
 

@@ -55,7 +55,8 @@ def lab(course, tmp_path_factory):
     root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     log = (tmp_path_factory.mktemp("log") / "lab.txt").open("w+")
     server = subprocess.Popen(["make", "lab", f"LAB_ARGS={' '.join([options, *root])}"], cwd=ROOT, stdout=log,
-                              stderr=subprocess.STDOUT, start_new_session=True)
+                              stderr=subprocess.STDOUT, start_new_session=True,
+                              env=os.environ | {"LSTMCOURSE_PROGRESS": str(course / "progress")})
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -98,9 +99,9 @@ class Lab:
         if message.type == "error":
             self.errors.append(message.text[:300])
 
-    def open(self, name):
+    def open(self, name, folder="notebooks"):
         """Open a notebook as a link to it does, and wait until its kernel can be given work."""
-        self.page.goto(f"{self.address}/lab/tree/notebooks/{name}.ipynb?reset")
+        self.page.goto(f"{self.address}/lab/tree/{folder}/{name}.ipynb?reset")
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
             timeout=120_000)
@@ -116,6 +117,22 @@ class Lab:
             return panel.sessionContext.session.kernel.status === "idle"
                 && code.every((c) => c.executionCount !== null && c.executionState !== "running");
         }""", timeout=180_000)
+
+    def write(self, start, source):
+        """Put a source into the code cell that begins like this."""
+        self.page.evaluate("""([start, source]) => {
+            const cells = [...window.jupyterapp.shell.currentWidget.model.cells];
+            const cell = cells.find((one) => one.type === "code" && one.sharedModel.getSource().startsWith(start));
+            cell.sharedModel.setSource(source);
+        }""", [start, source])
+
+    def said_by(self, start):
+        """The text of all outputs of the code cell that begins like this, as it stands on the page."""
+        return self.page.evaluate("""(start) => {
+            const cells = window.jupyterapp.shell.currentWidget.content.widgets;
+            const cell = cells.find((one) => one.model.sharedModel.getSource().startsWith(start));
+            return cell.outputArea.node.textContent;
+        }""", start)
 
     def error_outputs(self):
         return self.page.evaluate("""() => [...window.jupyterapp.shell.currentWidget.model.cells].flatMap((cell) =>

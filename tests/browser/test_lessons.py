@@ -23,6 +23,23 @@ def test_lesson_runs_from_the_menu_without_an_error(page, pictures, name):
     page.page.screenshot(path=pictures / f"lesson_{name}.png")
 
 
+@pytest.mark.skipif(not (ROOT / "exercises" / "04_lstm.ipynb").exists(), reason="no exercises yet")
+def test_exercise_solved_wrongly_then_rightly_changes_its_message(page, pictures):
+    page.open("04_lstm", folder="exercises")
+    page.run_all()
+    assert "not started" in page.said_by('check("4.2"').lower()
+    page.write("def cell_update", "def cell_update(c_prev, i, f, g):\n    return (f * c_prev).sum() + i * g")
+    page.run_all()
+    wrong = page.said_by('check("4.2"')
+    page.page.screenshot(path=pictures / "exercise_wrong.png")
+    page.write("def cell_update", "def cell_update(c_prev, i, f, g):\n    return f * c_prev + i * g")
+    page.run_all()
+    right = page.said_by('check("4.2"')
+    assert wrong != right
+    assert "passed" in right.lower() and "passed" not in wrong.lower()
+    assert page.error_outputs() == []
+
+
 def test_saved_notebook_shows_the_still_picture_before_it_is_run(page, pictures):
     page.open("still")
     page.page.wait_for_selector(".jp-OutputArea :is(.jp-RenderedImage, .jp-RenderedSVG) img")
