@@ -131,6 +131,7 @@ class Lab:
         return self.page.evaluate("""(start) => {
             const cells = window.jupyterapp.shell.currentWidget.content.widgets;
             const cell = cells.find((one) => one.model.sharedModel.getSource().startsWith(start));
+            cell.node.scrollIntoView({ block: "center" });
             return cell.outputArea.node.textContent;
         }""", start)
 
