@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from lstmcourse.gru import gru_forward
 from lstmcourse.lstm import lstm_forward
 from lstmcourse.rnn import rnn_forward
 from lstmcourse.train import init_recurrent
-from lstmcourse.widgets import gate_explorer, gradient_explorer, read
+from lstmcourse.widgets import attention_explorer, gate_explorer, gradient_explorer, read
 from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -160,12 +161,64 @@ def test_gradient_explorer_names_what_is_wrong(families, message):
         gradient_explorer(families, "radius")
 
 
+# The attention explorer
+
+GOLD = {"mai ghar": SimpleNamespace(english="i home", sure={(0, 0), (1, 1)}, possible={(0, 0), (1, 1), (1, 0)}),
+        "ghar mai": SimpleNamespace(english="me home", sure=set(), possible=set())}
+
+
+def translate(sentence):
+    """A translator that knows two words and looks at one word at a time."""
+    unknown = [word for word in sentence.split() if word not in ("mai", "ghar")]
+    if unknown:
+        raise ValueError(f"unknown word {unknown[0]!r}")
+    words = sorted(sentence.split(), reverse=True)
+    alpha = np.array([[word == other for other in sentence.split()] for word in words])
+    return [{"mai": "i", "ghar": "home"}[word] for word in words], alpha / alpha.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture
+def attention():
+    return attention_explorer(translate, ["mai ghar", "ghar mai", "mai mai"], lambda sentence: GOLD[sentence]
+                              if sentence in GOLD else translate("nobody knows"))
+
+
+def test_attention_explorer_shows_words_weights_and_links(attention):
+    first = attention.examples[0]
+    assert (first["source"], first["target"], first["alpha"]) == (["mai", "ghar"], ["i", "home"], [[1, 0], [0, 1]])
+    assert first["gold"]
+    assert (first["sure"], first["possible"]) == ([[0, 0], [1, 1]], [[0, 0], [1, 0], [1, 1]])
+
+
+def test_attention_explorer_shows_no_links_for_another_translation_or_an_unknown_sentence(attention):
+    assert [example["gold"] for example in attention.examples] == [True, False, False]
+
+
+def test_attention_explorer_answers_what_is_typed(attention):
+    attention.asked = {"text": "  Mai  GHAR ghar", "number": 1}
+    assert attention.answer["shown"]["target"] == ["i", "home", "home"]
+    assert attention.answer["shown"]["alpha"][1] == [0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(("text", "error"), [("mai sushi", "unknown word 'sushi'"), ("  ", "type a sentence first")])
+def test_attention_explorer_says_what_it_cannot_translate(attention, text, error):
+    attention.asked = {"text": text, "number": 2}
+    assert attention.answer == {"number": 2, "error": error}
+
+
+def test_attention_explorer_names_what_is_wrong():
+    with pytest.raises(ValueError, match="sentences is empty"):
+        attention_explorer(translate, [])
+    with pytest.raises(ValueError, match=r"alpha has the shape \(1, 3\); wanted \(1, 2\)"):
+        attention_explorer(lambda _: (["i"], np.ones((1, 3))), ["mai ghar"])
+
+
 # Where nothing is live
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-@pytest.mark.parametrize("name", ["gates", "gradient"])
+@pytest.mark.parametrize("name", ["gates", "gradient", "attention"])
 def test_explorer_brings_a_picture_and_a_sentence(name, request, monkeypatch):
     explorer = request.getfixturevalue(name)
     monkeypatch.delenv("LSTMCOURSE_STILL", raising=False)
@@ -225,7 +278,7 @@ def test_javascript_is_tidy(path):
     assert not re.search(r"\bvar\b|[^=!]==[^=]|!=[^=]", "\n".join(lines))
 
 
-@pytest.mark.parametrize("explorer", [widgets.GateExplorer, widgets.GradientExplorer])
+@pytest.mark.parametrize("explorer", [widgets.GateExplorer, widgets.GradientExplorer, widgets.AttentionExplorer])
 def test_the_joined_module_has_no_import_left_and_every_name_once(explorer):
     source = explorer._esm
     assert "import " not in source
@@ -235,7 +288,7 @@ def test_the_joined_module_has_no_import_left_and_every_name_once(explorer):
 
 
 @with_node
-@pytest.mark.parametrize("explorer", [widgets.GateExplorer, widgets.GradientExplorer])
+@pytest.mark.parametrize("explorer", [widgets.GateExplorer, widgets.GradientExplorer, widgets.AttentionExplorer])
 def test_the_joined_module_is_valid_javascript(explorer, tmp_path):
     (tmp_path / "joined.mjs").write_text(explorer._esm, encoding="utf-8")
     subprocess.run([NODE, "--check", tmp_path / "joined.mjs"], check=True)
@@ -258,4 +311,4 @@ def test_javascript_unit_tests(rng, tmp_path):
     done = subprocess.run([NODE, "--test", *sorted(ROOT.glob("tests/js/*.test.mjs"))], capture_output=True, text=True,
                           env={"CASES": str(tmp_path / "cases.json"), "PATH": str(pathlib.Path(NODE).parent)})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert "# pass 31" in done.stdout                       # none was skipped
+    assert "# pass 34" in done.stdout                       # none was skipped

@@ -2,6 +2,7 @@
 
     gate_explorer       a sentence word by word through a cell, with a hand on every valve
     gradient_explorer   what is left of a gradient by lag, as a knob of the network is turned
+    attention_explorer  which words of the source a written word looks at, for your own sentences too
     read                the same cell in Python: what a network does while somebody holds a valve
 
 Python computes, with the library's own functions; the drawing is JavaScript (`*.mjs` here, plain modules,
@@ -20,7 +21,7 @@ import traitlets
 from lstmcourse import plots
 from lstmcourse.data.pizza import WORDS, encode
 from lstmcourse.gru import gru_cell_forward
-from lstmcourse.lstm import lstm_cell_forward
+from lstmcourse.probes import lstm_edited
 from lstmcourse.rnn import rnn_cell_forward
 
 FOLDER = pathlib.Path(__file__).parent
@@ -77,6 +78,25 @@ class GradientExplorer(_Explorer):
     lag = traitlets.Int(0).tag(sync=True)
 
 
+class AttentionExplorer(_Explorer):
+    """See `attention_explorer`. A typed sentence is the one thing that asks Python: `asked`, then `answer`."""
+
+    _esm = _module("page.mjs", "attention.mjs")
+    examples = traitlets.List().tag(sync=True)
+    asked = traitlets.Dict().tag(sync=True)
+    answer = traitlets.Dict().tag(sync=True)
+
+    @traitlets.observe("asked")
+    def _translate(self, change):
+        text, number = " ".join(change["new"]["text"].lower().split()), change["new"]["number"]
+        try:
+            if not text:
+                raise ValueError("type a sentence first")
+            self.answer = {"number": number, "shown": self.look(text)}
+        except ValueError as error:                      # an unknown word, said in the words of the vocabulary
+            self.answer = {"number": number, "error": str(error)}
+
+
 def read(x, params, held=None):
     """Run one sentence through a cell, step by step, while somebody holds some of its valves.
 
@@ -94,35 +114,31 @@ def read(x, params, held=None):
         if t not in range(T) or part not in PARTS[kind] or place not in range(H):
             raise ValueError(f"held has {(t, part, place)}; wanted (word 0 to {T - 1}, one of "
                              f"{', '.join(PARTS[kind])}, place 0 to {H - 1})")
-    h = c = np.zeros((1, H))
-    seen = {name: [] for name in ("h", "c", *PARTS["lstm"])} if kind == "lstm" else \
-           {name: [] for name in dict.fromkeys(("h", *PARTS[kind]))}
-    for t in range(T):
-        def hand(part, value, t=t):
-            value = value.copy()
-            for place in range(H):
-                value[0, place] = held.get((t, part, place), value[0, place])
-            return value
+    seen = {part: np.zeros((T, H)) for part in (*PARTS[kind], "h")}
 
-        if kind == "lstm":
-            _, _, cache = lstm_cell_forward(x[[t]], h, c, params)
-            values = {part: hand(part, getattr(cache, part)) for part in "ifgo"}
-            c = values["f"] * c + values["i"] * values["g"]
-            h = values["o"] * np.tanh(c)
-            values |= {"h": h, "c": c}
-        elif kind == "gru":
+    def hand(t, part, value):
+        value = value.copy()
+        for (word, name, place), wanted in held.items():
+            if (word, name) == (t, part):
+                value[0, place] = wanted
+        seen[part][t] = value[0]
+        return value
+
+    if kind == "lstm":
+        h, c = lstm_edited(x[None], params, lambda t, gates: {part: hand(t, part, a) for part, a in gates.items()})
+        return seen | {"h": h[0], "c": c[0]}
+    h = np.zeros((1, H))
+    for t in range(T):
+        if kind == "gru":
             _, cache = gru_cell_forward(x[[t]], h, params)
-            values = {part: hand(part, getattr(cache, part)) for part in "rz"}
+            r, z = hand(t, "r", cache.r), hand(t, "z", cache.z)
             a_n = x[[t]] @ params["W_ih"][2 * H:].T + params["b_ih"][2 * H:]
-            values["n"] = hand("n", np.tanh(a_n + values["r"] * cache.u_n))
-            h = (1 - values["z"]) * values["n"] + values["z"] * h
-            values["h"] = h
+            n = hand(t, "n", np.tanh(a_n + r * cache.u_n))           # a held r changes the candidate, too
+            h = (1 - z) * n + z * h
+            seen["h"][t] = h[0]
         else:
-            h = hand("h", rnn_cell_forward(x[[t]], h, params)[0])
-            values = {"h": h}
-        for name, value in values.items():
-            seen[name].append(value[0])
-    return {name: np.array(values) for name, values in seen.items()}
+            h = hand(t, "h", rnn_cell_forward(x[[t]], h, params)[0])
+    return seen
 
 
 def gate_explorer(words, x=None, **networks):
@@ -199,4 +215,48 @@ def gradient_explorer(families, knob, xlabel="lag (steps back)"):
         for k in np.unique(np.linspace(0, len(settings) - 1, some).round().astype(int)):
             chosen[f"{name}, {settings[k]}" if len(families) > 1 else str(settings[k])] = family[settings[k]]
     widget.still = plots.curves(np.arange(len(curves[0])), chosen, xlabel, "share that is left", logy=True)
+    return widget
+
+
+def attention_explorer(translate, sentences, gold=None):
+    """A translated sentence: for each written word, the source words it looks at, gold links beside them.
+
+    translate  function: sentence (str) -> words (list of T_tgt str), alpha (T_tgt, T_src); a ValueError,
+               for example for an unknown word, is shown to the learner who typed the sentence
+    sentences  list of str: what can be chosen without typing
+    gold       function: sentence -> something with .english, .sure and .possible, as data.hindi has; a
+               ValueError: no gold alignment is known. Links are shown where the translation is the gold one
+
+    Returns a widget; put it last in a cell to see it.
+    Raises ValueError for no sentences, or an alpha of the wrong shape.
+    """
+    def look(sentence):
+        target, alpha = translate(sentence)
+        source, alpha = sentence.split(), np.asarray(alpha, float)
+        if alpha.shape != (len(target), len(source)):
+            raise ValueError(f"alpha has the shape {alpha.shape}; wanted {(len(target), len(source))}, "
+                             "a row for each written word and a column for each source word")
+        shown = {"source": source, "target": list(target), "alpha": alpha.round(4).tolist(), "gold": False,
+                 "sure": [], "possible": []}
+        try:
+            pair = gold(sentence) if gold else None
+        except ValueError:
+            pair = None
+        if pair is not None and pair.english.split() == shown["target"]:
+            shown |= {"gold": True, "sure": sorted(map(list, pair.sure)), "possible": sorted(map(list, pair.possible))}
+        return shown
+
+    if not sentences:
+        raise ValueError("sentences is empty; wanted at least one")
+    widget = AttentionExplorer(examples=[look(sentence) for sentence in sentences])
+    widget.look = look
+    first = widget.examples[0]
+    widget.sentence = (f"Attention explorer: for each word of '{' '.join(first['target'])}', how much it looks at each "
+                       f"word of '{' '.join(first['source'])}'. Live in JupyterLab: choose a word, or type your own "
+                       "sentence.")
+    rows = []
+    for t, word in enumerate(first["target"]):
+        sure = [first["source"][s] for target, s in first["sure"] if target == t]
+        rows.append(f"{word} (gold: {', '.join(sure)})" if sure else word)
+    widget.still = plots.heatmap(first["alpha"], rows, first["source"], "share of the attention")
     return widget

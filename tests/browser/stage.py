@@ -15,6 +15,23 @@ from lstmcourse.widgets import gradient_explorer
 lags = range(51)
 gradient_explorer({"quiet": {0.5: [0.5**k for k in lags], 0.9: [0.9**k for k in lags], 1.1: [1.1**k for k in lags]},
                    "loud": {0.5: [0.2**k for k in lags], 0.9: [0.4**k for k in lags]}}, "spectral radius")""",
+    "attention": """\
+import numpy as np
+
+from lstmcourse.data import hindi
+from lstmcourse.widgets import attention_explorer
+
+
+def translate(sentence):
+    hindi.vocabularies()[0].encode(sentence)
+    pair = hindi.pair_of(sentence)
+    alpha = np.full((len(pair.english.split()), len(sentence.split())), 0.1)
+    for t, s in pair.sure:
+        alpha[t, s] += 1
+    return pair.english.split(), alpha / alpha.sum(axis=1, keepdims=True)
+
+
+attention_explorer(translate, ["mai ghar jaa raha hu", "vah abhi nayi kitaab padh rahi hai"], hindi.pair_of)""",
 }
 
 

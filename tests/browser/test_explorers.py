@@ -15,7 +15,7 @@ from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 NETWORKS = {"LSTM": lstm_by_hand(), "GRU": gru_by_hand(), "RNN": rnn_by_hand()}
 SENTENCE = "nishchal likes pizza but his friend likes burger so friend orders"
 X = np.eye(len(WORDS))[encode(SENTENCE)]
-GATES, GRADIENT = ".lc-gates", ".lc-gradient"
+GATES, GRADIENT, ATTENTION = ".lc-gates", ".lc-gradient", ".lc-attention"
 NOTEBOOK = """() => [window.jupyterapp.shell.currentWidget.content.activeCellIndex,
     window.jupyterapp.shell.currentWidget.model.cells.length,
     document.querySelectorAll(".jp-Cell.jp-mod-selected").length,
@@ -28,7 +28,7 @@ def opened(page):
     page.page.set_viewport_size({"width": 1400, "height": 1000})
     page.open("stage")
     page.run_all()
-    page.page.wait_for_selector(GRADIENT, timeout=60_000)
+    page.page.wait_for_selector(ATTENTION, timeout=60_000)
     return page
 
 
@@ -207,10 +207,47 @@ def test_radius_by_mouse_redraws_the_curve(gradient, opened):
     assert len(line.get_attribute("d").split("L")) == 32     # 0.4^31 is the first below 1e-12
 
 
-# Both
+# The attention explorer
+
+@pytest.fixture
+def attention(opened):
+    root = opened.page.locator(ATTENTION)
+    root.scroll_into_view_if_needed()
+    root.locator("select").select_option(index=1)
+    root.locator("select").select_option(index=0)
+    return root
+
+
+def test_target_words_by_keyboard_light_up_what_they_look_at(attention, opened):
+    attention.locator("input[type=radio]").first.focus()
+    press(opened.page, "ArrowDown", "ArrowDown")             # i, am, going
+    assert "“going” looks at jaa 0.73" in attention.locator(".lc-story").inner_text()
+    assert "Gold: jaa (sure), raha (possible)" in attention.locator(".lc-story").inner_text()
+    assert attention.locator("thead th.lc-lit").all_inner_texts() == ["jaa"]
+    assert math.isclose(number(attention.locator('[data-cell="2 2"]').inner_text().split()[0]), 1.1 / 1.5, abs_tol=0.01)
+
+
+def test_hover_over_a_target_word_chooses_it(attention):
+    attention.locator("tbody tr").nth(3).hover()
+    assert "“home” looks at ghar" in attention.locator(".lc-story").inner_text()
+
+
+def test_typed_sentence_is_translated_and_an_unknown_word_is_named(attention, opened):
+    own, root = attention.locator("input[type=text]"), opened.page.locator(ATTENTION)
+    own.fill("vah ghar jaa rahi hai")
+    own.press("Enter")
+    opened.page.wait_for_function("root => document.querySelector(root).dataset.answered > 0", arg=ATTENTION)
+    assert root.locator("tbody tr").count() == 4                # she is going home
+    own.fill("vah sushi khaa rahi hai")
+    attention.locator("button").click()
+    opened.page.wait_for_function("root => document.querySelector(root).dataset.answered > 1", arg=ATTENTION)
+    assert "unknown word 'sushi'" in root.locator(".lc-said").inner_text()
+
+
+# All of them
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-@pytest.mark.parametrize("root", [GATES, GRADIENT])
+@pytest.mark.parametrize("root", [GATES, GRADIENT, ATTENTION])
 def test_explorer_reads_in_both_themes(gates, opened, pictures, theme, root):
     choose(gates, 5, 0)
     opened.theme(theme)
@@ -252,7 +289,7 @@ def test_explorers_fit_a_narrow_window(gates, opened, pictures):
     opened.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     opened.page.set_viewport_size({"width": 560, "height": 1000})
     try:
-        for root in (GATES, GRADIENT):
+        for root in (GATES, GRADIENT, ATTENTION):
             here = opened.page.locator(root)
             here.scroll_into_view_if_needed()
             assert here.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
@@ -262,12 +299,13 @@ def test_explorers_fit_a_narrow_window(gates, opened, pictures):
         opened.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
 
 
-@pytest.mark.parametrize(("root", "slider"), [(GATES, "input[data-part=f]"), (GRADIENT, "input[data-part=lag]")])
+@pytest.mark.parametrize(("root", "slider"), [(GATES, "input[data-part=f]"), (GRADIENT, "input[data-part=lag]"),
+                                            (ATTENTION, "input[type=radio]:checked")])
 def test_redraw_time_is_measured(gates, opened, root, slider):
     here = opened.page.locator(root)
     here.locator(slider).focus()
     times = []
-    for key in ["ArrowLeft", "ArrowRight"] * 15:
+    for key in ["ArrowRight", "ArrowLeft"] * 15:
         press(opened.page, key)
         times.append(float(here.get_attribute("data-redraw")))
     print(f"\n{root[4:]} explorer: redraw in {np.median(times):.2f} ms (median), at most {max(times):.2f} ms")

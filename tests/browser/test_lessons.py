@@ -36,7 +36,8 @@ def test_exercise_solved_wrongly_then_rightly_changes_its_message(page, pictures
     page.run_all()
     right = page.said_by('check("4.2"')
     assert wrong != right
-    assert "passed" in right.lower() and "passed" not in wrong.lower()
+    assert "passed" in right.lower()
+    assert "passed" not in wrong.lower()
     assert page.error_outputs() == []
 
 

@@ -1,6 +1,7 @@
 // What decides where and how wide things are drawn.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { linked, looksAt, story as attentionStory } from "../../lstmcourse/widgets/attention.mjs";
 import { sign, thickness } from "../../lstmcourse/widgets/gates.mjs";
 import { atLag, atValue, decades, path, small, staysBelow, story, ticks } from "../../lstmcourse/widgets/gradient.mjs";
 
@@ -64,4 +65,20 @@ test("small writes few digits, and powers of ten for tiny and huge numbers", () 
 test("the story names the setting, the lag and the share", () => {
   const told = story("spectral radius", 0.9, "quiet", [1, 0.5, 1e-4], 1);
   for (const part of ["quiet", "spectral radius 0.9", "0.5", "lag 1", "From lag 2"]) assert.ok(told.includes(part), told);
+});
+
+const SHOWN = { source: ["ghar", "jaa", "raha"], target: ["going"], alpha: [[0.05, 0.3, 0.65]], gold: true,
+  sure: [[0, 1]], possible: [[0, 1], [0, 2]] };
+
+test("looksAt names what matters, the strongest first", () => {
+  assert.deepEqual(looksAt(SHOWN.alpha[0], SHOWN.source), [["raha", 0.65], ["jaa", 0.3]]);
+});
+
+test("a link is sure, possible, or none", () => {
+  assert.deepEqual([0, 1, 2].map((s) => linked(SHOWN, 0, s)), ["", "sure", "possible"]);
+});
+
+test("the story of a word names its weights and its gold links", () => {
+  assert.equal(attentionStory(SHOWN, 0), "“going” looks at raha 0.65, jaa 0.30. Gold: jaa (sure), raha (possible).");
+  assert.ok(attentionStory({ ...SHOWN, gold: false }, 0).includes("no gold alignment"));
 });
