@@ -98,7 +98,10 @@ function render({ model, el }) {
   });
   const answered = () => {
     const { error, shown: next } = model.get("answer");
-    if (next) show(next);
+    if (next) {
+      show(next);
+      pick.select.selectedIndex = -1;                        // none of the listed ones
+    }
     said.textContent = error ?? "translated";
     root.dataset.answered = model.get("answer").number;
   };

@@ -299,14 +299,34 @@ def test_explorers_fit_a_narrow_window(gates, opened, pictures):
         opened.page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
 
 
-@pytest.mark.parametrize(("root", "slider"), [(GATES, "input[data-part=f]"), (GRADIENT, "input[data-part=lag]"),
-                                            (ATTENTION, "input[type=radio]:checked")])
-def test_redraw_time_is_measured(gates, opened, root, slider):
-    here = opened.page.locator(root)
-    here.locator(slider).focus()
-    times = []
-    for key in ["ArrowRight", "ArrowLeft"] * 15:
-        press(opened.page, key)
-        times.append(float(here.get_attribute("data-redraw")))
-    print(f"\n{root[4:]} explorer: redraw in {np.median(times):.2f} ms (median), at most {max(times):.2f} ms")
-    assert np.median(times) < 100                            # reported, not gated: 16 ms is the aim
+REDRAW = """([root, inside]) => {
+    const explorer = document.querySelector(root);
+    const input = explorer.querySelector(inside);
+    const times = [];
+    for (let k = 0; k < 60; k += 1) {
+        const start = performance.now();
+        if (input.type === "range") {
+            const [low, high] = [Number(input.min), Number(input.max)];
+            input.value = low + (high - low) * (k % 20) / 19;
+            input.dispatchEvent(new Event("input"));
+        } else {
+            const radios = explorer.querySelectorAll(inside);
+            radios[k % radios.length].dispatchEvent(new Event("change"));
+        }
+        explorer.getBoundingClientRect();
+        explorer.querySelector("svg, table").getBoundingClientRect();
+        times.push(performance.now() - start);
+    }
+    return times;
+}"""
+
+
+@pytest.mark.parametrize(("root", "inside"), [
+    (GATES, "input[data-part=f]"), (GATES, "input[type=radio]"), (GRADIENT, "input[data-part=setting]"),
+    (ATTENTION, "input[type=radio]")])
+def test_redraw_time_is_measured(gates, opened, root, inside):
+    """From the event to the finished layout, painting left out. Reported; 16 ms is the aim, and no gate."""
+    times = opened.page.evaluate(REDRAW, [root, inside])
+    print(f"\n{root[4:]} explorer, {inside}: redraw with layout {np.median(times):.1f} ms (median of {len(times)}), "
+          f"slowest {max(times):.1f} ms")
+    assert np.median(times) < 200
