@@ -68,6 +68,7 @@ bench-grading: setup     ## `lstmcourse grade` against nbgrader and otter-grader
 	$(PY) -m tests.grading.bench $(BENCH_ARGS)
 
 test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures move (skips where there is no browser)
+test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures move; skips without a browser (LESSONS=all)
 	$(PY) tests/browser/run.py $(BROWSER_ARGS)
 
 clean:           ## remove .venv and caches; your notebooks stay

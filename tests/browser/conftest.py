@@ -116,7 +116,7 @@ class Lab:
             const code = [...panel.model.cells].filter((c) => c.type === "code" && c.sharedModel.getSource().trim());
             return panel.sessionContext.session.kernel.status === "idle"
                 && code.every((c) => c.executionCount !== null && c.executionState !== "running");
-        }""", timeout=180_000)
+        }""", timeout=600_000)
 
     def write(self, start, source):
         """Put a source into the code cell that begins like this."""

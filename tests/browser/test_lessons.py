@@ -1,12 +1,14 @@
 """The course in a real browser: lessons open from `make lab`, run from the menu, and show no error."""
 
+import os
 import pathlib
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-LESSONS = [name for name in ("00_start_here", "04_lstm", "05_lstm_learns", "08_attention")
-           if (ROOT / "notebooks" / f"{name}.ipynb").exists()]
+LESSONS = ["00_start_here", "04_lstm"]                      # nbval runs every lesson; LESSONS=all does it here, too
+if os.environ.get("LESSONS") == "all":
+    LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_lab_opens_lesson_00(page):
