@@ -88,8 +88,11 @@ function diagram(kind) {
 // The board: a table with a column for every word (its head chooses the word) and a row for every place.
 function board(words, choose) {
   const group = unique("word");
-  const table = element("table", { class: "lc-board" });
-  const heads = element("tr", {}, element("td"));
+  const table = element("table", { class: "lc-board lc-fixed" });
+  const corner = element("td");
+  const heads = element("tr", {}, corner);
+  const longest = (names) => Math.max(...names.map((name) => name.length));
+  const column = Math.max(4.4, 0.6 * longest(words) + 0.8);  // fixed widths, in em: a new number moves no other
   const radios = words.map((word, t) => {
     const radio = element("input", { type: "radio", name: group, value: t, "aria-label": `word ${t + 1}: ${word}` });
     radio.addEventListener("change", () => choose({ word: t }));
@@ -104,6 +107,9 @@ function board(words, choose) {
   const build = (net) => {
     rows = [];
     body.replaceChildren();
+    const first = 0.58 * longest(net.places) + 3;
+    corner.style.width = `${first}em`;
+    table.style.width = `${first + column * words.length}em`;
     for (const state of net.kind === "lstm" ? ["c", "h"] : ["h"]) {
       net.places.forEach((place, j) => {
         const head = element("th", { scope: "row" }, `${state} · ${place}`);

@@ -11,7 +11,7 @@ if os.environ.get("LESSONS") == "all":
     LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_lab_opens_lesson_00(page):
+def test_lab_opens_lesson_00(page):                        # the first test: nothing else has been open yet
     page.page.goto(page.address)
     page.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context?.path"
                                 " === 'notebooks/00_start_here.ipynb'", timeout=120_000)
