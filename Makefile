@@ -67,7 +67,6 @@ bench: setup     ## the library against torch.nn, side by side (about ten minute
 bench-grading: setup     ## `lstmcourse grade` against nbgrader and otter-grader, side by side (installs them apart)
 	$(PY) -m tests.grading.bench $(BENCH_ARGS)
 
-test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures move (skips where there is no browser)
 test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures move; skips without a browser (LESSONS=all)
 	$(PY) tests/browser/run.py $(BROWSER_ARGS)
 
