@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 LAB_ARGS ?=
+BROWSER_ARGS ?=
 PIP_ARGS ?=
 PY := .venv/bin/python
 READY := .venv/ready
@@ -14,7 +15,7 @@ export IPYTHONDIR := $(CURDIR)/.venv/jupyter/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading clean
+.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -46,7 +47,7 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved
 	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
 
 run-notebooks: setup     ## run every lesson and solution again and save the results
-	$(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
@@ -65,6 +66,9 @@ bench: setup     ## the library against torch.nn, side by side (about ten minute
 
 bench-grading: setup     ## `lstmcourse grade` against nbgrader and otter-grader, side by side (installs them apart)
 	$(PY) -m tests.grading.bench $(BENCH_ARGS)
+
+test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures move; skips without a browser (LESSONS=all)
+	$(PY) tests/browser/run.py $(BROWSER_ARGS)
 
 clean:           ## remove .venv and caches; your notebooks stay
 	rm -rf .venv .pytest_cache .ruff_cache

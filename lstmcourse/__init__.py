@@ -18,6 +18,7 @@
     experiments  runs over many seeds: do, save, load, intervals
     torch_ref    PyTorch as the witness (the only module of the lessons that imports torch)
     plots        the figures of the lessons (the only module that imports matplotlib)
+    widgets      live figures: hands on the gates, gradients by lag, attention word by word
 
     practice     predictions, exercises, known mistakes, progress
     grading      `lstmcourse grade`: notebooks graded in a sandbox, for instructors

@@ -38,18 +38,25 @@ def show(fig, caption, vector=False):
     from IPython.display import Markdown, display
     if not caption.strip():
         raise ValueError("caption is empty; wanted a sentence that says what the figure shows")
-    width, _ = fig.get_size_inches()
     bundle = {"text/plain": caption, "image/png": save(fig, "png", dpi=96 if vector else 160)}
     if vector:
         bundle["image/svg+xml"] = save(fig, "svg").decode()
-    display(bundle, raw=True, metadata={"image/png": {"width": int(width * 96)}})
+    display(bundle, raw=True, metadata=png_size(fig))
     display(Markdown(f"*{caption}*"))
 
 
-def save(fig, kind, dpi=96):
-    """The figure as bytes of a PNG or SVG file; the same figure gives the same bytes."""
+def png_size(fig):
+    """Output metadata that shows a PNG of any resolution at the figure's own width."""
+    return {"image/png": {"width": int(fig.get_size_inches()[0] * 96)}}
+
+
+def save(fig, kind, dpi=96, letters="path"):
+    """The figure as bytes of a PNG or SVG file; the same figure gives the same bytes.
+
+    letters  of an SVG: "path" draws them, "none" writes them as text (smaller, in the reader's font)
+    """
     buffer = io.BytesIO()
-    with rc_context(STYLE):
+    with rc_context(STYLE | {"svg.fonttype": letters, "font.sans-serif": ["DejaVu Sans", "sans-serif"]}):
         fig.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
     if kind == "png":                                      # 64 colours are enough: a third of the size
         image = Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE)

@@ -1,0 +1,262 @@
+"""Live figures: the gates and the gradients of the lessons under your own hands.
+
+    gate_explorer       a sentence word by word through a cell, with a hand on every valve
+    gradient_explorer   what is left of a gradient by lag, as a knob of the network is turned
+    attention_explorer  which words of the source a written word looks at, for your own sentences too
+    read                the same cell in Python: what a network does while somebody holds a valve
+
+Python computes, with the library's own functions; the drawing is JavaScript (`*.mjs` here, plain modules,
+held to Python's numbers by the tests) and asks Python for nothing while you move. Where no widget
+runs (a printed page, GitHub), the picture and the sentence that come along are shown instead.
+"""
+
+import os
+import pathlib
+import re
+
+import anywidget
+import numpy as np
+import traitlets
+
+from lstmcourse import plots
+from lstmcourse.data.pizza import WORDS, encode
+from lstmcourse.gru import gru_cell_forward
+from lstmcourse.probes import lstm_edited
+from lstmcourse.rnn import rnn_cell_forward
+
+FOLDER = pathlib.Path(__file__).parent
+KINDS = {1: "rnn", 3: "gru", 4: "lstm"}
+PARTS = {"rnn": "h", "gru": "rzn", "lstm": "ifgo"}     # what a hand can be put on
+
+
+def _module(*names):
+    """The files of an explorer as one JavaScript module, since a widget is sent as one."""
+    joined = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+    return re.sub(r"^import .*$", "", joined, flags=re.MULTILINE)
+
+
+class _Explorer(anywidget.AnyWidget):
+    """A live figure that brings a still one along, for where nothing is live."""
+
+    _css = (FOLDER / "explorers.css").read_text(encoding="utf-8")
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = {"text/plain": self.sentence, "image/svg+xml": plots.save(self.still, "svg", letters="none").decode(),
+                  "image/png": plots.save(self.still, "png")}          # JupyterLab shows no SVG that it does not trust
+        if os.environ.get("LSTMCOURSE_STILL"):           # for saved notebooks: a widget lives in one session only
+            return bundle
+        live, _ = super()._repr_mimebundle_(**kwargs)
+        return live | bundle
+
+    def _ipython_display_(self):
+        from IPython.display import Markdown, display
+        display(self._repr_mimebundle_(), raw=True, metadata=plots.png_size(self.still))
+        display(Markdown(f"*{self.sentence}*"))
+
+
+class GateExplorer(_Explorer):
+    """See `gate_explorer`. The traits follow what the learner does: word, place, held."""
+
+    _esm = _module("cells.mjs", "page.mjs", "gates.mjs")
+    words = traitlets.List().tag(sync=True)
+    networks = traitlets.List().tag(sync=True)
+    network = traitlets.Int(0).tag(sync=True)
+    word = traitlets.Int(0).tag(sync=True)
+    place = traitlets.Int(0).tag(sync=True)
+    held = traitlets.Dict().tag(sync=True)               # "word part place" -> value
+
+
+class GradientExplorer(_Explorer):
+    """See `gradient_explorer`. The traits follow what the learner does: family, setting, lag."""
+
+    _esm = _module("page.mjs", "gradient.mjs")
+    knob = traitlets.Unicode().tag(sync=True)
+    xlabel = traitlets.Unicode().tag(sync=True)
+    families = traitlets.List().tag(sync=True)
+    family = traitlets.Int(0).tag(sync=True)
+    setting = traitlets.Int(0).tag(sync=True)
+    lag = traitlets.Int(0).tag(sync=True)
+
+
+class AttentionExplorer(_Explorer):
+    """See `attention_explorer`. A typed sentence is the one thing that asks Python: `asked`, then `answer`."""
+
+    _esm = _module("page.mjs", "attention.mjs")
+    examples = traitlets.List().tag(sync=True)
+    asked = traitlets.Dict().tag(sync=True)
+    answer = traitlets.Dict().tag(sync=True)
+
+    @traitlets.observe("asked")
+    def _translate(self, change):
+        text, number = " ".join(change["new"]["text"].lower().split()), change["new"]["number"]
+        try:
+            if not text:
+                raise ValueError("type a sentence first")
+            self.answer = {"number": number, "shown": self.look(text)}
+        except ValueError as error:                      # an unknown word, said in the words of the vocabulary
+            self.answer = {"number": number, "error": str(error)}
+
+
+def read(x, params, held=None):
+    """Run one sentence through a cell, step by step, while somebody holds some of its valves.
+
+    x       (T, D)   a word in each row; the states start at zero
+    params  of an RNN, a GRU or an LSTM
+    held    dict: (word, part, place) -> value, for example {(5, "f", 0): 1.0}; all later words see
+            what follows from it. Parts are i, f, g, o (LSTM), r, z, n (GRU), h (RNN)
+
+    Returns a dict of arrays (T, H): h, and for an LSTM c, i, f, g, o, for a GRU r, z, n.
+    Raises ValueError for a word, part or place that there is not.
+    """
+    T, H = len(x), params["W_hh"].shape[1]
+    kind, held = KINDS[len(params["W_hh"]) // H], held or {}
+    for t, part, place in held:
+        if t not in range(T) or part not in PARTS[kind] or place not in range(H):
+            raise ValueError(f"held has {(t, part, place)}; wanted (word 0 to {T - 1}, one of "
+                             f"{', '.join(PARTS[kind])}, place 0 to {H - 1})")
+    seen = {part: np.zeros((T, H)) for part in (*PARTS[kind], "h")}
+
+    def hand(t, part, value):
+        value = value.copy()
+        for (word, name, place), wanted in held.items():
+            if (word, name) == (t, part):
+                value[0, place] = wanted
+        seen[part][t] = value[0]
+        return value
+
+    if kind == "lstm":
+        h, c = lstm_edited(x[None], params, lambda t, gates: {part: hand(t, part, a) for part, a in gates.items()})
+        return seen | {"h": h[0], "c": c[0]}
+    h = np.zeros((1, H))
+    for t in range(T):
+        if kind == "gru":
+            _, cache = gru_cell_forward(x[[t]], h, params)
+            r, z = hand(t, "r", cache.r), hand(t, "z", cache.z)
+            a_n = x[[t]] @ params["W_ih"][2 * H:].T + params["b_ih"][2 * H:]
+            n = hand(t, "n", np.tanh(a_n + r * cache.u_n))           # a held r changes the candidate, too
+            h = (1 - z) * n + z * h
+            seen["h"][t] = h[0]
+        else:
+            h = hand(t, "h", rnn_cell_forward(x[[t]], h, params)[0])
+    return seen
+
+
+def gate_explorer(words, x=None, **networks):
+    """A sentence word by word through one place of a cell, with sliders for its gates.
+
+    words     the sentence, as a string or a list of T words
+    x         (T, D)   what the networks get; left out: one-hot rows of the words in data.pizza.WORDS
+    networks  name=(params, places): an LSTM, a GRU or an RNN, and a name for each of its H places
+
+    Returns a widget; `.seen` holds for each name what `read` returns. Put it last in a cell to see it.
+    Raises ValueError for no network, or places or rows of x that are not as many as they should be.
+    """
+    words = words.split() if isinstance(words, str) else list(words)
+    x = np.eye(len(WORDS))[encode(" ".join(words))] if x is None else np.asarray(x, float)
+    if x.ndim != 2 or len(x) != len(words):
+        raise ValueError(f"x has the shape {x.shape}; wanted a row for each of the {len(words)} words")
+    if not networks:
+        raise ValueError("no network given; wanted for example LSTM=(params, places)")
+    described, seen = [], {}
+    for name, (params, places) in networks.items():
+        H = params["W_hh"].shape[1]
+        if len(places) != H:
+            raise ValueError(f"{name} has {len(places)} places named; wanted {H}, the columns of W_hh")
+        kind = KINDS[len(params["W_hh"]) // H]
+        from_words = x @ params["W_ih"].T + params["b_ih"]
+        described.append({"name": name, "kind": kind, "places": list(places), "a": from_words.tolist(),
+                          "W_hh": params["W_hh"].tolist(), "b_hh": params["b_hh"].tolist()})
+        seen[name] = read(x, params)
+    widget = GateExplorer(words=words, networks=described)
+    widget.seen = seen
+    name, (_, places) = next(iter(networks.items()))
+    widget.sentence = (f"Gate explorer: what the {name} holds and shows after each word of '{' '.join(words)}'. "
+                       "Live in JupyterLab: step through the words and put a hand on the valves.")
+    widget.still = _board(seen[name], places, words)
+    return widget
+
+
+def _board(seen, places, words):
+    """The still figure of a gate explorer: every gate and state of the first places, over the words."""
+    names = [name for name in ("f", "i", "g", "o", "r", "z", "n", "c", "h") if name in seen]
+    shown = range(min(len(places), 4))
+    rows = [f"{places[place]}: {name}" for place in shown for name in names]
+    values = np.array([seen[name][:, place] for place in shown for name in names])
+    return plots.heatmap(values, rows, list(words), "the gates and states after each word", symmetric=True)
+
+
+def gradient_explorer(families, knob, xlabel="lag (steps back)"):
+    """Gradient by lag, on a log scale, as a knob of the network is turned.
+
+    families  dict: name of a network -> dict: setting of the knob -> curve (L,), the share of the gradient
+              left at lag 0 … L - 1, from the library's own backward
+    knob      what is turned, for example "spectral radius"
+
+    Returns a widget; put it last in a cell to see it.
+    Raises ValueError for curves of unequal length, or values that are negative or not finite.
+    """
+    curves = [np.asarray(curve, float) for family in families.values() for curve in family.values()]
+    if not curves:
+        raise ValueError("families is empty; wanted at least one network with at least one curve")
+    shapes = sorted({curve.shape for curve in curves})
+    if len(shapes) > 1 or curves[0].ndim != 1:
+        raise ValueError(f"families has curves of the shapes {shapes}; wanted one (L,)")
+    if not all(np.isfinite(curve).all() and (curve >= 0).all() for curve in curves):
+        raise ValueError("families has a curve with a negative number, an infinity or a NaN; wanted shares from 0 on")
+    widget = GradientExplorer(knob=knob, xlabel=xlabel, lag=(len(curves[0]) - 1) // 2, families=[
+        {"name": name, "settings": list(family),
+         "curves": [[float(f"{share:.4g}") for share in curve] for curve in family.values()]}
+        for name, family in families.items()])
+    widget.sentence = (f"Gradient explorer: the share of a gradient that is left by lag, for each {knob}. "
+                       "Live in JupyterLab: turn the knob and read any lag.")
+    some, chosen = max(1, 6 // len(families)), {}
+    for name, family in families.items():
+        settings = list(family)
+        for k in np.unique(np.linspace(0, len(settings) - 1, some).round().astype(int)):
+            chosen[f"{name}, {settings[k]}" if len(families) > 1 else str(settings[k])] = family[settings[k]]
+    widget.still = plots.curves(np.arange(len(curves[0])), chosen, xlabel, "share that is left", logy=True)
+    return widget
+
+
+def attention_explorer(translate, sentences, gold=None):
+    """A translated sentence: for each written word, the source words it looks at, gold links beside them.
+
+    translate  function: sentence (str) -> words (list of T_tgt str), alpha (T_tgt, T_src); a ValueError,
+               for example for an unknown word, is shown to the learner who typed the sentence
+    sentences  list of str: what can be chosen without typing
+    gold       function: sentence -> something with .english, .sure and .possible, as data.hindi has; a
+               ValueError: no gold alignment is known. Links are shown where the translation is the gold one
+
+    Returns a widget; put it last in a cell to see it.
+    Raises ValueError for no sentences, or an alpha of the wrong shape.
+    """
+    def look(sentence):
+        target, alpha = translate(sentence)
+        source, alpha = sentence.split(), np.asarray(alpha, float)
+        if alpha.shape != (len(target), len(source)):
+            raise ValueError(f"alpha has the shape {alpha.shape}; wanted {(len(target), len(source))}, "
+                             "a row for each written word and a column for each source word")
+        shown = {"source": source, "target": list(target), "alpha": alpha.round(4).tolist(), "gold": False,
+                 "sure": [], "possible": []}
+        try:
+            pair = gold(sentence) if gold else None
+        except ValueError:
+            pair = None
+        if pair is not None and pair.english.split() == shown["target"]:
+            shown |= {"gold": True, "sure": sorted(map(list, pair.sure)), "possible": sorted(map(list, pair.possible))}
+        return shown
+
+    if not sentences:
+        raise ValueError("sentences is empty; wanted at least one")
+    widget = AttentionExplorer(examples=[look(sentence) for sentence in sentences])
+    widget.look = look
+    first = widget.examples[0]
+    widget.sentence = (f"Attention explorer: for each word of '{' '.join(first['target'])}', how much it looks at each "
+                       f"word of '{' '.join(first['source'])}'. Live in JupyterLab: choose a word, or type your own "
+                       "sentence.")
+    rows = []
+    for t, word in enumerate(first["target"]):
+        sure = [first["source"][s] for target, s in first["sure"] if target == t]
+        rows.append(f"{word} (gold: {', '.join(sure)})" if sure else word)
+    widget.still = plots.heatmap(first["alpha"], rows, first["source"], "share of the attention")
+    return widget

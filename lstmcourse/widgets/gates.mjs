@@ -1,0 +1,235 @@
+// The gate explorer: one place of a recurrent cell, word by word, with a hand on every valve.
+import { PARTS, equations, key, run, signed, story } from "./cells.mjs";
+import { drawing, dropdown, element, keepKeys, slider, timed, unique } from "./page.mjs";
+
+// The drawings, as data. `flows` carry a value: wide for a large one, coloured by its sign. `wires` only
+// connect. `numbers` stand where they say. All names are those of the equations in cells.mjs.
+const DRAWINGS = {
+  lstm: {
+    height: 342,
+    wires: [["", "M62 300H485"], ["", "M105 325V300"], ["f", "M175 300V270"], ["i", "M285 300V270"],
+      ["g", "M375 300V270"], ["o", "M485 300V270"], ["f", "M175 230V92"], ["i", "M285 230V160H313"],
+      ["o", "M516 250H573"]],
+    flows: [["c_prev", "M62 75H158"], ["kept", "M192 75H313"], ["c", "M347 75H675"], ["g", "M375 230V160H347"],
+      ["written", "M330 143V92"], ["c", "M590 75V115"], ["tanh_c", "M590 155V233"], ["h", "M590 267V300H675"]],
+    boxes: [[175, 250, "σ", "f"], [285, 250, "σ", "i"], [375, 250, "tanh", "g"], [485, 250, "σ", "o"],
+      [590, 135, "tanh", ""]],
+    dots: [[175, 75, "×", "f"], [330, 75, "+", ""], [330, 160, "×", "i"], [590, 250, "×", "o"]],
+    texts: [[175, 40, "keep", "f"], [330, 40, "write", "i"], [636, 246, "read", "o"], [100, 338, "x, the word", ""],
+      [30, 296, "h before", ""], [30, 60, "c before", ""], [708, 60, "c", ""], [708, 285, "h", ""]],
+    numbers: [["c_prev", 30, 80], ["kept", 252, 62], ["written", 366, 116], ["c", 708, 80], ["h_prev", 30, 316],
+      ["h", 708, 305], ["tanh_c", 622, 198], ["f", 148, 205, "f"], ["i", 258, 205, "i"], ["g", 408, 205, "g"],
+      ["o", 542, 238, "o"]],
+  },
+  gru: {
+    height: 342,
+    wires: [["", "M62 300H460"], ["", "M105 325V300"], ["z", "M175 300V270"], ["r", "M330 300V270"],
+      ["n", "M460 300V270"], ["z", "M175 230V92"], ["z", "M175 160H433"], ["r", "M361 250H425"]],
+    flows: [["h_prev", "M62 75H158"], ["kept", "M192 75H443"], ["h", "M477 75H675"], ["n", "M460 230V177"],
+      ["written", "M460 143V92"]],
+    boxes: [[175, 250, "σ", "z"], [330, 250, "σ", "r"], [460, 250, "tanh", "n"]],
+    dots: [[175, 75, "×", "z"], [460, 75, "+", ""], [460, 160, "×", "z"]],
+    texts: [[175, 40, "keep", "z"], [460, 40, "write", "n"], [300, 150, "1 − z", "z"],
+      [100, 338, "x, the word", ""], [30, 60, "h before", ""], [708, 60, "h", ""], [395, 240, "reset", "r"],
+      [30, 296, "h before", ""]],
+    numbers: [["h_prev", 30, 80], ["h_prev", 30, 316], ["kept", 320, 62], ["written", 496, 118], ["h", 708, 80],
+      ["z", 148, 205, "z"], ["r", 303, 205, "r"], ["n", 493, 208, "n"]],
+  },
+  rnn: {
+    height: 222,
+    wires: [["", "M62 75H170"], ["", "M330 200V180"]],
+    flows: [["h_prev", "M62 75H170"], ["past", "M230 75H313"], ["word", "M330 140V92"], ["sum", "M347 75H400"],
+      ["h", "M470 75H675"]],
+    boxes: [[200, 75, "W_hh", ""], [330, 160, "W_ih", ""], [435, 75, "tanh", ""]],
+    dots: [[330, 75, "+", ""]],
+    texts: [[330, 214, "x, the word", ""], [30, 60, "h before", ""], [708, 60, "h", ""]],
+    numbers: [["h_prev", 30, 80], ["past", 270, 62], ["word", 368, 122], ["sum", 374, 62], ["h", 708, 80]],
+  },
+};
+
+// How wide a value is drawn, and which colour class it has.
+export const thickness = (value) => 1.5 + 7 * Math.min(1, Math.abs(value));
+export const sign = (value) => (Math.abs(value) < 0.005 ? "zero" : value > 0 ? "plus" : "minus");
+
+// A gate runs from 0 to 1 and needs no sign.
+const number = (value, low) => (low < 0 ? signed(value) : value.toFixed(2));
+
+// Draws one kind of cell; returns the SVG and a function that puts the values of a place into it.
+function diagram(kind) {
+  const { height, wires, flows, boxes, dots, texts, numbers } = DRAWINGS[kind];
+  const svg = drawing("svg", { viewBox: `0 0 740 ${height}`, class: "lc-cell", "aria-hidden": "true" });
+  const put = (tag, attributes, ...children) => svg.appendChild(drawing(tag, attributes, ...children));
+  for (const [part, d] of wires) put("path", { d, class: `lc-wire lc-${part}` });
+  const lines = flows.map(([name, d]) => [name, put("path", { d, class: "lc-flow", "data-flow": name })]);
+  for (const [x, y, text, part] of boxes) {
+    put("rect", { x: x - 31, y: y - 20, width: 62, height: 40, rx: 8, class: `lc-box lc-${part}` });
+    put("text", { x, y: y + 5, class: `lc-${part}` }, text);
+  }
+  for (const [x, y, text, part] of dots) {
+    put("circle", { cx: x, cy: y, r: 17, class: `lc-box lc-${part}` });
+    put("text", { x, y: y + 6, class: `lc-sign lc-${part}` }, text);
+  }
+  for (const [x, y, text, part] of texts) put("text", { x, y, class: `lc-name lc-${part}` }, text);
+  const values = numbers.map(([name, x, y, part = ""]) => {
+    if (part) put("text", { x, y: y - 17, class: `lc-letter lc-${part}` }, part);
+    const low = PARTS[kind].find((one) => one.name === name)?.low ?? -1;
+    return [name, put("text", { x, y, class: "lc-value", "data-value": name }), low];
+  });
+  const update = (s, j) => {
+    for (const [name, line] of lines) {
+      line.style.strokeWidth = thickness(s[name][j]);
+      line.setAttribute("class", `lc-flow lc-${sign(s[name][j])}`);
+    }
+    for (const [name, text, low] of values) text.textContent = number(s[name][j], low);
+  };
+  return { svg, update };
+}
+
+// The board: a table with a column for every word (its head chooses the word) and a row for every place.
+function board(words, choose) {
+  const group = unique("word");
+  const table = element("table", { class: "lc-board lc-fixed" });
+  const corner = element("td");
+  const heads = element("tr", {}, corner);
+  const longest = (names) => Math.max(...names.map((name) => name.length));
+  const column = Math.max(4.4, 0.6 * longest(words) + 0.8);  // fixed widths, in em: a new number moves no other
+  const radios = words.map((word, t) => {
+    const radio = element("input", { type: "radio", name: group, value: t, "aria-label": `word ${t + 1}: ${word}` });
+    radio.addEventListener("change", () => choose({ word: t }));
+    heads.append(element("th", { scope: "col" }, element("label", {}, radio, word)));
+    return radio;
+  });
+  const body = element("tbody");
+  table.append(element("thead", {}, heads), body);
+  const scroller = element("div", { class: "lc-scroll" }, table);
+  let rows = [];
+  let shown = null;
+  const build = (net) => {
+    rows = [];
+    body.replaceChildren();
+    const first = 0.58 * longest(net.places) + 3;
+    corner.style.width = `${first}em`;
+    table.style.width = `${first + column * words.length}em`;
+    for (const state of net.kind === "lstm" ? ["c", "h"] : ["h"]) {
+      net.places.forEach((place, j) => {
+        const head = element("th", { scope: "row" }, `${state} · ${place}`);
+        const cells = words.map((_, t) => {
+          const cell = element("td", { "data-cell": key(t, state, j) });
+          cell.addEventListener("click", () => choose({ word: t, place: j }));
+          return cell;
+        });
+        body.append(element("tr", {}, head, ...cells));
+        rows.push({ state, j, head, cells });
+      });
+    }
+  };
+  const update = (steps, { word, place }) => {
+    if (word !== shown) {
+      radios[word].checked = true;
+      radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
+    }
+    for (const { state, j, head, cells } of rows) {
+      head.classList.toggle("lc-here", j === place);
+      cells.forEach((cell, t) => {
+        const value = steps[t][state][j];
+        const focus = t === word && j === place;
+        const look = `lc-${sign(value)}${t === word ? " lc-here" : ""}${focus ? " lc-focus" : ""}`;
+        if (cell.className !== look) cell.className = look;      // most cells stay: touch only what changes
+        if (cell.textContent === signed(value)) return;
+        cell.textContent = signed(value);
+        cell.style.setProperty("--lc-share", `${Math.round(42 * Math.min(1, Math.abs(value)))}%`);
+      });
+    }
+    if (word === shown) return;
+    shown = word;
+    const here = radios[word].closest("th");                 // bring the chosen word into view, move nothing else
+    const left = here.offsetLeft - table.rows[0].cells[0].offsetWidth;
+    if (left < scroller.scrollLeft) scroller.scrollLeft = left;
+    const right = here.offsetLeft + here.offsetWidth - scroller.clientWidth;
+    if (right > scroller.scrollLeft) scroller.scrollLeft = right;
+  };
+  return { node: scroller, build, update };
+}
+
+function render({ model, el }) {
+  const words = model.get("words");
+  const networks = model.get("networks");
+  const root = element("div", { class: "lc lc-gates", role: "group", "aria-label": "Gate explorer" });
+  keepKeys(root);
+  const state = { network: model.get("network"), word: model.get("word"), place: model.get("place") };
+  let held = { ...model.get("held") };
+  const net = () => networks[state.network];
+
+  const choose = (change) => {
+    Object.assign(state, change);
+    draw();
+    for (const [name, value] of Object.entries(state)) model.set(name, value);
+    model.save_changes();
+  };
+  const hold = (next, done) => {
+    held = next;
+    draw();
+    if (done) {
+      model.set("held", held);
+      model.save_changes();
+    }
+  };
+
+  const which = dropdown("network", networks.map(({ name }) => name), state.network, (network) => {
+    held = {};                                               // a hand on one network's valve fits no other's
+    model.set("held", held);
+    state.network = network;
+    state.place = Math.min(state.place, net().places.length - 1);
+    build();
+    choose({});
+  });
+  const where = element("span");
+  const back = element("button", { type: "button", class: "lc-back" }, "take your hands off");
+  back.addEventListener("click", () => hold({}, true));
+  const stage = element("div", { class: "lc-stage" });
+  const sliders = element("fieldset", { class: "lc-sliders" });
+  const formula = element("div", { class: "lc-formula" });
+  const told = element("p", { class: "lc-story", "aria-live": "polite" });
+  const table = board(words, choose);
+  root.append(element("div", { class: "lc-bar" }, which.node, where, back), table.node,
+    element("div", { class: "lc-main" }, stage, sliders), formula, told);
+
+  let picture, places, parts;
+  const build = () => {
+    picture = diagram(net().kind);
+    stage.replaceChildren(picture.svg);
+    places = dropdown("place", net().places, state.place, (place) => choose({ place }));
+    where.replaceChildren(places.node);
+    parts = PARTS[net().kind].map(({ name, low, high, role }) => {
+      const take = (done) => (value) => hold({ ...held, [key(state.word, name, state.place)]: value }, done);
+      const range = { min: low, max: high, step: 0.01, cls: `lc-${name}` };
+      const one = slider(`${name}, ${role}`, range, take(false), take(true));
+      one.input.dataset.part = name;
+      return { name, low, ...one };
+    });
+    sliders.replaceChildren(element("legend", {}, "your hand on a valve, at this word and place"),
+      ...parts.map(({ node }) => node));
+    table.build(net());
+  };
+  const draw = timed(root, () => {
+    const { word, place } = state;
+    const steps = run(net(), held);
+    const s = steps[word];
+    picture.update(s, place);
+    places.select.value = place;
+    for (const { name, low, node, set } of parts) {
+      const mine = key(word, name, place) in held;
+      set(s[name][place], number(s[name][place], low) + (mine ? ", set by you" : ""));
+      node.classList.toggle("lc-held", mine);
+    }
+    back.disabled = Object.keys(held).length === 0;
+    formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
+    told.textContent = story(net().kind, s, place, words[word], net().places[place]);
+    table.update(steps, state);
+  });
+  build();
+  el.append(root);
+  draw();
+}
+
+export default { render };
