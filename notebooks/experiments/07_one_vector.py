@@ -32,10 +32,13 @@ from lstmcourse.train import train
 
 # What was tried before, one seed each, on clauses that are neither trained on nor held out:
 # [how, clauses trained on, H, lr, forget bias (None: as drawn), steps, exact match for 1, 2, 3 clauses].
-# In the last three the rate fell to zero along a cosine; before, it was constant.
+# In the last four the rate was to fall to zero along a cosine, and 150 sentences were translated; before,
+# it was constant, and there were 300. Two runs were stopped early.
 SEARCH = [
-    ["forward", "1", 64, 0.01, None, 914, [1.0]],
-    ["forward", "1", 128, 0.01, None, 1145, [1.0]],
+    ["forward", "1", 64, 0.003, None, 3423, [1.0]],
+    ["forward", "1", 64, 0.01, None, 3679, [1.0]],
+    ["forward", "1", 128, 0.003, None, 1473, [1.0]],
+    ["forward", "1", 128, 0.01, None, 1554, [1.0]],
     ["GRU, forward", "1", 64, 0.01, None, 4361, [0.407]],
     ["forward", "1-3", 64, 0.003, None, 6135, [0.997, 0.057, 0.0]],
     ["forward", "1-3", 64, 0.01, None, 5888, [1.0, 0.02, 0.0]],
@@ -43,6 +46,7 @@ SEARCH = [
     ["forward", "1-3", 128, 0.01, None, 2397, [0.993, 0.003, 0.0]],
     ["forward", "1-3", 256, 0.003, None, 871, [0.73, 0.007, 0.0]],
     ["source reversed", "1-3", 64, 0.01, None, 4367, [1.0, 0.073, 0.0]],
+    ["forward, not to the end", "2", 64, 0.01, None, 1163, [None, 0.0]],
     ["forward", "1-2", 64, 0.01, 2, 4267, [1.0, 0.887]],
     ["source reversed, not to the end", "1-2", 64, 0.01, 2, 2362, [1.0, 0.94]],
 ]
@@ -129,7 +133,7 @@ def exact(records, clauses, **values):
 
 
 def verdict(records):
-    """True: one vector fails at three clauses where attention does not, and yet it is not full.
+    """True: one vector fails at three clauses where attention does not, and yet it has room for two.
 
     Asked of the medians: one vector solves one clause when trained on it; from the same sentences in as many
     steps attention solves one, two and three clauses, and one vector fails at three, at every start and size;
