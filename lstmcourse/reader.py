@@ -127,10 +127,8 @@ def sample(params, prompt, n, temperature, rng):
     for _ in range(n):
         logits, states, _, _ = reader_forward(tokens, params, states)
         last = logits[0, -1].astype("float64")
-        if temperature == 0:
-            token = int(last.argmax())
-        else:
-            token = int(rng.choice(len(last), p=softmax(last / temperature)))
+        p = softmax(last / temperature) if temperature > 0 else np.eye(len(last))[last.argmax()]
+        token = int(rng.choice(len(last), p=p))
         written.append(token)
         tokens = np.array([[token]])
     return np.array(written)

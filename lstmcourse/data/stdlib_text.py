@@ -98,9 +98,9 @@ def labels(text):
         if f_strings == 0 and name == "OP" and token in "()[]{}":
             brackets[first] = 1 if token in "([{" else -1
         elif f_strings == 0 and name == "STRING":
-            string[first + min(token.find(quote) % len(token) for quote in "\"'"):last] = 1
+            string[first + _opening(token):last] = 1
         elif f_strings == 0 and name == "FSTRING_START":
-            opened = last
+            opened = first + _opening(token)
         elif f_strings == 0 and name == "FSTRING_END":
             string[opened:last] = 1
         f_strings += name == "FSTRING_START"
@@ -123,3 +123,8 @@ def labelled(texts, N):
         if length >= N:
             break
     return encode("".join(texts)[:N]), np.concatenate(found)[:N]
+
+
+def _opening(token):
+    """Place of the first quote in a string's token."""
+    return min(place for place in map(token.find, "\"'") if place >= 0)
