@@ -15,6 +15,9 @@
     network      one recurrent layer and one that reads it: the network of the experiments
     jacobian     how a small change of a state travels through the steps (lesson 03)
     probes       what is in a gate, a state, a memory: measured (lessons 05 and 06)
+    reader       a network that reads text, character by character (lesson 10)
+    counts       the same by counting what followed
+    cells        does a single cell follow something? compared with random directions
     experiments  runs over many seeds: do, save, load, intervals
     torch_ref    PyTorch as the witness (the only module of the lessons that imports torch)
     plots        the figures of the lessons (the only module that imports matplotlib)

@@ -486,3 +486,31 @@ def gru_cell(lit=None, reset_after=True):
     s.text(n, belt + 0.42, "write", "z", fontsize=10)
     s.text(past - 0.42, making + 0.2 if reset_after else 1.42, "reset", "r", fontsize=10)
     return s.fig
+
+
+# Text as a figure: what a cell held at each character.
+
+def coloured_text(text, values, label):
+    """Lines of text, a number behind every character: orange minus, purple plus, white zero.
+
+    text    str of one or more lines
+    values  (len(text),) from -1 to 1; those of line ends are not drawn
+    label   what a number is, below the text
+    """
+    lines = text.split("\n")
+    grid, at = np.full((len(lines), max(map(len, lines))), np.nan), 0
+    for row, line in enumerate(lines):
+        grid[row, :len(line)] = values[at:at + len(line)]
+        at += len(line) + 1
+    fig, ax = new_figure(width=0.3 + 0.084 * grid.shape[1], height=0.5 + 0.2 * len(lines))
+    ax.imshow(grid, cmap="PuOr", vmin=-1.4, vmax=1.4, aspect="auto")
+    for row, line in enumerate(lines):
+        for column, character in enumerate(line):
+            if character != " ":
+                ax.text(column, row, character, ha="center", va="center", family="monospace", fontsize=8.5,
+                        parse_math=False)
+    ax.set(xticks=[], yticks=[], xlabel=label)
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return fig

@@ -192,3 +192,18 @@ def test_over_words_stands_on_the_words_and_marks_some():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["he", "likes", "it"]
     assert ax.lines[0].get_ydata().tolist() == [0.1, 0.2, 0.3]
     assert [patch.get_x() for patch in ax.patches] == [0.5]
+
+
+def test_coloured_text_puts_each_value_behind_its_character(rng):
+    text, values = "f(a,\n  b)", rng.uniform(-1, 1, 9)
+    ax = plots.coloured_text(text, values, "cell").axes[0]
+    grid = ax.images[0].get_array()
+    assert np.array_equal(grid[0, :4], values[:4])
+    assert np.array_equal(grid[1, :4], values[5:])
+    assert {(t.get_text(), *t.get_position()) for t in ax.texts} == {
+        ("f", 0, 0), ("(", 1, 0), ("a", 2, 0), (",", 3, 0), ("b", 2, 1), (")", 3, 1)}
+
+
+def test_coloured_text_takes_a_dollar_for_a_dollar():
+    texts = plots.coloured_text("$a$", np.zeros(3), "cell").axes[0].texts
+    assert [text.get_text() for text in texts] == ["$", "a", "$"]

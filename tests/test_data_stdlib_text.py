@@ -1,0 +1,126 @@
+"""The text of the standard library: three sets without a leak, and what stands where in it."""
+
+import numpy as np
+import pytest
+
+from lstmcourse.data import stdlib_text as st
+
+TEXT = "x = f(a[1], {'b': 'it(s'})  # (\ndef g():\n    '''doc (\n      more'''\n    return r'(' + f'{x(1)} b'\n"
+
+
+@pytest.fixture
+def library(tmp_path):
+    """A small library: 60 files, one of them twice, one that is not text, and what has to be left out."""
+    for k in range(60):
+        (tmp_path / f"m{k}.py").write_text(f"a = {k}\n")
+    (tmp_path / "copy.py").write_text("a = 7\n")
+    (tmp_path / "broken.py").write_bytes(b"a = '\xff\xfe'\n")
+    for folder in ("test", "site-packages", "config-3"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "inside.py").write_text("a = 'no'\n")
+    return tmp_path
+
+
+def test_stdlib_text_gives_every_text_to_one_set_only(library):
+    sets = st.stdlib_text(library)
+    texts = [text for texts in sets.values() for text in texts.values()]
+    assert len(texts) == len(set(texts)) == 60
+    assert not set(sets["training"]) & (set(sets["validation"]) | set(sets["test"]))
+
+
+def test_stdlib_text_leaves_out_tests_and_other_peoples_packages(library):
+    assert not [name for names in st.stdlib_text(library).values() for name in names if "inside" in name]
+
+
+def test_stdlib_text_of_this_python_is_enough_and_shares_no_file():
+    sets = st.stdlib_text()
+    size = {which: sum(map(len, texts.values())) for which, texts in sets.items()}
+    assert size["training"] > 3_000_000
+    assert min(size["validation"], size["test"]) > 250_000
+    texts = [text for texts in sets.values() for text in texts.values()]
+    assert len(set(texts)) == len(texts)
+    assert all(set(text) <= set(st.ALPHABET) for text in texts)
+
+
+def test_stdlib_text_names_a_folder_without_python(tmp_path):
+    with pytest.raises(ValueError, match="folder is .* too little Python source"):
+        st.stdlib_text(tmp_path)
+
+
+def test_set_of_depends_on_the_name_alone_and_keeps_the_shares():
+    sets = [st.set_of(f"folder/name{k}.py") for k in range(4000)]
+    assert sets == [st.set_of(f"folder/name{k}.py") for k in range(4000)]
+    assert [abs(sets.count(which) / 4000 - tenths / 10) < 0.03 for which, tenths in st.SETS.items()] == [True] * 3
+    assert st.set_of("argparse.py") == "training"           # on every machine
+
+
+def test_decode_undoes_encode():
+    assert st.decode(st.encode(TEXT)) == TEXT
+
+
+def test_encode_names_the_unknown_character():
+    with pytest.raises(ValueError, match="'é'"):
+        st.encode("café")
+
+
+def test_clean_leaves_only_the_alphabet():
+    assert st.clean("\tcafé\f\r\n") == "        caf_\n"
+
+
+def where(text, label):
+    """One digit for each character."""
+    return "".join(map(str, st.labels(text)[label]))
+
+
+def test_labels_count_open_brackets_but_not_those_in_strings_and_comments():
+    assert where("f(a[1], '(') # (\n", "brackets") == "01122111111000000"
+
+
+def test_labels_know_the_inside_of_a_string():
+    assert where("a = 'b' + \"it's\"\n", "string") == "00001100001111100"
+    assert where("f = r'b'\n", "string") == "000001100"
+
+
+def test_labels_take_an_f_string_as_one_string():
+    text = "f'{g(1)} {h(\"x\")}' + (1)\n"
+    inside = text.index("' +")
+    assert where(text, "string") == "0" + "1" * (inside - 1) + "0" * (len(text) - inside)
+    assert where(text, "brackets") == "0" * (inside + 4) + "11" + "00"
+
+
+def test_labels_read_the_tokens_that_python_3_12_makes_of_an_f_string(monkeypatch):
+    text = "f'{g(1)}a' + (1)\n"
+    tokens = [("FSTRING_START", "f'", 0), ("OP", "{", 2), ("NAME", "g", 3), ("OP", "(", 4), ("NUMBER", "1", 5),
+              ("OP", ")", 6), ("OP", "}", 7), ("FSTRING_MIDDLE", "a", 8), ("FSTRING_END", "'", 9), ("OP", "+", 11),
+              ("OP", "(", 13), ("NUMBER", "1", 14), ("OP", ")", 15), ("NEWLINE", "\n", 16)]
+    made = [(name, token, (1, at), (1, at + len(token)), text) for name, token, at in tokens]
+    wanted = where(text, "string"), where(text, "brackets")
+    monkeypatch.setattr(st.tokenize, "generate_tokens", lambda readline: made)
+    monkeypatch.setattr(st.tokenize, "tok_name", {name: name for name, _, _ in tokens})
+    assert (where(text, "string"), where(text, "brackets")) == wanted == ("01111111100000000", "00000000000001100")
+
+
+def test_labels_know_a_string_of_several_lines():
+    label = st.labels(TEXT)["string"]
+    first, last = TEXT.index("'''"), TEXT.index("'''\n") + 2
+    assert label[first:last].all()
+    assert label[first - 1] == label[last] == 0
+
+
+def test_labels_count_indentation_and_position_as_far_as_read():
+    assert where("if a:\n    b c\n\nd", "indentation") == "0000001234444000"
+    assert where("if a:\n    b c\n\nd", "position") == "1234501234567001"
+
+
+def test_labels_reject_what_is_not_python():
+    with pytest.raises((SyntaxError, st.tokenize.TokenError)):
+        st.labels("f((\n")
+
+
+def test_labelled_gives_a_label_for_every_token():
+    tokens, told = st.labelled([TEXT, TEXT, TEXT], len(TEXT) + 10)
+    assert told.shape == (len(TEXT) + 10, 4)
+    assert st.decode(tokens) == (TEXT + TEXT)[:len(tokens)]
+    for k, name in enumerate(st.LABELS):
+        assert np.array_equal(told[:len(TEXT), k], st.labels(TEXT)[name])
+        assert np.array_equal(told[len(TEXT):, k], st.labels(TEXT)[name][:10])
