@@ -4,8 +4,9 @@ Written down before the first run: the sizes, 1000 steps, two learning rates (th
 seeds (three for the short sequences), and "solved" as a mean squared error below 0.01 on 1000 fresh sequences (who
 always says 1 has 0.167). The short sequences are the check that a network can learn the task at all.
 
-Added after the first run: the sequences of 4 steps. With 10 steps no RNN came below 0.01 (the best reached 0.012), so
-that they could not serve as the check.
+The rule of before the run is `asked`. It was not met: with 10 steps no RNN came below 0.01 (the best reached 0.012), so
+that they could not serve as the check. `verdict` says so, and what was seen. Added after the first run, and not
+counted: sequences of 4 steps.
 """
 
 import numpy as np
@@ -21,7 +22,8 @@ NETS = {"LSTM": ("lstm", 32, {"forget_bias": 1.0}), "RNN": ("rnn", 66, {}),
 RATES = {4: {"lstm": (0.003, 0.01), "rnn": (0.003, 0.01)},
          10: {"lstm": (0.003, 0.01), "rnn": (0.003, 0.01)},
          50: {"lstm": (0.003, 0.01), "rnn": (0.001, 0.003, 0.01)}}
-SEEDS = {4: range(3), 10: range(3), 50: range(5)}                      # steps of a sequence -> seeds
+SEEDS = {10: range(3), 50: range(5)}                                   # steps of a sequence -> seeds
+ADDED_SEEDS = {4: range(3)}                                            # after the first run; not counted
 
 
 def one(net, T, lr, seed):
@@ -48,12 +50,19 @@ def best(records, net, T):
     return max(np.mean(solved(records, net, T, lr)) for lr in rates)
 
 
+def asked(records):
+    """The rule written down before the run, for claim 8: its parts, and whether each holds."""
+    return {"50 steps: at least 4 of 5 LSTMs": bool(best(records, "LSTM", 50) >= 0.8),
+            "50 steps: no RNN": all(best(records, net, 50) == 0 for net in NETS if net != "LSTM"),
+            "10 steps: every kind": all(best(records, net, 10) >= 0.8 for net in NETS)}
+
+
 def verdict(records):
-    """Claim 8, long: at 50 steps at least 4 of 5 LSTMs solve it and no RNN; at 4 steps every kind can."""
-    return bool(best(records, "LSTM", 50) >= 0.8 and all(best(records, net, 50) == 0 for net in NETS if net != "LSTM")
-                and all(best(records, net, 4) >= 0.8 for net in NETS))
+    """Not shown by the rule, for the check at 10 steps alone. Seen: there every LSTM solves it, and no RNN."""
+    short = [best(records, net, 10) for net in NETS]
+    return [part for part, met in asked(records).items() if not met] == ["10 steps: every kind"] and short == [1, 0, 0]
 
 
 if __name__ == "__main__":
-    run(__file__, SETTINGS, [{"net": net, "T": T, "lr": lr, "seed": seed} for T, seeds in SEEDS.items()
+    run(__file__, SETTINGS, [{"net": net, "T": T, "lr": lr, "seed": seed} for T, seeds in (ADDED_SEEDS | SEEDS).items()
                              for net, (kind, _, _) in NETS.items() for lr in RATES[T][kind] for seed in seeds], one)

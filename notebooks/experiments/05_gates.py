@@ -1,11 +1,11 @@
 """Lesson 05: what do the gates of a trained LSTM do when the subject changes, and when it stays?
 
 Written down before the first run: the sizes, 1000 steps at one learning rate, ten seeds on plain sentences and
-ten on sentences in which "but" is filler as well, what is measured, and the verdicts on claims 5 and 7. "Most" is at
-least 8 of 10. The baseline is the same networks before their training.
+ten on sentences in which "but" is filler as well, what is measured, the verdicts on claims 5 and 7, and
+`asked_similar` on claim 6. "Most" is at least 8 of 10. The baseline is the same networks before their training.
 
-Changed after the run: for claim 6 we had expected that in most networks between 0.3 and 0.9 of the valves are above
-0.95 at filler words. That came out in 6 of 10, the other four were below. The verdict now says less: fewer than half.
+The rule for claim 6 was not met: in most networks between 0.3 and 0.9 of the valves were to be above 0.95 at filler
+words. They were in 6 of 10, the other four were below. `verdict_similar` says so, and what was seen.
 """
 
 import numpy as np
@@ -145,12 +145,19 @@ def verdict(records):
                 and np.median([dip(r, "but") / dip(r, "friend") for r in control]) < 0.5)
 
 
-def verdict_similar(records):
-    """Claim 6: while the topic stays, fewer than half of the valves are near 1; and at a food they fall below
-    where they are at filler, by as much when it is the old food again."""
+def asked_similar(records):
+    """The rule written down before the run, for claim 6: its parts, and whether each holds."""
     plain = [r for r in records if r["trained"] and not r["control"]]
-    return (most(r["open"] < 0.5 for r in plain) and most(r["filler"] - r["same"] > 0.05 for r in plain)
-            and most(abs(r["same"] - r["other"]) < 0.05 for r in plain))
+    return {"8 of 10 networks with 0.3 to 0.9 of the valves near 1": most(0.3 <= r["open"] < 0.9 for r in plain),
+            "8 of 10 with the gate the same at either food": most(abs(r["same"] - r["other"]) < 0.05 for r in plain)}
+
+
+def verdict_similar(records):
+    """Not shown by the rule, for the share of valves near 1. Seen: in most networks it is less than half; and at a
+    food the gates fall below where they are at filler, by as much when it is the old food again."""
+    plain = [r for r in records if r["trained"] and not r["control"]]
+    return (list(asked_similar(records).values()) == [False, True] and most(r["open"] < 0.5 for r in plain)
+            and most(r["filler"] - r["same"] > 0.05 for r in plain))
 
 
 def verdict_written(records):

@@ -5,9 +5,9 @@ step, one learning rate, three seeds, at most 20,000 sequences; every 200 sequen
 strings, and has "solved" it when at every symbol of every string each legal next symbol has a larger score than each
 illegal one.
 
-Changed after the run: we had expected that the LSTM solves it in all of three seeds and needs fewer sequences than the
-RNN. Both solved it in two of three, the RNN sooner; so two seeds were added, and with them the LSTM was ahead again,
-4 to 3. Five seeds do not tell which is better. The verdict is only on whether an RNN can do it at all.
+The rule of before the run is `asked`: the LSTM solves it in all of three seeds and needs fewer sequences than the RNN.
+It was not met: both solved it in two of three, the RNN sooner. `verdict` says so. Two seeds were added later and are
+not counted; with them the LSTM was ahead again, 4 to 3. Five seeds do not tell which is better.
 """
 
 import numpy as np
@@ -20,7 +20,8 @@ from lstmcourse.train import Adam, clip_grads
 SETTINGS = {"limit": 20000, "every": 200, "test_strings": 256}
 NETS = {"LSTM": ("lstm", 8, {"forget_bias": 1.0}), "RNN": ("rnn", 18, {})}             # 607 and 619 parameters
 RATES = (0.01,)
-SEEDS = range(5)
+SEEDS = range(3)
+ADDED_SEEDS = range(3, 5)                                              # after the first three; not counted
 
 
 def passes(params, test):
@@ -61,11 +62,23 @@ def best(records, net):
     return lr, needed(records, net, lr)
 
 
+def counted(records):
+    """The runs without the seeds that were added later."""
+    return [r for r in records if r["seed"] in SEEDS]
+
+
+def asked(records):
+    """The rule written down before the run: its parts, and whether each holds."""
+    lstm, rnn = (best(counted(records), net)[1] for net in NETS)
+    return {"the LSTM in 3 of 3": bool(np.isfinite(lstm).all()),
+            "the LSTM's median below the RNN's": bool(np.median(lstm) < np.median(rnn))}
+
+
 def verdict(records):
-    """An RNN can do it: it solves it in most seeds."""
-    return bool(np.isfinite(best(records, "RNN")[1]).mean() > 0.5)
+    """Not shown by the rule, in both parts. Seen: an RNN can do it, it solves it in most seeds."""
+    return bool(not any(asked(records).values()) and np.isfinite(best(counted(records), "RNN")[1]).mean() > 0.5)
 
 
 if __name__ == "__main__":
     run(__file__, SETTINGS, [{"net": net, "lr": lr, "seed": seed} for lr in RATES for net in NETS
-                             for seed in SEEDS], one)
+                             for seed in (*SEEDS, *ADDED_SEEDS)], one)

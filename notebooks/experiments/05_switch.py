@@ -4,8 +4,8 @@ Written down before the first run: the sizes, 1000 steps, two learning rates for
 five seeds (three for the short sentences), and "solved" as at least 95 % of the questions in 500 fresh sentences
 answered (guessing a food: 17 %). The short sentences are the check that a network can learn the task at all.
 
-Changed after the run: we had expected that at most 1 of 5 RNNs solves the long sentences, however it starts. Of those
-that start with a rotation 2 of 5 did, and the verdict now says so.
+The rule of before the run is `asked`. It was not met: of the RNNs that start with a rotation 2 of 5 solved the long
+sentences, at most 1 was allowed. `verdict` says so, and what was seen.
 """
 
 import numpy as np
@@ -49,12 +49,19 @@ def best(records, net, filler):
     return max(np.mean(solved(records, net, filler, lr)) for lr in rates)
 
 
+def asked(records):
+    """The rule written down before the run, for claim 1: its parts, and whether each holds."""
+    return {"at least 4 of 5 LSTMs": bool(best(records, "LSTM", 20) >= 0.8),
+            "at most 1 of 5 RNNs": bool(best(records, "RNN", 20) <= 0.2),
+            "at most 1 of 5 RNNs with a rotation": bool(best(records, "RNN, rotation", 20) <= 0.2),
+            "short: every kind": all(best(records, net, 4) >= 0.8 for net in NETS)}
+
+
 def verdict(records):
-    """Claim 1: with up to 20 filler words at least 4 of 5 LSTMs follow the change of subject and no RNN with a
-    random start; some with a rotation do, but fewer. With up to 4, every kind does."""
-    return bool(best(records, "LSTM", 20) >= 0.8 and best(records, "RNN", 20) == 0
-                and 0 < best(records, "RNN, rotation", 20) < best(records, "LSTM", 20)
-                and all(best(records, net, 4) >= 0.8 for net in NETS))
+    """Not shown by the rule, for the RNNs with a rotation alone. Seen: fewer of them than of the LSTMs solve the long
+    sentences, and no RNN with a random start."""
+    return bool([part for part, met in asked(records).items() if not met] == ["at most 1 of 5 RNNs with a rotation"]
+                and best(records, "RNN", 20) == 0 and best(records, "RNN, rotation", 20) < best(records, "LSTM", 20))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ the reset gate fixed shut ("shut", r = 0: the candidate sees the word only). Mea
 
 A free GRU "resets" when r is lower by at least 0.2 at the change than at the filler, the trace is below 0.7,
 and holding r at 1 over the phrase costs at least 0.3 of the second answers while 0 costs at most 0.1.
-A network is "solved" when it gives at least 95 % of both answers as trained.
+A network is "solved" when it gives at least 95 % of both answers as trained. Asked for: all free networks but one at
+most are solved and reset, and all but one of each other kind are solved.
 """
 
 import numpy as np
@@ -138,12 +139,12 @@ def resets(record):
 
 
 def verdict(records):
-    """The claim: a GRU drops the old food from its candidate by the reset gate. More than half of the free networks.
+    """The claim: a GRU drops the old food from its candidate by the reset gate. Not shown by the rule, most do.
 
-    Asked for before the run: all but one. Six of eight came, so the verdict that stands is "most".
+    Asked for before the run: all free networks but one at most. It is more than half, and fewer than that.
     """
     free = [record for record in records if record["kind"] == "free"]
-    return sum(solved(record) and resets(record) for record in free) > len(free) / 2
+    return len(free) / 2 < sum(solved(record) and resets(record) for record in free) < len(SEEDS) - 1
 
 
 def verdict_not_needed(records):
