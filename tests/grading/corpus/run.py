@@ -90,8 +90,8 @@ def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), user=Non
                                 if "PWNED" in name or name in ("a_left_for_b.py", "evil.pth", "sitecustomize.py")]
     if heard:
         findings.damage.append(f"the network heard {heard}")
-    if strangers() - loose:
-        findings.damage.append(f"processes are left: {strangers() - loose}")
+    if left := left_behind(loose):
+        findings.damage.append(f"processes are left: {left}")
     return findings
 
 
@@ -236,6 +236,15 @@ def strangers():
             except OSError:
                 pass
     return found
+
+
+def left_behind(before, seconds=30):
+    """Strangers that are there now, were not there before, and stay. Others may come and go: tests beside this one."""
+    left, end = strangers() - before, time.monotonic() + seconds
+    while left and time.monotonic() < end:
+        time.sleep(0.05)
+        left &= strangers()
+    return left
 
 
 def has_grader(pid):
