@@ -60,6 +60,9 @@ causal_self_attention = Exercise(
         Mistake("the mask is turned round",
                 "Your words look at themselves and at what comes *after*. Only what came before may be seen.",
                 _wrong(lambda s, m: _masked(s, m.T))),
+        Mistake("the mask is one place too wide",
+                "Every word sees one word ahead of it, the very one that is to be guessed. Nothing after the diagonal "
+                "may be looked at.", _wrong(lambda s, m: _masked(s, m | np.eye(len(m), k=1, dtype=bool)))),
         Mistake(*NOT_ITSELF, _wrong(_nan_row)),
         Mistake(*NOT_ITSELF, _wrong(_zero_row)),
         Mistake("the mask after the softmax, without dividing again",
@@ -123,6 +126,16 @@ def _rounds(z, n, h_0, most=None, grow=True, keep_first=False):
     return new
 
 
+def _joined_first_h_0_last(z, n, h_0):
+    """The same slip with h_0 brought in at the end."""
+    keep, new, reach = z.copy(), (1 - z) * n, 1
+    while reach < z.shape[1]:
+        keep[:, reach:] = keep[:, reach:] * keep[:, :-reach]
+        new[:, reach:] = keep[:, reach:] * new[:, :-reach] + new[:, reach:]
+        reach *= 2
+    return keep * h_0[:, None] + new
+
+
 def _in_batch_order(z, n, h_0):
     new = (1 - z) * n
     h = new.copy()
@@ -167,6 +180,9 @@ min_gru_scan = Exercise(
         Mistake("the gates are joined before they are used",
                 "You join the gates first and then use them in the same round. The new part still needs the gates "
                 "from before the round.", lambda z, n, h_0: _rounds(z, n, h_0, keep_first=True)),
+        Mistake("the gates are joined before they are used",
+                "You join the gates first and then use them in the same round. The new part still needs the gates "
+                "from before the round.", _joined_first_h_0_last),
         Mistake("along the batch",
                 "Your recursion runs over the sentences of the batch, which have nothing to do with each other. It is "
                 "the steps of one sentence that follow each other: axis 1.", _in_batch_order),
