@@ -6,6 +6,7 @@ from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, sof
 from lstmcourse.practice import lesson_01 as one
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, padding
+from lstmcourse.seq2seq import last_states
 
 # 7.1 teacher forcing
 
@@ -74,10 +75,6 @@ shift = Exercise(
 
 # 7.2 the final state of sentences of unequal length.
 
-def _last_states(h, lengths):
-    return h[np.arange(len(h)), lengths - 1]
-
-
 AFTER_PADDING = (
     "the state after the padding",
     "You take the last step of the array. For a short sentence that is the state after many padding tokens, which is "
@@ -94,7 +91,7 @@ last = Exercise(
     function="last_states", signature="(h (B, T, H), lengths (B,)) -> last (B, H)",
     cases=lambda rng: [(normal(rng, len(lengths), T, H), np.array(lengths)) for lengths, T, H in LENGTHS],
     about=("", "no sentence fills its row", "no sentence fills its row"),
-    reference=_last_states,
+    reference=last_states,
     mistakes=(
         Mistake(*AFTER_PADDING, lambda h, lengths: h[:, -1]),
         Mistake("the length of the longest sentence for all",
@@ -226,7 +223,7 @@ masked_loss = Exercise(
 # 7.4 both directions
 
 def _both_ends(h_forward, h_backward, lengths):
-    return np.concatenate([_last_states(h_forward, lengths), h_backward[:, 0]], axis=1)
+    return np.concatenate([last_states(h_forward, lengths), h_backward[:, 0]], axis=1)
 
 
 BACKWARD_END = (
@@ -241,8 +238,8 @@ both_ends = Exercise(
                        for lengths, T, H in (((2, 7, 4), 7, 5), ((4, 1), 5, 3))],
     reference=_both_ends, about=("", "no sentence fills its row"),
     mistakes=(
-        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), b[:, -1]], axis=1)),
-        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([_last_states(f, n), _last_states(b, n)], axis=1)),
+        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([last_states(f, n), b[:, -1]], axis=1)),
+        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([last_states(f, n), last_states(b, n)], axis=1)),
         Mistake("both directions at the last step of the array",
                 "You take the last step of both. For the forward network that is after the padding of a short "
                 "sentence; for the backward one it is where it begins. Ask for each: at which step has it just read "
@@ -254,15 +251,15 @@ both_ends = Exercise(
                 lambda f, b, n: np.concatenate([f[:, -1], b[:, 0]], axis=1)),
         Mistake("the backward half stands first",
                 "Both halves are right and in each other's place: the forward one comes first, as in PyTorch.",
-                lambda f, b, n: np.concatenate([b[:, 0], _last_states(f, n)], axis=1)),
+                lambda f, b, n: np.concatenate([b[:, 0], last_states(f, n)], axis=1)),
         Mistake("one direction below the other",
                 "Your result has 2B rows: the backward states stand below the forward ones. They belong side by side, "
                 "so that each sentence keeps one row, with twice as many numbers.",
-                lambda f, b, n: np.concatenate([_last_states(f, n), b[:, 0]])),
+                lambda f, b, n: np.concatenate([last_states(f, n), b[:, 0]])),
         Mistake("the two directions are added up",
                 "You add the two states. They are put side by side, so that the next layer can tell one from the "
                 "other.",
-                lambda f, b, n: _last_states(f, n) + b[:, 0])))
+                lambda f, b, n: last_states(f, n) + b[:, 0])))
 
 
 # 7.5 perplexity
