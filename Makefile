@@ -33,10 +33,11 @@ $(READY): pyproject.toml constraints.txt
 lab: setup       ## open the course in JupyterLab (options: make lab LAB_ARGS="--no-browser --port 8899")
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
-test: lint pytest nbval  ## run every check: ruff, codespell, the tests, every notebook
+test: lint pytest nbval  ## run every check: the linters, the tests, every notebook
 
-lint: setup      ## only ruff, codespell and the workflow's schema
+lint: setup      ## only ruff, codespell, oxlint (JavaScript) and the workflow's schema
 	$(PY) -m ruff check .
+	.venv/bin/oxlint lstmcourse/widgets tests/js
 	.venv/bin/codespell
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 

@@ -34,8 +34,11 @@ def test_every_direct_dependency_is_pinned_and_nothing_else():
 
 def test_environment_yml_is_in_step_with_pyproject():
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    conda = dict(re.split(r" ?(?:==)", entry) for entry in listed if isinstance(entry, str) and "==" in entry)
-    assert conda == {CONDA_NAMES.get(name, name): pins()[name] for name in direct("test")}
+    by_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
+    assert by_pip[-1] == "-e ."                              # pip takes no other options in such a list
+    listed += by_pip
+    versions = dict(re.split(r" ?(?:==)", entry) for entry in listed if isinstance(entry, str) and "==" in entry)
+    assert versions == {CONDA_NAMES.get(name, name): pins()[name] for name in direct("test")}
     python, = (entry for entry in listed if isinstance(entry, str) and entry.startswith("python "))
     assert python.removeprefix("python ") == PROJECT["requires-python"]
 

@@ -60,6 +60,7 @@ class GateExplorer(_Explorer):
     _esm = _module("cells.mjs", "page.mjs", "gates.mjs")
     words = traitlets.List().tag(sync=True)
     networks = traitlets.List().tag(sync=True)
+    asked = traitlets.List().tag(sync=True)
     network = traitlets.Int(0).tag(sync=True)
     word = traitlets.Int(0).tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
@@ -141,15 +142,19 @@ def read(x, params, held=None):
     return seen
 
 
-def gate_explorer(words, x=None, **networks):
-    """A sentence word by word through one place of a cell, with sliders for its gates.
+def gate_explorer(words, x=None, asked=(), **networks):
+    """A sentence word by word through a cell, with sliders for its gates: at one place, or at all of them.
 
     words     the sentence, as a string or a list of T words
     x         (T, D)   what the networks get; left out: one-hot rows of the words in data.pizza.WORDS
-    networks  name=(params, places): an LSTM, a GRU or an RNN, and a name for each of its H places
+    asked     numbers of the words at which the answer of a trained network is shown
+    networks  name=(params, places): an LSTM, a GRU or an RNN, or a trained network as `init_network`
+              makes it, whose outputs are the words in data.pizza.WORDS; and a name for each of its
+              H places, or a dict {place: name} of those to be shown
 
     Returns a widget; `.seen` holds for each name what `read` returns. Put it last in a cell to see it.
-    Raises ValueError for no network, or places or rows of x that are not as many as they should be.
+    Raises ValueError for no network; for places, outputs or rows of x that are not as many as they
+    should be; for a place or a word that there is not.
     """
     words = words.split() if isinstance(words, str) else list(words)
     x = np.eye(len(WORDS))[encode(" ".join(words))] if x is None else np.asarray(x, float)
@@ -157,29 +162,40 @@ def gate_explorer(words, x=None, **networks):
         raise ValueError(f"x has the shape {x.shape}; wanted a row for each of the {len(words)} words")
     if not networks:
         raise ValueError("no network given; wanted for example LSTM=(params, places)")
+    if not set(asked) <= set(range(len(words))):
+        raise ValueError(f"asked is {tuple(asked)}; wanted numbers of words, 0 to {len(words) - 1}")
     described, seen = [], {}
     for name, (params, places) in networks.items():
+        params, linear = params.get("recurrent", params), params.get("linear")
         H = params["W_hh"].shape[1]
-        if len(places) != H:
-            raise ValueError(f"{name} has {len(places)} places named; wanted {H}, the columns of W_hh")
-        kind = KINDS[len(params["W_hh"]) // H]
-        from_words = x @ params["W_ih"].T + params["b_ih"]
-        described.append({"name": name, "kind": kind, "places": list(places), "a": from_words.tolist(),
-                          "W_hh": params["W_hh"].tolist(), "b_hh": params["b_hh"].tolist()})
+        if not isinstance(places, dict):
+            if len(places) != H:
+                raise ValueError(f"{name} has {len(places)} places named; wanted {H}, the columns of W_hh")
+            places = dict(enumerate(places))
+        if not places or not set(places) <= set(range(H)):
+            raise ValueError(f"{name} has the places {list(places)}; wanted at least one, of 0 to {H - 1}")
+        if linear and len(linear["W"]) != len(WORDS):
+            raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
+        described.append({
+            "name": name, "kind": KINDS[len(params["W_hh"]) // H], "size": H,
+            "places": list(places.values()), "shown": [int(place) for place in places],
+            "a": (x @ params["W_ih"].T + params["b_ih"]).tolist(), "W_hh": params["W_hh"].tolist(),
+            "b_hh": params["b_hh"].tolist(),
+            "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}})
         seen[name] = read(x, params)
-    widget = GateExplorer(words=words, networks=described)
+    first = described[0]
+    widget = GateExplorer(words=words, networks=described, asked=[int(t) for t in asked], place=first["shown"][0])
     widget.seen = seen
-    name, (_, places) = next(iter(networks.items()))
-    widget.sentence = (f"Gate explorer: what the {name} holds and shows after each word of '{' '.join(words)}'. "
-                       "Live in JupyterLab: step through the words and put a hand on the valves.")
-    widget.still = _board(seen[name], places, words)
+    widget.sentence = (f"Gate explorer: what the {first['name']} holds and shows after each word of "
+                       f"'{' '.join(words)}'. Live in JupyterLab: step through the words and put a hand on the valves.")
+    widget.still = _board(seen[first["name"]], dict(zip(first["shown"], first["places"], strict=True)), words)
     return widget
 
 
 def _board(seen, places, words):
     """The still figure of a gate explorer: every gate and state of the first places, over the words."""
     names = [name for name in ("f", "i", "g", "o", "r", "z", "n", "c", "h") if name in seen]
-    shown = range(min(len(places), 4))
+    shown = list(places)[:4]
     rows = [f"{places[place]}: {name}" for place in shown for name in names]
     values = np.array([seen[name][:, place] for place in shown for name in names])
     return plots.heatmap(values, rows, list(words), "the gates and states after each word", symmetric=True)

@@ -67,6 +67,13 @@ export function run(net, held = {}) {
   return steps;
 }
 
+// What a trained network would say after this word: the name of its largest output.
+export function answer(net, s) {
+  const { W, b, names } = net.linear;
+  const logits = W.map((row, k) => row.reduce((sum, w, j) => sum + w * s.h[j], b[k]));
+  return names[logits.indexOf(Math.max(...logits))];
+}
+
 // 0.5 -> "+0.50", -0.001 -> "0.00": two digits, a true minus sign, no sign on a zero.
 export function signed(value) {
   const text = Math.abs(value).toFixed(2);

@@ -1,5 +1,5 @@
 // The gate explorer: one place of a recurrent cell, word by word, with a hand on every valve.
-import { PARTS, equations, key, run, signed, story } from "./cells.mjs";
+import { PARTS, answer, equations, key, run, signed, story } from "./cells.mjs";
 import { drawing, dropdown, element, keepKeys, slider, timed, unique } from "./page.mjs";
 
 // The drawings, as data. `flows` carry a value: wide for a large one, coloured by its sign. `wires` only
@@ -85,8 +85,9 @@ function diagram(kind) {
   return { svg, update };
 }
 
-// The board: a table with a column for every word (its head chooses the word) and a row for every place.
-function board(words, choose) {
+// The board: a table with a column for every word (its head chooses the word), a row for every place that is
+// shown, and for a trained network a row with its answers where somebody asks.
+function board(words, asked, choose) {
   const group = unique("word");
   const table = element("table", { class: "lc-board lc-fixed" });
   const corner = element("td");
@@ -103,15 +104,18 @@ function board(words, choose) {
   table.append(element("thead", {}, heads), body);
   const scroller = element("div", { class: "lc-scroll" }, table);
   let rows = [];
+  let answers = [];
   let shown = null;
   const build = (net) => {
     rows = [];
+    answers = [];
     body.replaceChildren();
     const first = 0.58 * longest(net.places) + 3;
     corner.style.width = `${first}em`;
     table.style.width = `${first + column * words.length}em`;
     for (const state of net.kind === "lstm" ? ["c", "h"] : ["h"]) {
-      net.places.forEach((place, j) => {
+      net.shown.forEach((j, k) => {
+        const place = net.places[k];
         const head = element("th", { scope: "row" }, `${state} · ${place}`);
         const cells = words.map((_, t) => {
           const cell = element("td", { "data-cell": key(t, state, j) });
@@ -122,8 +126,13 @@ function board(words, choose) {
         rows.push({ state, j, head, cells });
       });
     }
+    if (net.linear && asked.length > 0) {
+      answers = words.map((_, t) => element("td", { "data-answer": t }));
+      body.append(element("tr", { class: "lc-answers" }, element("th", { scope: "row" }, "answer"), ...answers));
+    }
   };
-  const update = (steps, { word, place }) => {
+  const update = (net, steps, { word, place }) => {
+    if (answers.length > 0) for (const t of asked) answers[t].textContent = answer(net, steps[t]);
     if (word !== shown) {
       radios[word].checked = true;
       radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
@@ -158,6 +167,7 @@ function render({ model, el }) {
   keepKeys(root);
   const state = { network: model.get("network"), word: model.get("word"), place: model.get("place") };
   let held = { ...model.get("held") };
+  let everywhere = false;                                    // is the hand on all places, or on the chosen one?
   const net = () => networks[state.network];
 
   const choose = (change) => {
@@ -179,36 +189,50 @@ function render({ model, el }) {
     held = {};                                               // a hand on one network's valve fits no other's
     model.set("held", held);
     state.network = network;
-    state.place = Math.min(state.place, net().places.length - 1);
+    if (!net().shown.includes(state.place)) [state.place] = net().shown;
     build();
     choose({});
   });
   const where = element("span");
+  const all = element("input", { type: "checkbox" });
+  const legend = element("legend");
+  const tell = () => {
+    legend.textContent = `your hand on a valve, at this word and ${everywhere ? "all places" : "this place"}`;
+  };
+  all.addEventListener("change", () => {
+    everywhere = all.checked;
+    tell();
+  });
+  const hands = element("label", { class: "lc-choice" }, all, " my hand is on all places");
   const back = element("button", { type: "button", class: "lc-back" }, "take your hands off");
   back.addEventListener("click", () => hold({}, true));
   const stage = element("div", { class: "lc-stage" });
   const sliders = element("fieldset", { class: "lc-sliders" });
   const formula = element("div", { class: "lc-formula" });
   const told = element("p", { class: "lc-story", "aria-live": "polite" });
-  const table = board(words, choose);
-  root.append(element("div", { class: "lc-bar" }, which.node, where, back), table.node,
+  const table = board(words, model.get("asked"), choose);
+  root.append(element("div", { class: "lc-bar" }, which.node, where, hands, back), table.node,
     element("div", { class: "lc-main" }, stage, sliders), formula, told);
 
   let picture, places, parts;
   const build = () => {
     picture = diagram(net().kind);
     stage.replaceChildren(picture.svg);
-    places = dropdown("place", net().places, state.place, (place) => choose({ place }));
+    places = dropdown("place", net().places, 0, (k) => choose({ place: net().shown[k] }));
     where.replaceChildren(places.node);
     parts = PARTS[net().kind].map(({ name, low, high, role }) => {
-      const take = (done) => (value) => hold({ ...held, [key(state.word, name, state.place)]: value }, done);
+      const take = (done) => (value) => {
+        const next = { ...held };
+        const on = everywhere ? Array(net().size).keys() : [state.place];
+        for (const j of on) next[key(state.word, name, j)] = value;
+        hold(next, done);
+      };
       const range = { min: low, max: high, step: 0.01, cls: `lc-${name}` };
       const one = slider(`${name}, ${role}`, range, take(false), take(true));
       one.input.dataset.part = name;
       return { name, low, ...one };
     });
-    sliders.replaceChildren(element("legend", {}, "your hand on a valve, at this word and place"),
-      ...parts.map(({ node }) => node));
+    sliders.replaceChildren(legend, ...parts.map(({ node }) => node));
     table.build(net());
   };
   const draw = timed(root, () => {
@@ -216,7 +240,7 @@ function render({ model, el }) {
     const steps = run(net(), held);
     const s = steps[word];
     picture.update(s, place);
-    places.select.value = place;
+    places.select.value = net().shown.indexOf(place);
     for (const { name, low, node, set } of parts) {
       const mine = key(word, name, place) in held;
       set(s[name][place], number(s[name][place], low) + (mine ? ", set by you" : ""));
@@ -224,9 +248,10 @@ function render({ model, el }) {
     }
     back.disabled = Object.keys(held).length === 0;
     formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
-    told.textContent = story(net().kind, s, place, words[word], net().places[place]);
-    table.update(steps, state);
+    told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)]);
+    table.update(net(), steps, state);
   });
+  tell();
   build();
   el.append(root);
   draw();

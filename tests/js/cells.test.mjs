@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { PARTS, equations, factor, key, run, signed, story } from "../../lstmcourse/widgets/cells.mjs";
+import { PARTS, answer, equations, factor, key, run, signed, story } from "../../lstmcourse/widgets/cells.mjs";
 
-const cases = JSON.parse(readFileSync(process.env.CASES, "utf8"));
+const { cells: cases, trained } = JSON.parse(readFileSync(process.env.CASES, "utf8"));
 
 for (const { name, net, held, seen } of cases) {
   test(`run computes what the library computes: ${name}`, () => {
@@ -35,6 +35,10 @@ for (const { name, net, held, seen } of cases) {
     assert.ok(told.includes("pizza") && told.includes("who") && told.includes(signed(steps[1].h[0])), told);
   });
 }
+
+test("a trained network says the words that the library's says", () => {
+  assert.deepEqual(run(trained.net).map((s) => answer(trained.net, s)), trained.answers);
+});
 
 test("signed has two digits, a true minus sign and no sign on a zero", () => {
   assert.deepEqual([0.5, -0.5, 0, -0.001, 0.004, 1].map(signed), ["+0.50", "−0.50", "0.00", "0.00", "0.00", "+1.00"]);
