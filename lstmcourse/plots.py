@@ -114,12 +114,14 @@ def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
 
     values     (len(rows), len(columns)); NaN is left blank
     label      what a number is, below the columns
-    symmetric  True: colours run from -max to max, for values of both signs; else from 0 to 1
+    symmetric  True: colours run from -max to max, for values of both signs; a number: from minus it to it, and
+               what is larger is as dark; else from 0 to 1
     """
     values = np.asarray(values, float)
     cell = 0.55 if max(map(len, columns)) < 5 else 0.72
     fig, ax = new_figure(width=max(3.2, 1.4 + cell * len(columns)), height=0.9 + 0.34 * len(rows))
-    top = 1.4 * max(np.nanmax(np.abs(values)), 1e-12) if symmetric else 1.0     # no colour darker than need be
+    most = max(np.nanmax(np.abs(values)), 1e-12) if symmetric is True else symmetric
+    top = 1.4 * most if symmetric else 1.0                  # no colour darker than need be
     ax.imshow(values, cmap="PuOr" if symmetric else "Blues", vmin=-top if symmetric else 0, vmax=top, aspect="auto")
     ax.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 9 else 30)
     ax.set_yticks(range(len(rows)), rows)

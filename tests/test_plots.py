@@ -51,6 +51,11 @@ def test_heatmap_colours_the_given_values(rng):
     assert np.array_equal(image.get_array(), values)
 
 
+def test_heatmap_of_a_given_range_does_not_follow_one_large_number():
+    image, = plots.heatmap([[0.5, 11.0]], ["a"], ["b", "c"], "value", symmetric=1.0).axes[0].images
+    assert -image.norm.vmin == image.norm.vmax < 2
+
+
 def test_lstm_cell_names_the_parts_of_the_equations():
     gates, states = {"$f$", "$i$", "$g$", "$o$"}, {"$c_{t-1}$", "$c_t$", "$h_{t-1}$", "$h_t$", "$x_t$"}
     assert gates | states | {"×", "+"} <= drawn(plots.lstm_cell())

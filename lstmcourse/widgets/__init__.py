@@ -198,7 +198,7 @@ def _board(seen, places, words):
     shown = list(places)[:4]
     rows = [f"{places[place]}: {name}" for place in shown for name in names]
     values = np.array([seen[name][:, place] for place in shown for name in names])
-    return plots.heatmap(values, rows, list(words), "the gates and states after each word", symmetric=True)
+    return plots.heatmap(values, rows, list(words), "the gates and states after each word", symmetric=1.0)
 
 
 def gradient_explorer(families, knob, xlabel="lag (steps back)"):

@@ -4,11 +4,17 @@ import nbformat
 
 CELLS = {
     "gates": """\
+import numpy as np
+
+from lstmcourse.data.pizza import WORDS
+from lstmcourse.network import init_network
 from lstmcourse.widgets import gate_explorer
 from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 SENTENCE = "nishchal likes pizza but his friend likes burger so friend orders"
-gate_explorer(SENTENCE, LSTM=lstm_by_hand(), GRU=gru_by_hand(), RNN=rnn_by_hand())""",
+whole = init_network("lstm", len(WORDS), 6, len(WORDS), np.random.default_rng(0))
+gate_explorer(SENTENCE, asked=[4, 10], LSTM=lstm_by_hand(), GRU=gru_by_hand(), RNN=rnn_by_hand(),
+              whole=(whole, {5: "the fifth", 1: "the first"}))""",
     "gradient": """\
 from lstmcourse.widgets import gradient_explorer
 

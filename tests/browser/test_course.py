@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-LESSONS = ["00_start_here", "04_lstm"]                      # nbval runs every lesson; LESSONS=all does it here, too
+LESSONS = ["00_start_here", "04_lstm", "05_lstm_learns", "08_attention"]    # LESSONS=all: every one
 if os.environ.get("LESSONS") == "all":
     LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from lstmcourse.data.pizza import WORDS, encode
+from lstmcourse.network import init_network, network_forward
 from lstmcourse.widgets import read
 from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 NETWORKS = {"LSTM": lstm_by_hand(), "GRU": gru_by_hand(), "RNN": rnn_by_hand()}
 SENTENCE = "nishchal likes pizza but his friend likes burger so friend orders"
 X = np.eye(len(WORDS))[encode(SENTENCE)]
+WHOLE = init_network("lstm", len(WORDS), 6, len(WORDS), np.random.default_rng(0))      # as on the stage
 GATES, GRADIENT, ATTENTION = ".lc-gates", ".lc-gradient", ".lc-attention"
 NOTEBOOK = """() => [window.jupyterapp.shell.currentWidget.content.activeCellIndex,
     window.jupyterapp.shell.currentWidget.model.cells.length,
@@ -41,6 +43,7 @@ def gates(opened):
     back = root.locator(".lc-back")
     if back.is_enabled():
         back.click()
+    root.locator("input[type=checkbox]").uncheck()
     choose(root, 0, 0)
     return root
 
@@ -67,8 +70,9 @@ def drawn(root, name):
 
 
 def board(root, state, places):
-    """The numbers on the board, (T, places)."""
-    return np.array([[number(root.locator(f'[data-cell="{t} {state} {j}"]').text_content()) for j in range(places)]
+    """The numbers on the board, (T, places). places: how many, or which."""
+    places = range(places) if isinstance(places, int) else places
+    return np.array([[number(root.locator(f'[data-cell="{t} {state} {j}"]').text_content()) for j in places]
                      for t in range(len(X))])
 
 
@@ -175,6 +179,33 @@ def test_switch_of_the_network_changes_diagram_and_sliders(gates):
     assert "no valve" in gates.locator(".lc-story").inner_text()
     gates.locator("select").first.select_option(label="GRU")
     assert gates.locator(".lc-sliders input").count() == 3
+
+
+def test_whole_network_shows_the_named_places_and_its_answers(gates):
+    gates.locator("select").first.select_option(label="whole")
+    seen = read(X, WHOLE["recurrent"])
+    assert np.allclose(board(gates, "c", [5, 1]), seen["c"][:, [5, 1]], atol=0.00501)
+    assert gates.locator('[data-cell="0 c 0"]').count() == 0
+    logits = network_forward(X[None], WHOLE)[0][0]
+    shown = gates.locator("[data-answer]").all_text_contents()
+    assert shown == [WORDS[logits[t].argmax()] if t in (4, 10) else "" for t in range(len(X))]
+    gates.locator("select").nth(1).select_option(label="the first")
+    assert math.isclose(drawn(gates, "c"), seen["c"][0, 1], abs_tol=0.00501)
+    assert "place “the first”" in gates.locator(".lc-story").inner_text()
+
+
+def test_hand_on_all_places_by_keyboard_and_by_mouse(gates, opened):
+    gates.locator("select").first.select_option(label="whole")
+    gates.locator("input[type=checkbox]").focus()
+    press(opened.page, "Space")
+    assert "all places" in gates.locator("legend").inner_text()
+    choose(gates, 5, 0)
+    gates.locator("input[data-part=f]").focus()
+    press(opened.page, "End")
+    held = read(X, WHOLE["recurrent"], {(5, "f", place): 1.0 for place in range(6)})
+    assert np.allclose(board(gates, "c", [5, 1]), held["c"][:, [5, 1]], atol=0.00501)
+    gates.locator("input[type=checkbox]").click()
+    assert "this place" in gates.locator("legend").inner_text()
 
 
 # The gradient explorer
