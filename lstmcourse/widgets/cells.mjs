@@ -120,3 +120,9 @@ export function story(kind, s, j, word, place) {
   return `${where} the word says ${signed(s.word[j])}, the past says ${signed(s.past[j])}; ` +
     `tanh of the sum is ${signed(s.h[j])}. There is no valve: the state is made anew.`;
 }
+
+// And what the network says where it is asked.
+export function spoken(net, steps, asked) {
+  if (!net.linear || asked.length === 0) return "";
+  return ` Where it is asked, the network says: ${asked.map((t) => answer(net, steps[t])).join(", then ")}.`;
+}

@@ -1,5 +1,5 @@
 // The gate explorer: one place of a recurrent cell, word by word, with a hand on every valve.
-import { PARTS, answer, equations, key, run, signed, story } from "./cells.mjs";
+import { PARTS, answer, equations, key, run, signed, spoken, story } from "./cells.mjs";
 import { drawing, dropdown, element, keepKeys, slider, timed, unique } from "./page.mjs";
 
 // The drawings, as data. `flows` carry a value: wide for a large one, coloured by its sign. `wires` only
@@ -210,7 +210,8 @@ function render({ model, el }) {
   const sliders = element("fieldset", { class: "lc-sliders" });
   const formula = element("div", { class: "lc-formula" });
   const told = element("p", { class: "lc-story", "aria-live": "polite" });
-  const table = board(words, model.get("asked"), choose);
+  const asked = model.get("asked");
+  const table = board(words, asked, choose);
   root.append(element("div", { class: "lc-bar" }, which.node, where, hands, back), table.node,
     element("div", { class: "lc-main" }, stage, sliders), formula, told);
 
@@ -248,7 +249,8 @@ function render({ model, el }) {
     }
     back.disabled = Object.keys(held).length === 0;
     formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
-    told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)]);
+    told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)])
+      + spoken(net(), steps, asked);
     table.update(net(), steps, state);
   });
   tell();

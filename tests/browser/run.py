@@ -29,6 +29,14 @@ def chromium():
     return found
 
 
+def install():
+    """Chromium, for whoever has set INSTALL_CHROMIUM: Debian's own for root, else the one of Playwright."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=False)
+    if chromium() is None:
+        subprocess.run([sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=False)
+
+
 def main(arguments):
     if not importlib.util.find_spec("playwright"):
         subprocess.run([sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "-q",
@@ -37,10 +45,10 @@ def main(arguments):
         print("make test-browser: SKIPPED. Playwright for Python could not be installed.")
         return 0
     if chromium() is None and os.environ.get("INSTALL_CHROMIUM"):
-        subprocess.run([sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=False)
+        install()
     if chromium() is None:
-        print("make test-browser: SKIPPED, nothing was tested. There is no Chromium on this machine. On Debian or "
-              "Ubuntu:\n    apt-get install chromium\nor let Playwright fetch one:\n"
+        print("make test-browser: SKIPPED, nothing was tested. There is no Chromium on this machine. On Debian:\n"
+              "    apt-get install chromium\nor let it be installed, as root by apt-get, else by Playwright:\n"
               "    make test-browser INSTALL_CHROMIUM=1\nor name one: make test-browser CHROMIUM=/path/to/chrome")
         return 0
     script = AXE / "node_modules" / "axe-core" / "axe.min.js"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { PARTS, answer, equations, factor, key, run, signed, story } from "../../lstmcourse/widgets/cells.mjs";
+import { PARTS, answer, equations, factor, key, run, signed, spoken, story } from "../../lstmcourse/widgets/cells.mjs";
 
 const { cells: cases, trained } = JSON.parse(readFileSync(process.env.CASES, "utf8"));
 
@@ -37,7 +37,11 @@ for (const { name, net, held, seen } of cases) {
 }
 
 test("a trained network says the words that the library's says", () => {
-  assert.deepEqual(run(trained.net).map((s) => answer(trained.net, s)), trained.answers);
+  const steps = run(trained.net);
+  assert.deepEqual(steps.map((s) => answer(trained.net, s)), trained.answers);
+  const told = spoken(trained.net, steps, [4, 10]);
+  assert.ok(told.endsWith(`says: ${trained.answers[4]}, then ${trained.answers[10]}.`), told);
+  assert.equal(spoken(cases[0].net, run(cases[0].net), [4]), "");
 });
 
 test("signed has two digits, a true minus sign and no sign on a zero", () => {
