@@ -10,7 +10,7 @@ from lstmcourse.rnn import rnn_cell_backward, rnn_cell_forward
 CELLS = {1: (rnn_cell_forward, rnn_cell_backward), 3: (gru_cell_forward, gru_cell_backward)}
 
 
-def gradient_by_lag(x, dh_last, params):
+def share_by_lag(x, dh_last, params):
     """How much of a gradient at the last step is left, lag steps before.   (eq. 5.3)
 
     x        (B, T, D)  inputs; the states start at zero

@@ -72,12 +72,12 @@ def test_one_hot_rejects_a_token_that_is_too_large():
         network.one_hot(np.array([0, 3]), 3)
 
 
-def test_gradient_by_lag_is_the_sequence_backward(rng):
+def test_share_by_lag_is_the_sequence_backward(rng):
     B, T, D, H = 2, 6, 3, 4
     x, params, dh = rng.standard_normal((B, T, D)), init_recurrent("lstm", D, H, rng), np.zeros((B, T, H))
     dh[:, -1] = rng.standard_normal((B, H))
     _, _, cache = lstm_forward(x, np.zeros((B, H)), np.zeros((B, H)), params)
-    left = probes.gradient_by_lag(x, dh[:, -1], params)
+    left = probes.share_by_lag(x, dh[:, -1], params)
     at_last = dh[:, -1] * cache.o[:, -1] * (1 - cache.tanh_c[-1] ** 2)
     # dL/dc at lag 5 is at the first step; dc_0 is one valve further back, and meets h_0 besides
     _, _, dc_0, _ = lstm_backward(dh, None, cache)
@@ -87,8 +87,8 @@ def test_gradient_by_lag_is_the_sequence_backward(rng):
 
 
 @kinds
-def test_gradient_by_lag_starts_at_one(kind, rng):
-    left = probes.gradient_by_lag(rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 4)),
+def test_share_by_lag_starts_at_one(kind, rng):
+    left = probes.share_by_lag(rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 4)),
                                   init_recurrent(kind, 3, 4, rng))
     assert left.shape == (5,)
     assert left[0] == 1
