@@ -10,8 +10,10 @@ transposes, no swapped variables and no dropped lines. Here a mutant costs milli
 """
 
 import ast
+import contextlib
 import copy
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -180,6 +182,19 @@ def is_docstring(node):
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
+@contextlib.contextmanager
+def seconds(limit):
+    """TimeoutError in what is still running then. (Unix, the main thread.)"""
+    def late(*_):
+        raise TimeoutError
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def run(ids=None, show=True):
     """{id: (number of mutants, [those that passed])}"""
     found = {}
@@ -193,8 +208,9 @@ def run(ids=None, show=True):
                 function = build(helpers, code, exercise.function)
             except Exception:
                 continue                    # no longer Python: nobody would call it
-            if passes(exercise, function):
-                survivors.append(text)
+            with contextlib.suppress(TimeoutError), seconds(5):       # an endless loop is rejected
+                if passes(exercise, function):
+                    survivors.append(text)
         found[id] = count, survivors
     return found
 
