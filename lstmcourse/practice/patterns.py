@@ -51,8 +51,10 @@ def error_pattern(error, args):
         return "Arrays of different shapes cannot be put into one array. Take them one after the other."
     if "same number of dimensions" in first:
         return "Arrays that are joined must have the same number of axes. Print the shape of each."
-    if first.startswith("AttributeError: 'str'"):
-        return "Walking through a dict gives its keys, which are strings. The array stands at params[key]."
+    if any(isinstance(value, dict) for value in args) and ("unpack" in first or "'str'" in first or "<U" in first):
+        name = next(next(iter(value)) for value in args if isinstance(value, dict))
+        return ("Walking through a dict, or taking it apart, gives its keys, which are strings. The arrays stand behind "
+                f'them: name_of_the_dict["{name}"].')
     if first.startswith("KeyError"):
         keys = [", ".join(map(str, value)) for value in args if isinstance(value, dict)]
         return f"There is no such key. These are there: {'; '.join(keys)}."

@@ -53,6 +53,11 @@ def first_half(h):
     return h
 
 
+def unpacked(dh_t, cache):
+    x_t, h_prev, h_t = cache
+    return x_t, h_prev, {}
+
+
 def swap_blocks(a):
     i, f, g, o = np.split(a, 4)
     return np.concatenate([g, o, i, f])
@@ -117,6 +122,8 @@ PLANTED = {
     "two results in each other's place": ("4.3", after("4.3", lambda both: both[::-1]),
                                           "What you return as h_t is right for c_t"),
     "a key that is not there": ("1.1", lambda x, h, p: p["W_hx"], "There is no such key. These are there: W_ih, W_hh"),
+    "a dict taken apart": ("2.1", unpacked, 'The arrays stand behind them: name_of_the_dict["x_t"].'),
+    "a dict taken apart, by luck into as many": ("2.1", lambda dh, cache: [*cache][0] * dh, "gives its keys"),
     "a name without a value": ("1.1", lambda x, h, p: np.tanh(a_t), "A name is used before it has a value."),  # noqa: F821
     "an index past the end": ("1.1", lambda x, h, p: x[:, x.shape[1]], "Python counts from 0"),
     "a matrix product that does not fit": ("1.1", lambda x, h, p: h @ p["W_ih"].T,
