@@ -53,8 +53,8 @@ def error_pattern(error, args):
         return "Arrays that are joined must have the same number of axes. Print the shape of each."
     if any(isinstance(value, dict) for value in args) and ("unpack" in first or "'str'" in first or "<U" in first):
         name = next(next(iter(value)) for value in args if isinstance(value, dict))
-        return ("Walking through a dict, or taking it apart, gives its keys, which are strings. The arrays stand behind "
-                f'them: name_of_the_dict["{name}"].')
+        return ("Walking through a dict, or taking it apart, gives its keys, which are strings. The arrays stand "
+                f'behind them: name_of_the_dict["{name}"].')
     if first.startswith("KeyError"):
         keys = [", ".join(map(str, value)) for value in args if isinstance(value, dict)]
         return f"There is no such key. These are there: {'; '.join(keys)}."

@@ -7,7 +7,7 @@ ten on sentences in which "but" is filler as well, what is measured, the verdict
 The rule for claim 6 was not met: in most networks between 0.3 and 0.9 of the valves were to be above 0.95 at filler
 words. They were in 6 of 10, the other four were below. `verdict_similar` says so, and what was seen.
 
-`by_hand` was added later, without a rule: what a hand on one valve does, and on all of them.
+`by_hand` was added later, without a rule: what a hand on one valve does, and on all of them, for one word and five.
 """
 
 import numpy as np
@@ -90,16 +90,16 @@ def memory(rng, params):
 
 
 def by_hand(rng, params):
-    """A hand on the forget gates while the subject changes: whose food is named then?
+    """A hand on the forget gates while the subject changes: one gate or all, at the new food or over the whole phrase.
 
-    Returns a dict: one_valve, for each place, the share of second answers that stay when its gate alone is held open at
-    the new food; all_valves, the share naming the old food when all gates are held open over the whole phrase; both on
-    sentences with two different foods that were answered rightly.
+    Returns a dict: hands, for each of the four [share of second answers that stay, share naming the old food], where
+    "one" is the gate that changes most answers; harmless, how many gates of one place change at most one answer in a
+    hundred when held open at the new food. On sentences with two different foods that were answered rightly.
     """
     drawn = context_switch(rng, SETTINGS["hand_sentences"], SETTINGS["filler"])
     old, new = drawn["foods"].T
     last = drawn["mask"].shape[1] - 1 - drawn["mask"][:, ::-1].argmax(axis=1)
-    x, rows = one_hot(drawn["tokens"], V), np.arange(len(old))
+    x, rows, every = one_hot(drawn["tokens"], V), np.arange(len(old)), np.arange(SETTINGS["H"])
 
     def said(first, places):
         """Answers with the gates of these places at 1 from word `first` of the phrase to the new food."""
@@ -110,10 +110,16 @@ def by_hand(rng, params):
         h, _ = lstm_edited(x, params["recurrent"], edit)
         return (h[rows, last] @ params["linear"]["W"].T + params["linear"]["b"]).argmax(axis=1)
 
-    every = np.arange(SETTINGS["H"])
     right = (old != new) & (said(5, every) == new)                   # held at no word
-    return {"one_valve": [float(np.mean(said(4, [place])[right] == new[right])) for place in every],
-            "all_valves": float(np.mean(said(0, every)[right] == old[right]))}
+
+    def shares(first, places):
+        answers = said(first, places)[right]
+        return [float(np.mean(answers == food[right])) for food in (new, old)]
+
+    single = {first: [shares(first, [place]) for place in every] for first in (4, 0)}
+    return {"hands": {"one gate, the new food": min(single[4]), "one gate, the whole phrase": min(single[0]),
+                      "all gates, the new food": shares(4, every), "all gates, the whole phrase": shares(0, every)},
+            "harmless": sum(stay >= 0.99 for stay, _ in single[4])}
 
 
 def measure(params, rng, control):

@@ -113,12 +113,15 @@ def measure(params, rng):
     x, x_other = one_hot(d["tokens"], V), one_hot(other_food(d, rng), V)
     seen, other = (gru_edited(inputs, params["recurrent"]) for inputs in (x, x_other))
     moved, moved_open = (np.linalg.norm(seen[name] - other[name], axis=-1)[change].mean() for name in ("n", "n open"))
+    words = np.arange(d["tokens"].shape[1]) - d["starts"][:, None]     # 0 at "but", 4 at the new food
+    at_one = [gru_edited(x, params["recurrent"], words == k)["h"] for k in range(len(SWITCH))]
     held = {value: gru_edited(x, params["recurrent"], phrase, value)["h"] for value in (0.0, 1.0)}
     return {"r filler": float(seen["r"][filler].mean()), "r change": float(seen["r"][change].mean()),
             "z filler": float(seen["z"][filler].mean()), "z change": float(seen["z"][change].mean()),
             "trace": float(moved / moved_open), "answers": answers(seen["h"], params["linear"], d).tolist(),
             "answers r=1": answers(held[1.0], params["linear"], d).tolist(),
-            "answers r=0": answers(held[0.0], params["linear"], d).tolist()}
+            "answers r=0": answers(held[0.0], params["linear"], d).tolist(),
+            "second r=1 at one word": [float(answers(h, params["linear"], d)[1]) for h in at_one]}
 
 
 def one(kind, seed):
