@@ -18,15 +18,18 @@ SEED = 5                    # the same cases every time, so that a message can b
 GRACE = 1.0                 # seconds in which a call that overran must end before it is left to itself
 
 
-def check(id, function):
+def check(id, function, quiet=False):
     """Show the verdict on your function and return it; keep the progress.
 
     id        the exercise, "4.3"
     function  your function itself, without brackets behind it
+    quiet     True: show nothing and keep nothing, for a test that only asks whether it passed
 
     The Verdict has passed (bool), message (str) and mistake: the name of the known mistake, or None.
     """
     verdict = _verdict(str(id), function)
+    if quiet:
+        return verdict
     if verdict.started and verdict.id in EXERCISES and not _is_solution(function):
         note = progress.save(verdict.id, verdict.passed)
         if note:

@@ -172,6 +172,13 @@ def test_a_solution_of_the_course_is_no_progress_of_the_learner(own_progress):
     assert not own_progress.exists()
 
 
+def test_a_quiet_check_shows_nothing_and_keeps_nothing(own_progress, capsys):
+    assert check("4.2", RIGHT, quiet=True).passed
+    assert not check("4.2", misspelt, quiet=True).passed
+    assert capsys.readouterr().out == ""
+    assert not list(own_progress.glob("*"))
+
+
 def test_a_verdict_shows_what_the_learner_wrote_as_text_not_as_html():
     def shouts(c_prev, i, f, g):
         raise ValueError("<b>bold</b>")
