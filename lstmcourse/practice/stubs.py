@@ -1,13 +1,17 @@
 """`make exercises`: the notebooks in exercises/, made from those in solutions/.
 
 Between `### BEGIN SOLUTION` and `### END SOLUTION` (nbgrader's markers) the code is taken out and a
-line that raises is put in; everything else is copied. The result is executed and saved with a
-fingerprint of its own cells. A file that no longer has the sources of its fingerprint is somebody's
-work: it is never overwritten.
+line that raises is put in; hidden tests are taken out; everything else is copied. The result is
+executed and saved with a fingerprint of its own cells. A file that no longer has the sources of its
+fingerprint is somebody's work: it is never overwritten.
+
+The solutions themselves are nbgrader assignments. What nbgrader needs, metadata and a hidden test in
+every cell with check(...), follows from the exercise and is put in here too.
 """
 
 import argparse
 import ast
+import copy
 import hashlib
 import json
 import re
@@ -20,6 +24,34 @@ from tqdm import tqdm
 from lstmcourse.practice.exercises import EXERCISES
 
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
+HIDDEN = re.compile(r"\n### BEGIN HIDDEN TESTS\n.*?^### END HIDDEN TESTS$", re.DOTALL | re.MULTILINE)
+CHECK = re.compile(r'^check\("([^"]*)", (\w+)\)$', re.MULTILINE)
+
+
+def marked(solution, lesson):
+    """The solution notebook with what nbgrader needs: ids, points and hidden tests, as the exercises have them.
+
+    lesson  its stem, "04_lstm"
+    """
+    whole = nbformat.from_dict(copy.deepcopy(solution))
+    for cell in whole.cells:
+        cell.metadata.pop("nbgrader", None)
+        if cell.cell_type != "code":
+            continue
+        cell.source = HIDDEN.sub("", cell.source)
+        check, solves = CHECK.search(cell.source), SOLUTION.search(cell.source)
+        if check and check[1] not in EXERCISES:
+            raise ValueError(f"a cell of {lesson} says {check[0]}; there is no such exercise")
+        if check or solves:
+            exercise = EXERCISES[check[1]] if check else exercise_in(cell.source, lesson)
+            cell.metadata["nbgrader"] = {
+                "schema_version": 3, "grade_id": f"{'check' if check else 'solution'}-{exercise.id.replace('.', '-')}",
+                "grade": bool(check), "locked": bool(check), "solution": not check, "task": False,
+                **({"points": exercise.points} if check else {})}
+        if check:
+            cell.source += (f'\n### BEGIN HIDDEN TESTS\nassert {check[0][:-1]}, quiet=True).passed'
+                            '\n### END HIDDEN TESTS')
+    return whole
 
 
 def stub(solution, lesson):
@@ -31,7 +63,7 @@ def stub(solution, lesson):
     for cell in solution.cells:
         cell = nbformat.from_dict(cell)
         if cell.cell_type == "code":
-            cell.update(outputs=[], execution_count=None)
+            cell.update(outputs=[], execution_count=None, source=HIDDEN.sub("", cell.source))
             if SOLUTION.search(cell.source):
                 exercise = exercise_in(cell.source, lesson)
                 line = f'raise NotImplementedError("Exercise {exercise.id}")'
@@ -85,11 +117,14 @@ def main(argv=None):
     (root / "exercises").mkdir(exist_ok=True)
     kept = []
     for path in tqdm(sorted((root / "solutions").glob("*.ipynb")), desc="exercises", file=sys.stderr):
-        target = root / "exercises" / path.name
+        target, saved = root / "exercises" / path.name, nbformat.read(path, as_version=4)
+        solution = marked(saved, path.stem)
+        if solution != saved:
+            nbformat.write(solution, path)
         if target.exists() and not is_untouched(target):
             kept.append(target)
         else:
-            write(stub(nbformat.read(path, as_version=4), path.stem), target)
+            write(stub(solution, path.stem), target)
     for target in kept:
         print(f"{target} was left as it is: somebody has worked in it. To get a fresh one, move it away first.")
     return 1 if kept else 0

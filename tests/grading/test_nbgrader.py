@@ -1,45 +1,34 @@
-"""The bridge to nbgrader: the assignment it makes; and, where nbgrader is, the whole way to gradebook and feedback."""
+"""The bridge to nbgrader: where nbgrader is, the whole way from solutions/ to gradebook and feedback."""
 
 import csv
-import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from lstmcourse.grading.nbgrader import CHECK, assignment, main
+from lstmcourse.grading.nbgrader import graded
 from lstmcourse.practice import EXERCISES
+from lstmcourse.practice.stubs import HIDDEN, stub
 
 ROOT = Path(__file__).parent.parent.parent
-SOLUTION = json.loads((ROOT / "solutions" / "04_lstm.ipynb").read_text(encoding="utf-8"))
+LESSON = "04_lstm"
+SOLUTION = nbformat.read(ROOT / "solutions" / f"{LESSON}.ipynb", as_version=4)
+EXERCISE = stub(SOLUTION, LESSON)               # what is in exercises/, also where somebody has worked there
+POINTS = {id: exercise.points for id, exercise in EXERCISES.items() if exercise.lesson == LESSON}
 NBGRADER = Path(os.environ.get("LSTMCOURSE_NBGRADER") or ROOT / ".venv" / "graders" / "nbgrader" / "bin" / "python")
 
 
-def kinds(whole):
-    return [cell["metadata"]["nbgrader"] for cell in whole["cells"] if "nbgrader" in cell["metadata"]]
-
-
-def test_the_assignment_has_a_solution_and_a_test_with_its_points_for_every_exercise():
-    whole = assignment(SOLUTION)
-    ids = [id for id, exercise in EXERCISES.items() if exercise.lesson == "04_lstm"]
-    tests = [kind for kind in kinds(whole) if kind["grade"]]
-    assert [kind["grade_id"] for kind in tests] == [f"check-{id.replace('.', '-')}" for id in ids]
-    assert [kind["points"] for kind in tests] == [EXERCISES[id].points for id in ids]
-    assert sum(kind["solution"] for kind in kinds(whole)) == len(ids)
-    assert len({kind["grade_id"] for kind in kinds(whole)}) == len(kinds(whole))
-
-
-def test_hidden_tests_assert_that_check_has_passed():
-    cells = [cell for cell in assignment(SOLUTION)["cells"] if cell["metadata"].get("nbgrader", {}).get("grade")]
-    for cell in cells:
-        id, function = CHECK.search(cell["source"]).groups()
-        hidden = cell["source"].split("### BEGIN HIDDEN TESTS\n")[1]
-        assert hidden == f'assert check("{id}", {function}).passed\n### END HIDDEN TESTS'
-
-
-def test_wrong_use_is_exit_status_2():
-    assert main([]) == 2
+def test_the_test_cells_of_a_notebook_never_reach_the_sandbox():
+    notebook = nbformat.from_dict(SOLUTION)
+    assert all(entry["passed"] for entry in graded(notebook, list(POINTS)).values())
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.metadata["nbgrader"] |= {"solution": False, "grade": True}
+    assert not any(entry["passed"] for entry in graded(notebook, list(POINTS)).values())
 
 
 CONFIG = """\
@@ -64,16 +53,52 @@ os._exit(0)
 """
 
 
-def solved(change=lambda source: source, first=""):
-    """The solution as a student hands it in: without the markers; nbgrader's metadata kept."""
-    whole = assignment(SOLUTION)
-    for cell in whole["cells"]:
-        source = "".join(cell["source"]).split("\n### BEGIN HIDDEN TESTS")[0]
-        cell["source"] = change(source).replace("### BEGIN SOLUTION", "").replace("### END SOLUTION", "")
+WRONG = ("f * c_prev + i * g", "f * c_prev - i * g")
+
+
+def handed_in(notebook, change=("", ""), first=""):
+    """The notebook with every solution in it, as a student hands it in: the metadata as it was, no markers.
+
+    change  (old, new) in the solutions
+    first   a cell that comes before all others
+    """
+    whole = nbformat.from_dict(notebook)
+    for cell, solution in zip(whole.cells, SOLUTION.cells, strict=True):
+        if "BEGIN SOLUTION" in solution.source:
+            cell.source = re.sub(" *### (BEGIN|END) SOLUTION\n?", "", solution.source).replace(*change)
     if first:
-        whole["cells"].insert(1, {"cell_type": "code", "metadata": {}, "source": first, "outputs": [],
-                                  "execution_count": None, "id": "first"})
-    return json.dumps(whole)
+        whole.cells.insert(1, nbformat.v4.new_code_cell(first))
+    return whole
+
+
+def without(notebook, grade_id):
+    """The notebook without this cell."""
+    whole = nbformat.from_dict(notebook)
+    whole.cells = [cell for cell in whole.cells if cell.metadata.get("nbgrader", {}).get("grade_id") != grade_id]
+    return whole
+
+
+def unmarked(notebook):
+    """The notebook without nbgrader's metadata."""
+    whole = nbformat.from_dict(notebook)
+    for cell in whole.cells:
+        cell.metadata = {}
+    return whole
+
+
+def forged(notebook):
+    """As no honest notebook is: other points, and tests that are never wrong."""
+    whole = nbformat.from_dict(notebook)
+    for cell in whole.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade"):
+            cell.metadata["nbgrader"]["points"] = 100
+            cell.source = "pass"
+    return whole
+
+
+def without_stub(source):
+    """A cell without the line that stands for a solution: the course's and nbgrader's own differ."""
+    return re.sub(r"( *# YOUR CODE HERE\n)? *raise NotImplementedError\(.*\)", "(the solution)", source)
 
 
 def test_the_real_nbgrader_gets_grades_and_feedback_from_the_sandbox(tmp_path):
@@ -84,36 +109,53 @@ def test_the_real_nbgrader_gets_grades_and_feedback_from_the_sandbox(tmp_path):
 
     def run(*command):
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stderr
+        assert done.returncode == 0, done.stderr[-3000:]
     (tmp_path / "nbgrader_config.py").write_text(CONFIG)
-    assert main([str(ROOT / "solutions" / "04_lstm.ipynb"), str(tmp_path / "source" / "ps1" / "04_lstm.ipynb")]) == 0
-    status, stderr = run("nbgrader", "generate_assignment", "ps1")
-    assert status == 0, stderr[-3000:]
-    released = (tmp_path / "release" / "ps1" / "04_lstm.ipynb").read_text()
-    assert "HIDDEN TESTS" not in released
-    assert "BEGIN SOLUTION" not in released
+    (tmp_path / "source" / "ps1").mkdir(parents=True)
+    shutil.copy(ROOT / "solutions" / f"{LESSON}.ipynb", tmp_path / "source" / "ps1")
+    run("nbgrader", "generate_assignment", "ps1")
+    released = nbformat.read(tmp_path / "release" / "ps1" / f"{LESSON}.ipynb", as_version=4)
+    assert [(cell.cell_type, without_stub(cell.source)) for cell in released.cells] == \
+        [(cell.cell_type, without_stub(cell.source)) for cell in EXERCISE.cells]
+    assert not any("checksum" in cell.metadata.get("nbgrader", {}) for cell in EXERCISE.cells)
 
-    wrong = {"ada": solved(), "bo": released,
-             "cy": solved(lambda source: source.replace("f * c_prev + i * g", "f * c_prev - i * g")),
-             "dee": solved(lambda source: source.replace("f * c_prev + i * g", "c_prev"),
-                           HOSTILE.replace("@COURSE@", str(tmp_path)))}
-    for student, notebook in wrong.items():
+    most = sum(POINTS.values())
+    cases = {                                                    # student -> (notebook, the score it deserves)
+        "released-right": (handed_in(released), most),
+        "released-untouched": (released, 0),
+        "released-wrong": (handed_in(released, WRONG), most - POINTS["4.2"] - POINTS["4.3"]),
+        "course-right": (handed_in(EXERCISE), most),             # from exercises/: nbgrader's checksums are not in it
+        "course-untouched": (EXERCISE, 0),
+        "course-wrong": (handed_in(EXERCISE, WRONG), most - POINTS["4.2"] - POINTS["4.3"]),
+        "solutions": (SOLUTION, most),                           # copied whole: nobody is kept from that
+        "no-test": (without(handed_in(EXERCISE), "check-4-3"), most - POINTS["4.3"]),
+        "no-answer": (without(handed_in(EXERCISE), "solution-4-3"), most - POINTS["4.3"]),
+        "unmarked": (unmarked(handed_in(EXERCISE)), 0),          # nbgrader finds no cell of its own in it
+        "twice": (handed_in(EXERCISE, first='check("4.1", None)\n'), most),
+        "forged": (forged(handed_in(EXERCISE, WRONG)), most - POINTS["4.2"] - POINTS["4.3"]),
+        "hostile": (handed_in(released, WRONG, HOSTILE.replace("@COURSE@", str(tmp_path))),
+                    most - POINTS["4.2"] - POINTS["4.3"]),
+    }
+    for student, (notebook, _) in cases.items():
         folder = tmp_path / "submitted" / student / "ps1"
         folder.mkdir(parents=True)
-        (folder / "04_lstm.ipynb").write_text(notebook)
-    for step in ("autograde", "generate_feedback"):
-        status, stderr = run("nbgrader", step, "ps1")
-        assert status == 0, stderr[-3000:]
-    status, stderr = run("nbgrader", "export")
-    assert status == 0, stderr[-3000:]
+        nbformat.write(notebook, folder / f"{LESSON}.ipynb")
+    run("nbgrader", "autograde", "ps1")
+    run("nbgrader", "generate_feedback", "ps1")
+    run("nbgrader", "export")
     with (tmp_path / "grades.csv").open(newline="") as file:
-        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    most = sum(e.points for e in EXERCISES.values() if e.lesson == "04_lstm")
-    assert scores["ada"] == most
-    assert scores["bo"] == 0
-    assert 0 < scores["cy"] < most
-    assert scores["dee"] <= scores["cy"]
-    page = (tmp_path / "feedback" / "cy" / "ps1" / "04_lstm.html").read_text()
+        rows = {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
+    assert rows == {student: (score, most) for student, (_, score) in cases.items()}
+    page = (tmp_path / "feedback" / "course-wrong" / "ps1" / f"{LESSON}.html").read_text()
     assert "Case 1 of" in page
     assert "PWNED" not in "".join(path.read_text(errors="replace") for path in tmp_path.glob("*.db"))
 
+
+def test_a_hidden_test_fails_where_the_answer_is_wrong_and_shows_nothing(capsys):
+    cell, = (cell for cell in SOLUTION.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "check-4-2")
+    hidden, = HIDDEN.findall(cell.source)
+    from lstmcourse.practice import check
+    exec(hidden, {"check": check, "cell_update": lambda c_prev, i, f, g: f * c_prev + i * g})
+    with pytest.raises(AssertionError):
+        exec(hidden, {"check": check, "cell_update": lambda c_prev, i, f, g: f * c_prev})
+    assert capsys.readouterr().out == ""

@@ -49,8 +49,8 @@ def test_exercises_are_up_to_date(path):
     """If not: `make exercises`."""
     target = exercise_notebook(path)
     now, wanted = read(target), stub(read(path), path.stem)
-    assert [(cell.cell_type, cell.source) for cell in now.cells] == \
-        [(cell.cell_type, cell.source) for cell in wanted.cells]
+    assert [(cell.cell_type, cell.source, cell.metadata) for cell in now.cells] == \
+        [(cell.cell_type, cell.source, cell.metadata) for cell in wanted.cells]
     assert is_untouched(target, outputs=True)               # run since? `git checkout` it
 
 
@@ -58,6 +58,8 @@ def test_exercises_are_up_to_date(path):
 def test_an_exercise_notebook_holds_no_solution(path):
     target = read(exercise_notebook(path))
     assert "SOLUTION" not in text_of(target.cells)
+    assert "HIDDEN" not in text_of(target.cells)
+    assert "assert" not in text_of(cell for cell in target.cells if cell.source.startswith("check("))
     bodies = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", text_of(read(path).cells), re.DOTALL)
     assert len(bodies) == len(exercises_of(path))
     for body, exercise in zip(bodies, exercises_of(path), strict=True):
@@ -82,10 +84,95 @@ def test_every_exercise_has_its_header_its_check_and_two_folded_hints(path):
         text, code, check, hints = cells[start:start + 4]
         assert re.match(r"## .+\ndifficulty ●+○* · \d+ min · after lesson " + path.stem[:2] + "\n\n", text.source)
         assert [cell.cell_type for cell in (text, code, check, hints)] == ["markdown", "code", "code", "markdown"]
-        assert check.source == f'check("{exercise.id}", {exercise.function})'
+        assert check.source.splitlines()[0] == f'check("{exercise.id}", {exercise.function})'
         assert re.findall(r"<details><summary>(Hint \d): ", hints.source) == ["Hint 1", "Hint 2"]
         assert hints.source.count("</details>") == 2
         assert "```" not in hints.source                    # ideas and equations, no code
+
+
+def faults(notebook, lesson):
+    """What is wrong for nbgrader in a notebook of solutions/, or, if it has no solutions, of exercises/."""
+    found, kinds = [], [cell.metadata.nbgrader for cell in notebook.cells if "nbgrader" in cell.metadata]
+    exercises = [exercise for exercise in EXERCISES.values() if exercise.lesson == lesson]
+    solved = "BEGIN SOLUTION" in text_of(notebook.cells)
+    wanted = [f"{kind}-{e.id.replace('.', '-')}" for e in exercises for kind in ("solution", "check")]
+    if [kind.grade_id for kind in kinds] != wanted:
+        found.append(f"grade_ids {[kind.grade_id for kind in kinds]}")
+    for exercise in exercises:
+        number = exercise.id.replace(".", "-")
+        answer = [cell for cell in notebook.cells if f"def {exercise.function}(" in cell.source]
+        test = [cell for cell in notebook.cells if cell.source.startswith(f'check("{exercise.id}"')]
+        if (len(answer), len(test)) != (1, 1):
+            found.append(f"{exercise.id} has {len(answer)} solution cells and {len(test)} check cells")
+            continue
+        for cell, grade, more in ((answer[0], False, {"grade_id": f"solution-{number}"}),
+                                  (test[0], True, {"grade_id": f"check-{number}", "points": exercise.points})):
+            if cell.metadata.get("nbgrader") != {"schema_version": 3, "grade": grade, "locked": grade,
+                                                 "solution": not grade, "task": False} | more:
+                found.append(f"{exercise.id} has the metadata {cell.metadata}")
+        call = f'check("{exercise.id}", {exercise.function}'
+        hidden = ["### BEGIN HIDDEN TESTS", f"assert {call}, quiet=True).passed", "### END HIDDEN TESTS"]
+        if test[0].source.splitlines() != [f"{call})", *(hidden if solved else [])]:
+            found.append(f"{exercise.id} is tested by {test[0].source}")
+    return found
+
+
+@every_solution
+@pytest.mark.parametrize("folder", ["solutions", "exercises"])
+def test_every_exercise_has_one_solution_and_one_test_for_nbgrader(path, folder):
+    """If not: `make exercises`."""
+    notebook = read(path if folder == "solutions" else exercise_notebook(path))
+    assert faults(notebook, path.stem) == []
+    nbformat.validate(notebook)
+
+
+def kind_of(cells, grade_id):
+    return next(cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
+
+
+PLANTED = {                                    # what somebody may do by accident -> what is said of it
+    "other points": (lambda cells: kind_of(cells, "check-3-1").metadata.nbgrader.update(points=7), "3.1 has the meta"),
+    "an open test": (lambda cells: kind_of(cells, "check-3-1").metadata.nbgrader.update(locked=False), "3.1 has the m"),
+    "no metadata": (lambda cells: kind_of(cells, "solution-3-2").metadata.pop("nbgrader"), "grade_ids ['solution-3-1"),
+    "an id twice": (lambda cells: kind_of(cells, "check-3-2").metadata.nbgrader.update(grade_id="check-3-1"),
+                    "'check-3-1', 'solution-3-2', 'check-3-1'"),
+    "a cell twice": (lambda cells: cells.append(kind_of(cells, "solution-3-1")), "3.1 has 2 solution cells"),
+    "a test twice": (lambda cells: cells.append(kind_of(cells, "check-3-1")), "2 check cells"),
+    "a test lost": (lambda cells: cells.remove(kind_of(cells, "check-3-2")), "3.2 has 1 solution cells and 0 check"),
+    "a hidden test lost": (lambda cells: edit(kind_of(cells, "check-3-1"), stubs.HIDDEN.pattern, ""), "3.1 is tested"),
+    "another exercise tested": (lambda cells: edit(kind_of(cells, "check-3-1"), r'assert check\("3.1"',
+                                                   'assert check("3.2"'), "3.1 is tested by"),
+    "another function tested": (lambda cells: edit(kind_of(cells, "check-3-1"), r"assert (.*), \w+,", r"assert \1, f,"),
+                                "3.1 is tested by"),
+}
+
+
+def edit(cell, old, new):
+    cell.source, count = re.subn(old, new, cell.source, flags=re.DOTALL | re.MULTILINE)
+    assert count == 1
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_what_is_wrong_for_nbgrader_is_noticed(fault):
+    plant, said = PLANTED[fault]
+    notebook = read(ROOT / "solutions" / "03_forgetting.ipynb")
+    plant(notebook.cells)
+    assert said in "\n".join(faults(notebook, "03_forgetting"))
+
+
+@pytest.mark.parametrize("fault", [name for name in PLANTED if not name.endswith(("twice", "a test lost"))])
+def test_make_exercises_puts_right_what_follows_from_the_exercises(fault):
+    right = read(ROOT / "solutions" / "03_forgetting.ipynb")
+    notebook = read(ROOT / "solutions" / "03_forgetting.ipynb")
+    PLANTED[fault][0](notebook.cells)
+    assert notebook != right
+    assert stubs.marked(notebook, "03_forgetting") == right
+
+
+def test_a_check_of_no_exercise_is_refused():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('check("3.9", nobody)')])
+    with pytest.raises(ValueError, match="says check.*3.9.*there is no such exercise"):
+        stubs.marked(notebook, "03_forgetting")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +182,8 @@ def workshop(tmp_path_factory):
     (root / "solutions").mkdir()
     short = read(ROOT / "solutions" / "03_forgetting.ipynb")
     short.cells = short.cells[:5]
+    for cell in short.cells:                               # as somebody writes a new one: check(...) and no more
+        cell.metadata, cell.source = {}, stubs.HIDDEN.sub("", cell.source)
     nbformat.write(short, root / "solutions" / "03_forgetting.ipynb")
     assert stubs.main([str(root)]) == 0
     return root
@@ -109,6 +198,14 @@ def test_make_exercises_writes_an_executed_notebook(course):
     made = read(course / "exercises" / "03_forgetting.ipynb")
     assert [cell.execution_count for cell in made.cells if cell.cell_type == "code"] == [1, 2, 3]
     assert "not started" in made.cells[4].outputs[0]["data"]["text/plain"]
+
+
+def test_make_exercises_writes_what_nbgrader_needs_into_the_solution(course):
+    made, whole = read(course / "solutions" / "03_forgetting.ipynb"), read(ROOT / "solutions" / "03_forgetting.ipynb")
+    assert made.cells == whole.cells[:5]
+    path, before = course / "solutions" / "03_forgetting.ipynb", os.stat(course / "solutions" / "03_forgetting.ipynb")
+    stubs.main([str(course)])
+    assert os.stat(path).st_mtime_ns == before.st_mtime_ns                 # in step: not written again
 
 
 WORK = {
