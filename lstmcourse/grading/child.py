@@ -13,6 +13,7 @@ import codecs
 import contextlib
 import gc
 import os
+import signal
 import socket
 import sys
 import time
@@ -22,6 +23,30 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), sys.argv[2]]
 import confine  # noqa: E402
 import notebook  # noqa: E402
 import protocol  # noqa: E402
+
+
+# Where the scratch folder is watched nothing can be removed from it. A notebook that cleans up after itself has to
+# get through all the same: what it removes is emptied.
+def unlink(path, *, dir_fd=None, really=os.unlink):
+    try:
+        really(path, dir_fd=dir_fd)
+    except PermissionError:
+        os.close(os.open(path, os.O_WRONLY | os.O_TRUNC, dir_fd=dir_fd))
+
+
+def rmdir(path, *, dir_fd=None, really=os.rmdir):
+    try:
+        really(path, dir_fd=dir_fd)
+    except PermissionError:
+        fd = os.open(path, os.O_RDONLY, dir_fd=dir_fd)
+        full = any(entry.is_file() and entry.stat().st_size for entry in os.scandir(fd))
+        os.close(fd)
+        if full:
+            raise
+
+
+if sys.platform == "linux":
+    os.remove, os.unlink, os.rmdir = unlink, unlink, rmdir
 
 # What notebooks import anyway: once here, so that it costs no copy anything.
 for name in ("numpy.linalg", "numpy.random", "numpy.testing", "abc", "collections", "contextlib", "copy", "dataclasses",
@@ -58,8 +83,37 @@ def main():
             sock.close()
             one_submission(protocol.FilePipe(fds[0]), plan, tools)
         os.close(fds[0])
-        _, status = os.waitpid(pid, 0)
+        status = watched(pid, plan) if plan["watched"] else os.waitpid(pid, 0)[1]
         pipe.send(("ended", status, not os.listdir(plan["folder"])))
+
+
+def watched(pid, plan):
+    """Wait for a copy to end, and end it if its scratch folder comes to hold too much; its status."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        if too_much(plan["folder"], plan["scratch"], plan["scratch_files"]):
+            os.kill(pid, signal.SIGKILL)
+        signal.sigtimedwait({signal.SIGCHLD}, 0.005)
+
+
+def too_much(folder, size, files):
+    """Does a folder hold more bytes or files than it may, or something that cannot be looked into?"""
+    folders = [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    size, files = size - entry.stat(follow_symlinks=False).st_size, files - 1
+                    if size < 0 or files < 0:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except OSError:
+            return True
+    return False
 
 
 def one_submission(pipe, plan, tools):
@@ -89,7 +143,7 @@ def prepare(plan):
         confine.die_with_parent()
     if "landlock" in layers:
         tools["landlock"] = confine.landlock_rules(plan["readable"], set(plan["hidden"]), plan["devices"],
-                                                   plan["folder"] if plan["writable"] else None)
+                                                   plan["folder"] if plan["writable"] else None, not plan["watched"])
     if "seccomp" in layers:
         tools["seccomp"] = confine.seccomp_filter()
     null = os.open(os.devnull, os.O_RDWR)

@@ -22,11 +22,11 @@ AUDIT_ARCH = (0xC000003E, 0xC00000B7)
 
 # What Python and NumPy need once they have started: (x86_64, aarch64); None where it does not exist.
 # Not here, and so denied: sockets, fork and exec, signals to others, ptrace, mounts, namespaces,
-# chmod, chown and utime (Landlock does not cover them), shared memory, and all that is newer.
+# chmod, chown and utime (Landlock does not cover them), fallocate (disk without size), shared memory, and all newer.
 ALLOWED = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "lseek": (8, 62), "pread64": (17, 67), "pwrite64": (18, 68),
     "readv": (19, 65), "writev": (20, 66), "fsync": (74, 82), "fdatasync": (75, 83), "ftruncate": (77, 46),
-    "fallocate": (285, 47), "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "pipe": (22, None),
+    "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "pipe": (22, None),
     "pipe2": (293, 59), "fcntl": (72, 25), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
     "pselect6": (270, 72),
     "stat": (4, None), "lstat": (6, None), "fstat": (5, 80), "newfstatat": (262, 79), "statx": (332, 291),
@@ -47,7 +47,7 @@ ALLOWED = {
     "getrusage": (98, 165), "sysinfo": (99, 179), "uname": (63, 160), "getrandom": (318, 278),
     "exit": (60, 93), "exit_group": (231, 94), "restart_syscall": (219, 128),
 }
-OPENAT, PRLIMIT, CLONE, CLONE3, CAPSET = (257, 56), (302, 261), (56, 220), (435, 435), (126, 91)
+OPENAT, PRLIMIT, CLONE, CLONE3, CAPSET, IOCTL = (257, 56), (302, 261), (56, 220), (435, 435), (126, 91), (16, 29)
 CLONE_THREAD = 0x10000
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -119,7 +119,8 @@ def set_rlimits(memory, file_size, cpu_seconds, processes, open_files=64):
 
 READ_FILE, READ_DIR, WRITE_FILE, TRUNCATE = 1 << 2, 1 << 3, 1 << 1, 1 << 14
 REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_FILE, MOVE = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 13
-CHANGE_FILES = WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_FILE | MOVE
+ADD_FILES = WRITE_FILE | TRUNCATE | MAKE_DIR | MAKE_FILE
+CHANGE_FILES = ADD_FILES | REMOVE_DIR | REMOVE_FILE | MOVE
 RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}          # ABI -> how many rights there are about files; all are handled
 
 
@@ -130,8 +131,10 @@ def landlock_abi():
     return max(0, libc().syscall(ctypes.c_long(444), None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
-def landlock_rules(readable, hidden, devices, scratch):
+def landlock_rules(readable, hidden, devices, scratch, remove=True):
     """A rule set: read below `readable` except below `hidden`; write in `scratch` and to `devices`.
+
+    remove  False: what is in `scratch` keeps its name, so that everything in it can be seen and counted
 
     Nothing else of the file system may be opened; no TCP (ABI 4), no signals to processes outside
     and no abstract sockets (ABI 6). Returns a descriptor for `landlock_restrict`.
@@ -167,7 +170,7 @@ def landlock_rules(readable, hidden, devices, scratch):
     for path in devices:
         allow(path, READ_FILE | WRITE_FILE)
     if scratch:
-        allow(scratch, CHANGE_FILES | READ_FILE | READ_DIR)
+        allow(scratch, (CHANGE_FILES if remove else ADD_FILES) | READ_FILE | READ_DIR)
     return rules
 
 
@@ -182,9 +185,10 @@ def landlock_restrict(rules):
 def seccomp_filter():
     """A BPF program: the calls in ALLOWED pass; of openat, prlimit64 and clone some forms; else EPERM.
 
-    openat   not "read only, but truncate", which old kernels let through Landlock
+    openat   not "read only, but truncate", which old kernels let through Landlock; not a file without a name
     prlimit  only on itself
     clone    only threads; clone3 "does not exist", then the C library falls back to clone
+    ioctl    never, and so said that Python then takes fcntl (a temporary file asks for that)
     """
     allow, deny = 0x7FFF0000, 0x00050000 | errno.EPERM
     load = lambda offset: (0x20, 0, 0, offset)                    # noqa: E731  the word at `offset` of seccomp_data
@@ -194,9 +198,11 @@ def seccomp_filter():
     program = [load(4), (equal, 1, 0, AUDIT_ARCH[MACHINE]), give(0x80000000), load(number)]
     for call, checks in (
             (CLONE3, [give(0x00050000 | errno.ENOSYS)]),
+            (IOCTL, [give(0x00050000 | errno.ENOTTY)]),
             (CLONE, [load(argument(0)), (any_bit, 0, 1, CLONE_THREAD), give(allow), give(deny)]),
             (PRLIMIT, [load(argument(0)), (equal, 0, 1, 0), give(allow), give(deny)]),
-            (OPENAT, [load(argument(2)), (any_bit, 0, 2, os.O_TRUNC), (any_bit, 1, 0, 3), give(deny), give(allow)])):
+            (OPENAT, [load(argument(2)), (any_bit, 2, 0, 0x400000), (any_bit, 0, 2, os.O_TRUNC), (any_bit, 1, 0, 3),
+                      give(deny), give(allow)])):
         program += [(equal, 0, len(checks), call[MACHINE]), *checks]
     calls = [numbers[MACHINE] for numbers in ALLOWED.values() if numbers[MACHINE] is not None]
     program += [(equal, len(calls) - n, 0, call) for n, call in enumerate(calls)]

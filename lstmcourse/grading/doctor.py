@@ -92,7 +92,7 @@ FILES = ("read_a_file", "list_a_folder", "write_a_file")
 STOPS = {                      # what each layer has to stop by itself
     "bubblewrap": (*FILES, "connect_to_a_port", "connect_to_a_local_socket", "signal_another_process",
                    "look_into_another_process", "write_300_MB"),
-    "landlock": FILES,
+    "landlock": (*FILES, "write_300_MB"),
     "seccomp": ("connect_to_a_port", "connect_to_a_local_socket", "start_a_process", "signal_another_process",
                 "ask_the_kernel_for_more", "change_the_mode_of_a_file"),
     "rlimits": ("write_one_file_of_300_MB", *(("take_2_GB_of_memory",) if sys.platform == "linux" else ())),

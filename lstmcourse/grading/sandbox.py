@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 INSIDE = ("child.py", "confine.py", "notebook.py", "protocol.py")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 NOBODY = 65534
+PREFIX = "lstmcourse-scratch-"
 NOT_ROOT = "only root needs it"
 
 
@@ -112,9 +114,7 @@ class Sandbox:
         windows = os.name == "nt"
         self.sock, theirs = socket.socketpair()
         if "bubblewrap" not in self.layers:
-            self.folder = tempfile.mkdtemp(prefix="lstmcourse-")
-            if "user" in self.layers:
-                os.chown(self.folder, NOBODY, NOBODY)
+            self.folder = ScratchFolder(NOBODY if "user" in self.layers else None)
         if "memory group" in self.layers:
             self.group = MemoryGroup(self.bounds.memory + (256 << 20), tasks=self.bounds.threads + 16)
         environment = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -122,7 +122,7 @@ class Sandbox:
         try:
             self.process = subprocess.Popen(
                 self.command(theirs.fileno()), env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, start_new_session=not windows, cwd=self.folder or "/",
+                stderr=subprocess.PIPE, start_new_session=not windows, cwd=self.folder.path if self.folder else "/",
                 pass_fds=() if windows else (theirs.fileno(),))
             if windows:
                 self.process.stdin.write(theirs.share(self.process.pid))
@@ -215,7 +215,7 @@ class Sandbox:
         if self.group is not None:
             self.group.remove()
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.remove()
         self.process = self.sock = self.group = self.folder = None
         self.standing = False
 
@@ -225,10 +225,11 @@ class Sandbox:
         """What the inside needs to know to put up its layers."""
         readable, hidden = reading()
         bounds = self.bounds
-        writable = "bubblewrap" in self.layers or "landlock" not in self.layers
+        watched = "bubblewrap" not in self.layers and "landlock" in self.layers and self.template
         return {
             "layers": list(self.layers), "template": self.template, "uid": NOBODY, "core": self.core(),
-            "folder": "/scratch" if "bubblewrap" in self.layers else self.folder, "writable": writable,
+            "folder": self.folder.path if self.folder else "/scratch", "watched": watched,
+            "writable": watched or self.folder is None or "landlock" not in self.layers,
             "scratch": bounds.scratch, "scratch_files": bounds.scratch_files,
             "memory": bounds.memory, "cpu": int(bounds.total) + 10,
             "processes": self.processes(), "readable": readable, "hidden": hidden, "devices": DEVICES,
@@ -290,6 +291,56 @@ class Sandbox:
             options += ["--dev-bind", device, device]
         size = ["--size", str(self.bounds.scratch)] if "--size" in bubblewrap_help() else []
         return [*options, *size, "--tmpfs", "/scratch", "--remount-ro", "/", "--chdir", "/scratch"]
+
+
+class ScratchFolder:
+    """A private folder, locked as long as this process lives; those that killed graders have left are removed.
+
+    uid  whose it is to be; None: this user's
+    """
+
+    def __init__(self, uid=None):
+        self.sweep()
+        self.path, self.lock = tempfile.mkdtemp(prefix=PREFIX), None
+        if os.name == "posix":
+            self.lock = locked(self.path)
+        if uid is not None:
+            os.chown(self.path, uid, uid)
+
+    def remove(self):
+        """However deep it is, and whatever modes the folders in it have."""
+        end = time.monotonic() + 5
+        while os.path.lexists(self.path) and time.monotonic() < end:     # who wrote in it may end a moment later
+            with contextlib.suppress(RecursionError):
+                shutil.rmtree(self.path, ignore_errors=True)
+            if os.name == "posix" and os.path.lexists(self.path):
+                for command in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+                    subprocess.run([*command, "--", self.path], stderr=subprocess.DEVNULL)
+        if self.lock is not None:
+            os.close(self.lock)
+
+    @classmethod
+    def sweep(cls):
+        """Nobody holds the lock any more, and it was made more than a minute ago: not just now, by another grader."""
+        for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if os.name == "posix" else ():
+            with contextlib.suppress(OSError):
+                state = path.lstat()
+                if state.st_mtime < time.time() - 60 and state.st_uid in (os.geteuid(), NOBODY):
+                    stale = cls.__new__(cls)
+                    stale.path, stale.lock = str(path), locked(path)
+                    stale.remove()
+
+
+def locked(path):
+    """A descriptor that locks a folder; OSError where another has it."""
+    import fcntl
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 @functools.cache
