@@ -81,16 +81,18 @@ def test_quick_submissions_get_what_they_deserve_without_bubblewrap(tmp_path, tm
     assert "missing: bubblewrap" in findings.isolation
 
 
-def test_quick_submissions_get_what_they_deserve_as_an_ordinary_user(tmp_path):
-    if not contained():
+@pytest.mark.parametrize("bwrap", [None, no_bwrap])
+def test_quick_submissions_get_what_they_deserve_as_an_ordinary_user(tmp_path, tmp_path_factory, bwrap):
+    if not contained() or bwrap and {"landlock", "seccomp"} & {*missing()}:
         pytest.skip(f"too little isolation: {missing()}")
     for folder in (tmp_path, *tmp_path.parents):
         if folder.owner() == "root" and folder.stat().st_mode & 0o5 != 0o5 and os.geteuid() == 0:
             folder.chmod(folder.stat().st_mode | 0o5)
     other_user_or_skip()
-    findings = run(tmp_path, QUICK, user=ANYBODY)
+    findings = run(tmp_path, QUICK, user=ANYBODY, path=bwrap and tmp_path_factory.mktemp("bin"))
     assert_as_deserved(findings)
     assert "user" not in findings.isolation
+    assert bwrap is None or "missing: bubblewrap" in findings.isolation
 
 
 def other_user_or_skip():
