@@ -337,8 +337,11 @@ def test_what_a_killed_grader_has_left_is_removed_by_the_next(place):
     grader.kill()
     grader.wait()
     grader.stdout.close()
-    fresh = ScratchFolder()
+    os.utime(folder)
     ScratchFolder.sweep()
+    assert (folder / "left").exists()                             # so new that another may be about to lock it
+    os.utime(folder, (1, 1))
+    fresh = ScratchFolder()
     assert [path.name for path in place.iterdir()] == [Path(fresh.path).name]
     fresh.remove()
 
