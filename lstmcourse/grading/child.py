@@ -24,13 +24,18 @@ import confine  # noqa: E402
 import notebook  # noqa: E402
 import protocol  # noqa: E402
 
-
 # Where the scratch folder is watched nothing can be removed from it. A notebook that cleans up after itself has to
 # get through all the same: what it removes is emptied.
+
+emptying = False
+
+
 def unlink(path, *, dir_fd=None, really=os.unlink):
     try:
         really(path, dir_fd=dir_fd)
     except PermissionError:
+        if not emptying:
+            raise
         os.close(os.open(path, os.O_WRONLY | os.O_TRUNC, dir_fd=dir_fd))
 
 
@@ -38,6 +43,8 @@ def rmdir(path, *, dir_fd=None, really=os.rmdir):
     try:
         really(path, dir_fd=dir_fd)
     except PermissionError:
+        if not emptying:
+            raise
         fd = os.open(path, os.O_RDONLY, dir_fd=dir_fd)
         full = any(entry.is_file() and entry.stat().st_size for entry in os.scandir(fd))
         os.close(fd)
@@ -45,8 +52,7 @@ def rmdir(path, *, dir_fd=None, really=os.rmdir):
             raise
 
 
-if sys.platform == "linux":
-    os.remove, os.unlink, os.rmdir = unlink, unlink, rmdir
+os.remove, os.unlink, os.rmdir = unlink, unlink, rmdir
 
 # What notebooks import anyway: once here, so that it costs no copy anything.
 for name in ("numpy.linalg", "numpy.random", "numpy.testing", "abc", "collections", "contextlib", "copy", "dataclasses",
@@ -60,6 +66,7 @@ gc.freeze()
 
 
 def main():
+    global emptying
     if sys.platform == "win32":
         sock = socket.fromshare(sys.stdin.buffer.read())
         pipe = protocol.Pipe(sock)
@@ -67,6 +74,7 @@ def main():
         sock = socket.socket(fileno=int(sys.argv[1]))
         pipe = protocol.FilePipe(sock.fileno())
     plan = pipe.receive()
+    emptying = plan["watched"]
     try:
         tools = prepare(plan)
     except Exception as error:

@@ -25,7 +25,7 @@ from lstmcourse.practice.exercises import EXERCISES
 
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"\n### BEGIN HIDDEN TESTS\n.*?^### END HIDDEN TESTS$", re.DOTALL | re.MULTILINE)
-CHECK = re.compile(r'^check\("([^"]*)", (\w+)\)$', re.MULTILINE)
+CHECK = re.compile(r'^check\("([^"]*)", (\w+)\)', re.MULTILINE)
 
 
 def marked(solution, lesson):

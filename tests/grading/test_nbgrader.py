@@ -101,19 +101,39 @@ def without_stub(source):
     return re.sub(r"( *# YOUR CODE HERE\n)? *raise NotImplementedError\(.*\)", "(the solution)", source)
 
 
-def test_the_real_nbgrader_gets_grades_and_feedback_from_the_sandbox(tmp_path):
+@pytest.fixture
+def nbgrader(tmp_path):
+    """A call runs a command of the real nbgrader in a course that has the solution of lesson 04 as its assignment."""
     if not NBGRADER.exists():
         pytest.skip("nbgrader is not installed here (make bench-grading installs it apart)")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{NBGRADER.parent}{os.pathsep}{os.environ['PATH']}",
-                                "PYTHONDONTWRITEBYTECODE": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+                                "PYTHONDONTWRITEBYTECODE": "1", "JUPYTER_PREFER_ENV_PATH": "1",
+                                "LSTMCOURSE_PROGRESS": str(tmp_path / "progress")}
 
     def run(*command):
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        done = subprocess.run(("nbgrader", *command), cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
-    (tmp_path / "nbgrader_config.py").write_text(CONFIG)
     (tmp_path / "source" / "ps1").mkdir(parents=True)
     shutil.copy(ROOT / "solutions" / f"{LESSON}.ipynb", tmp_path / "source" / "ps1")
-    run("nbgrader", "generate_assignment", "ps1")
+    return run
+
+
+def scores(nbgrader, course, notebooks):
+    """student -> (score, most), as nbgrader exports them."""
+    for student, notebook in notebooks.items():
+        folder = course / "submitted" / student / "ps1"
+        folder.mkdir(parents=True)
+        nbformat.write(notebook, folder / f"{LESSON}.ipynb")
+    nbgrader("autograde", "ps1")
+    nbgrader("generate_feedback", "ps1")
+    nbgrader("export")
+    with (course / "grades.csv").open(newline="") as file:
+        return {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
+
+
+def test_the_real_nbgrader_gets_grades_and_feedback_from_the_sandbox(nbgrader, tmp_path):
+    (tmp_path / "nbgrader_config.py").write_text(CONFIG)
+    nbgrader("generate_assignment", "ps1")
     released = nbformat.read(tmp_path / "release" / "ps1" / f"{LESSON}.ipynb", as_version=4)
     assert [(cell.cell_type, without_stub(cell.source)) for cell in released.cells] == \
         [(cell.cell_type, without_stub(cell.source)) for cell in EXERCISE.cells]
@@ -136,19 +156,21 @@ def test_the_real_nbgrader_gets_grades_and_feedback_from_the_sandbox(tmp_path):
         "hostile": (handed_in(released, WRONG, HOSTILE.replace("@COURSE@", str(tmp_path))),
                     most - POINTS["4.2"] - POINTS["4.3"]),
     }
-    for student, (notebook, _) in cases.items():
-        folder = tmp_path / "submitted" / student / "ps1"
-        folder.mkdir(parents=True)
-        nbformat.write(notebook, folder / f"{LESSON}.ipynb")
-    run("nbgrader", "autograde", "ps1")
-    run("nbgrader", "generate_feedback", "ps1")
-    run("nbgrader", "export")
-    with (tmp_path / "grades.csv").open(newline="") as file:
-        rows = {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in csv.DictReader(file)}
-    assert rows == {student: (score, most) for student, (_, score) in cases.items()}
+    assert scores(nbgrader, tmp_path, {student: notebook for student, (notebook, _) in cases.items()}) == \
+        {student: (score, most) for student, (_, score) in cases.items()}
     page = (tmp_path / "feedback" / "course-wrong" / "ps1" / f"{LESSON}.html").read_text()
     assert "Case 1 of" in page
     assert "PWNED" not in "".join(path.read_text(errors="replace") for path in tmp_path.glob("*.db"))
+
+
+def test_the_hidden_tests_grade_by_themselves_where_nbgrader_has_its_own_executor(nbgrader, tmp_path):
+    (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.CourseDirectory.course_id = 'course'\n")
+    nbgrader("generate_assignment", "ps1")
+    most = sum(POINTS.values())
+    found = scores(nbgrader, tmp_path, {"right": handed_in(EXERCISE), "wrong": handed_in(EXERCISE, WRONG),
+                                        "untouched": EXERCISE})
+    less = most - POINTS["4.2"] - POINTS["4.3"]
+    assert found == {"right": (most, most), "wrong": (less, most), "untouched": (0, most)}
 
 
 def test_a_hidden_test_fails_where_the_answer_is_wrong_and_shows_nothing(capsys):

@@ -365,3 +365,20 @@ def test_landlock_without_seccomp_has_no_folder_to_write_to():
         kind, said = session.call("plain", (), 20)
         assert kind == "raised"
         assert "Permission denied" in said
+
+
+def test_where_no_folder_is_watched_what_may_not_be_removed_is_not_emptied(place):
+    """Without Landlock the same calls reach files that are somebody's."""
+    if os.geteuid() == 0:
+        pytest.skip("root may remove everything")
+    held = place / "held"
+    held.mkdir()
+    (held / "mine").write_text("x")
+    held.chmod(0o500)
+    source = "import os\n\ndef remove(path):\n    os.remove(path)\n"
+    try:
+        with Sandbox(layers=("rlimits",)) as sandbox, loaded(sandbox, source) as session:
+            assert session.call("remove", (str(held / "mine"),), 20)[0] == "raised"
+        assert (held / "mine").read_text() == "x"
+    finally:
+        held.chmod(0o700)
