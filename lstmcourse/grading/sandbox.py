@@ -9,6 +9,7 @@ Anything odd (silence, a broken message, a flood) ends the whole sandbox, all pr
 all files, and the next session gets a new one. SandboxError means the grader's own fault.
 """
 
+import atexit
 import contextlib
 import functools
 import importlib.util
@@ -306,9 +307,11 @@ class ScratchFolder:
             self.lock = locked(self.path)
         if uid is not None:
             os.chown(self.path, uid, uid)
+        atexit.register(self.remove)                  # a worker of a pool just ends, with its sandbox
 
     def remove(self):
         """However deep it is, and whatever modes the folders in it have."""
+        atexit.unregister(self.remove)
         end = time.monotonic() + 5
         while os.path.lexists(self.path) and time.monotonic() < end:     # who wrote in it may end a moment later
             with contextlib.suppress(RecursionError):

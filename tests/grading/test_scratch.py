@@ -16,6 +16,7 @@ import pytest
 from lstmcourse.grading import sandbox as module
 from lstmcourse.grading.protocol import ProtocolError
 from lstmcourse.grading.sandbox import Bounds, Sandbox, ScratchFolder, unavailable
+from tests.grading.corpus.parts import RIGHT, text
 
 ROOT = Path(__file__).parent.parent.parent
 LAYERS = ("landlock", "seccomp", "rlimits", "user")
@@ -324,6 +325,16 @@ with Sandbox(layers=sys.argv[1:]) as sandbox, sandbox.session() as session:
     print(sandbox.folder.path, flush=True)
     time.sleep(60)
 """
+
+
+def test_a_class_graded_by_several_processes_leaves_no_folder(place, tmp_path_factory):
+    folder, out, path = (tmp_path_factory.mktemp(name) for name in ("class", "out", "bin"))
+    for n in range(4):
+        (folder / f"student{n}.ipynb").write_text(text(RIGHT))
+    subprocess.run([sys.executable, "-m", "lstmcourse.grading", "grade", str(folder), "--out", str(out),
+                    "--exercises", "4.1", "--jobs", "2"], check=True, capture_output=True,
+                   env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(place), "PATH": str(path)})
+    assert not list(place.iterdir())
 
 
 def test_what_a_killed_grader_has_left_is_removed_by_the_next(place):
