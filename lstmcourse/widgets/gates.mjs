@@ -131,12 +131,18 @@ function board(words, asked, choose) {
       body.append(element("tr", { class: "lc-answers" }, element("th", { scope: "row" }, "answer"), ...answers));
     }
   };
-  const update = (net, steps, { word, place }) => {
+  const update = (net, steps, held, { word, place }) => {
     if (answers.length > 0) for (const t of asked) answers[t].textContent = answer(net, steps[t]);
     if (word !== shown) {
       radios[word].checked = true;
       radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
     }
+    radios.forEach((radio, t) => {                           // where are hands?
+      const hand = Object.keys(held).some((one) => one.startsWith(`${t} `));
+      if (hand === radio.closest("th").classList.contains("lc-hand")) return;
+      radio.closest("th").classList.toggle("lc-hand", hand);
+      radio.setAttribute("aria-label", `word ${t + 1}: ${words[t]}${hand ? ", held by you" : ""}`);
+    });
     for (const { state, j, head, cells } of rows) {
       head.classList.toggle("lc-here", j === place);
       cells.forEach((cell, t) => {
@@ -151,11 +157,12 @@ function board(words, asked, choose) {
     }
     if (word === shown) return;
     shown = word;
-    const here = radios[word].closest("th");                 // bring the chosen word into view, move nothing else
-    const left = here.offsetLeft - table.rows[0].cells[0].offsetWidth;
+    const here = radios[word].closest("th");                 // bring the chosen word into view, by whole columns
+    const first = table.rows[0].cells[0].offsetWidth;
+    const left = here.offsetLeft - first;
     if (left < scroller.scrollLeft) scroller.scrollLeft = left;
     const right = here.offsetLeft + here.offsetWidth - scroller.clientWidth;
-    if (right > scroller.scrollLeft) scroller.scrollLeft = right;
+    if (right > scroller.scrollLeft) scroller.scrollLeft = Math.ceil(right / here.offsetWidth) * here.offsetWidth;
   };
   return { node: scroller, build, update };
 }
@@ -187,6 +194,8 @@ function render({ model, el }) {
 
   const which = dropdown("network", networks.map(({ name }) => name), state.network, (network) => {
     held = {};                                               // a hand on one network's valve fits no other's
+    everywhere = all.checked = false;
+    tell();
     model.set("held", held);
     state.network = network;
     if (!net().shown.includes(state.place)) [state.place] = net().shown;
@@ -251,7 +260,7 @@ function render({ model, el }) {
     formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
     told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)])
       + spoken(net(), steps, asked);
-    table.update(net(), steps, state);
+    table.update(net(), steps, held, state);
   });
   tell();
   build();

@@ -93,8 +93,8 @@ def by_hand(rng, params):
     """A hand on the forget gates while the subject changes: one gate or all, at the new food or over the whole phrase.
 
     Returns a dict: hands, for each of the four [share of second answers that stay, share naming the old food], where
-    "one" is the gate that changes most answers; harmless, how many gates of one place change at most one answer in a
-    hundred when held open at the new food. On sentences with two different foods that were answered rightly.
+    "worst" is the one gate that changes most answers; harmless, how many gates of one place change at most one answer
+    in a hundred when held open at the new food. On sentences with two different foods that were answered rightly.
     """
     drawn = context_switch(rng, SETTINGS["hand_sentences"], SETTINGS["filler"])
     old, new = drawn["foods"].T
@@ -117,7 +117,7 @@ def by_hand(rng, params):
         return [float(np.mean(answers == food[right])) for food in (new, old)]
 
     single = {first: [shares(first, [place]) for place in every] for first in (4, 0)}
-    return {"hands": {"one gate, the new food": min(single[4]), "one gate, the whole phrase": min(single[0]),
+    return {"hands": {"worst gate, the new food": min(single[4]), "worst gate, the whole phrase": min(single[0]),
                       "all gates, the new food": shares(4, every), "all gates, the whole phrase": shares(0, every)},
             "harmless": sum(stay >= 0.99 for stay, _ in single[4])}
 

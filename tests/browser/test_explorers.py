@@ -204,8 +204,20 @@ def test_hand_on_all_places_by_keyboard_and_by_mouse(gates, opened):
     press(opened.page, "End")
     held = read(X, WHOLE["recurrent"], {(5, "f", place): 1.0 for place in range(6)})
     assert np.allclose(board(gates, "c", [5, 1]), held["c"][:, [5, 1]], atol=0.00501)
+    marked = [radio.get_attribute("aria-label") for radio in gates.locator("input[type=radio]").all()]
+    assert [label for label in marked if label.endswith("held by you")] == ["word 6: friend, held by you"]
     gates.locator("input[type=checkbox]").click()
     assert "this place" in gates.locator("legend").inner_text()
+
+
+def test_another_network_is_found_without_hands(gates):
+    gates.locator("input[type=checkbox]").check()
+    gates.locator("input[data-part=f]").focus()
+    gates.page.keyboard.press("End")
+    gates.locator("select").first.select_option(label="GRU")
+    assert not gates.locator("input[type=checkbox]").is_checked()
+    assert gates.locator(".lc-back").is_disabled()
+    assert gates.locator(".lc-hand").count() == 0
 
 
 # The gradient explorer
