@@ -14,6 +14,12 @@ export JUPYTER_DATA_DIR := $(CURDIR)/.venv/jupyter/data
 export IPYTHONDIR := $(CURDIR)/.venv/jupyter/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 
+# One thread for the matrix products of a kernel. At the course's sizes a second one gains nothing, and
+# where two notebooks run at once the threads wait for each other, several times as long.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading test-browser clean
 
