@@ -98,7 +98,7 @@ def products(kind, dtype, size):
     rows = BLOCKS[kind] * H
     rng = np.random.default_rng(0)
     x, h, a = (rng.standard_normal((T * B, width)).astype(dtype) for width in (D, H, rows))
-    W_x, W_h, W_h_back = (np.ones(shape, dtype) for shape in ((D, rows), (H, rows), (rows, H)))
+    W_x, W_h, W_h_back = (np.full(shape, 1 / shape[0], dtype) for shape in ((D, rows), (H, rows), (rows, H)))
     one_h, one_a = np.ones((B, H), dtype), np.ones((B, rows), dtype)
 
     def forward():

@@ -125,8 +125,10 @@ def main(argv=None):
             print(f"{layer:14} {finding['state']:10} {finding['detail']}")
         untested = [layer for layer, finding in findings.items() if finding["state"] == "not here"]
         print(f"\nnot tested here: {', '.join(untested) or 'nothing'}")
-        through = set(EVERYTHING) - set(stopped_by(layer for layer in findings if layer in LAYERS
-                                                   and findings[layer]["state"] == "holds"))
+        holding = {layer for layer in findings if layer in LAYERS and findings[layer]["state"] == "holds"}
+        if findings.get(TOGETHER, {}).get("state") == "holds":          # what one layer cannot, others may
+            holding |= set(LAYERS) - set(unavailable())
+        through = set(EVERYTHING) - set(stopped_by(holding))
         if through:
             print(f"nothing on this machine stops: {', '.join(sorted(through)).replace('_', ' ')}")
     return 0 if all(finding["state"] != "BROKEN" for finding in findings.values()) else 1

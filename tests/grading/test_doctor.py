@@ -70,6 +70,18 @@ def test_a_missing_layer_is_listed_with_the_reason(monkeypatch, capsys):
     assert "not tested here: seccomp" in out
 
 
+def test_what_all_layers_together_stop_is_not_said_to_get_through(monkeypatch, capsys):
+    here = {"state": "holds", "detail": ""}
+    findings = {layer: here for layer in (*LAYERS, doctor.TOGETHER)} | {"user": {"state": "not here", "detail": "why"}}
+    monkeypatch.setattr(doctor, "unavailable", dict)
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert doctor.main([]) == 0
+    assert "nothing on this machine stops" not in capsys.readouterr().out
+    findings[doctor.TOGETHER] = {"state": "BROKEN", "detail": ""}
+    assert doctor.main([]) == 1
+    assert "nothing on this machine stops: read private file" in capsys.readouterr().out
+
+
 def test_a_layer_that_was_not_put_up_is_never_reported_as_held():
     with Sandbox(layers=("rlimits",)) as sandbox, sandbox.session():
         assert set(sandbox.held) == {"rlimits"} - set(unavailable())
