@@ -72,7 +72,7 @@ def test_a_missing_layer_is_listed_with_the_reason(monkeypatch, capsys):
 
 def test_what_all_layers_together_stop_is_not_said_to_get_through(monkeypatch, capsys):
     here = {"state": "holds", "detail": ""}
-    findings = {layer: here for layer in (*LAYERS, doctor.TOGETHER)} | {"user": {"state": "not here", "detail": "why"}}
+    findings = dict.fromkeys((*LAYERS, doctor.TOGETHER), here) | {"user": {"state": "not here", "detail": "why"}}
     monkeypatch.setattr(doctor, "unavailable", dict)
     monkeypatch.setattr(doctor, "examine", lambda: findings)
     assert doctor.main([]) == 0
