@@ -25,7 +25,8 @@ import notebook  # noqa: E402
 import protocol  # noqa: E402
 
 # Where the scratch folder is watched nothing can be removed from it. A notebook that cleans up after itself has to
-# get through all the same: what it removes is emptied.
+# get through all the same: what it removes is emptied. This stands before the imports below, since tempfile keeps the
+# os.unlink that it finds.
 
 emptying = False
 

@@ -128,7 +128,7 @@ function board(words, asked, choose) {
     }
     if (net.linear && asked.length > 0) {
       answers = words.map((_, t) => element("td", { "data-answer": t }));
-      body.append(element("tr", { class: "lc-answers" }, element("th", { scope: "row" }, "answer"), ...answers));
+      body.append(element("tr", {}, element("th", { scope: "row" }, "answer"), ...answers));
     }
   };
   const update = (net, steps, held, { word, place }) => {
@@ -174,7 +174,6 @@ function render({ model, el }) {
   keepKeys(root);
   const state = { network: model.get("network"), word: model.get("word"), place: model.get("place") };
   let held = { ...model.get("held") };
-  let everywhere = false;                                    // is the hand on all places, or on the chosen one?
   const net = () => networks[state.network];
 
   const choose = (change) => {
@@ -194,8 +193,7 @@ function render({ model, el }) {
 
   const which = dropdown("network", networks.map(({ name }) => name), state.network, (network) => {
     held = {};                                               // a hand on one network's valve fits no other's
-    everywhere = all.checked = false;
-    tell();
+    all.checked = false;
     model.set("held", held);
     state.network = network;
     if (!net().shown.includes(state.place)) [state.place] = net().shown;
@@ -203,15 +201,9 @@ function render({ model, el }) {
     choose({});
   });
   const where = element("span");
-  const all = element("input", { type: "checkbox" });
+  const all = element("input", { type: "checkbox" });      // is the hand on all places, or on the chosen one?
   const legend = element("legend");
-  const tell = () => {
-    legend.textContent = `your hand on a valve, at this word and ${everywhere ? "all places" : "this place"}`;
-  };
-  all.addEventListener("change", () => {
-    everywhere = all.checked;
-    tell();
-  });
+  all.addEventListener("change", () => draw());
   const hands = element("label", { class: "lc-choice" }, all, " my hand is on all places");
   const back = element("button", { type: "button", class: "lc-back" }, "take your hands off");
   back.addEventListener("click", () => hold({}, true));
@@ -233,7 +225,7 @@ function render({ model, el }) {
     parts = PARTS[net().kind].map(({ name, low, high, role }) => {
       const take = (done) => (value) => {
         const next = { ...held };
-        const on = everywhere ? Array(net().size).keys() : [state.place];
+        const on = all.checked ? Array(net().size).keys() : [state.place];
         for (const j of on) next[key(state.word, name, j)] = value;
         hold(next, done);
       };
@@ -256,13 +248,13 @@ function render({ model, el }) {
       set(s[name][place], number(s[name][place], low) + (mine ? ", set by you" : ""));
       node.classList.toggle("lc-held", mine);
     }
+    legend.textContent = `your hand on a valve, at this word and ${all.checked ? "all places" : "this place"}`;
     back.disabled = Object.keys(held).length === 0;
     formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
     told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)])
       + spoken(net(), steps, asked);
     table.update(net(), steps, held, state);
   });
-  tell();
   build();
   el.append(root);
   draw();

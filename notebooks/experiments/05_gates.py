@@ -108,13 +108,13 @@ def by_hand(rng, params):
             gates["f"][np.ix_(held, places)] = 1
             return gates
         h, _ = lstm_edited(x, params["recurrent"], edit)
-        return (h[rows, last] @ params["linear"]["W"].T + params["linear"]["b"]).argmax(axis=1)
+        return answers(h[rows, last][:, None], params)
 
     right = (old != new) & (said(5, every) == new)                   # held at no word
 
     def shares(first, places):
-        answers = said(first, places)[right]
-        return [float(np.mean(answers == food[right])) for food in (new, old)]
+        named = said(first, places)[right]
+        return [float(np.mean(named == food[right])) for food in (new, old)]
 
     single = {first: [shares(first, [place]) for place in every] for first in (4, 0)}
     return {"hands": {"worst gate, the new food": min(single[4]), "worst gate, the whole phrase": min(single[0]),

