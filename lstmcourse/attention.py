@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmcourse.checks import check_array
 from lstmcourse.layers import softmax, softmax_backward
+from lstmcourse.validation import check_array
 
 
 def masked_softmax_forward(scores, mask):
@@ -125,24 +125,6 @@ def additive_attention_backward(dcontext, cache):
     dW_k = np.tensordot(dprojected_keys, keys, ((0, 1), (0, 1)))
     return (dprojected_query @ params["W_q"], dprojected_keys @ params["W_k"], dvalues,
             {"W_q": dW_q, "W_k": dW_k, "v": dv})
-
-
-def alignment_error_rate(alpha, sure, possible, mask=None):
-    """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8.8)
-
-        AER = 1 - (|L and sure| + |L and possible|) / (|L| + |sure|)     0 is perfect
-
-    alpha     (..., T_tgt, T_src)  weights; L links each target word to its largest one
-    sure      (..., T_tgt, T_src)  True where a link must be
-    possible  the same shape       True where a link may be; includes the sure ones
-    mask      (..., T_tgt)         True for the target words that count; None: all
-    """
-    check_array("sure", sure, alpha.shape, integers=True)
-    check_array("possible", possible, alpha.shape, integers=True)
-    mask = np.ones(alpha.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
-    links = (np.arange(alpha.shape[-1]) == alpha.argmax(axis=-1)[..., None]) & mask[..., None]
-    right = (links & sure).sum() + (links & (possible | sure)).sum()
-    return float(1 - right / (links.sum() + np.sum(sure)))
 
 
 def _check(query, keys, values, keys_width=None):

@@ -162,7 +162,7 @@ def decoder_contenders(attention, dtype, size):
     return {"forward": (forward, forward_torch), "step": (step, step_torch)}
 
 
-def agreement(ours, theirs):
+def max_relative_error(ours, theirs):
     """Largest difference of two step results, relative to the largest magnitude of each array."""
     from lstmcourse.gradcheck import relative_error
     return max(relative_error(a, b.detach().numpy()) for a, b in zip(ours(), theirs(), strict=True))
@@ -196,7 +196,7 @@ def measure(kinds, rounds, threads):
     for kind, dtype, size in tqdm(runs, desc=f"{threads} thread{'s' * (threads > 1)}", file=sys.stderr):
         decoder = kind in ("dot", "additive")
         pairs = (decoder_contenders if decoder else contenders)(kind, dtype, size)
-        error = agreement(*pairs["step"])
+        error = max_relative_error(*pairs["step"])
         if not error < TOLERANCE[dtype]:
             raise SystemExit(f"{kind} {dtype} {size}: differs from torch by {error:.1e}; nothing was timed")
         floors = {} if decoder else products(kind, dtype, size)

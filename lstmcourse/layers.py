@@ -7,7 +7,7 @@ Leading axes are free: (B, D) and (B, T, D) both work.
 
 import numpy as np
 
-from lstmcourse.checks import check_array, check_tokens
+from lstmcourse.validation import check_array, check_tokens
 
 
 def sigmoid(a):

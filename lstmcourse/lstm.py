@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmcourse.checks import check_array, check_sequence, read_only
 from lstmcourse.layers import sigmoid
+from lstmcourse.validation import check_array, check_sequence, read_only
 
 
 class LSTMCellCache(NamedTuple):

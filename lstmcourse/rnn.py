@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmcourse.checks import check_array, check_sequence, read_only
+from lstmcourse.validation import check_array, check_sequence, read_only
 
 
 class RNNCellCache(NamedTuple):

@@ -30,6 +30,15 @@ def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="f
     return {key: value.astype(dtype) for key, value in params.items()}
 
 
+def kind_of(params):
+    """"rnn", "gru" or "lstm": told by the shape, since W_hh has one, three or four blocks of H rows."""
+    rows, H = params["W_hh"].shape
+    for kind, blocks in BLOCKS.items():
+        if rows == blocks * H:
+            return kind
+    raise ValueError(f"params['W_hh'] has shape {(rows, H)}; wanted (H, H) of an RNN, (3H, H) of a GRU or (4H, H) of an LSTM")
+
+
 def init_orthogonal(H, rng):
     """A random orthogonal matrix (H, H): it changes the direction of a vector, never its length."""
     q, r = np.linalg.qr(rng.standard_normal((H, H)))

@@ -10,7 +10,7 @@ TINY = (4, 2, 3, 5)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
 def test_bench_sides_compute_the_same(kind, dtype):
-    assert bench.agreement(*bench.contenders(kind, dtype, TINY)["step"]) < bench.TOLERANCE[dtype]
+    assert bench.max_relative_error(*bench.contenders(kind, dtype, TINY)["step"]) < bench.TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize(("kind", "count"), [("rnn", 7), ("lstm", 8), ("gru", 7)])
@@ -19,9 +19,9 @@ def test_bench_step_leaves_no_gradient_out(kind, count):
     assert len(ours()) == len(theirs()) == count          # h, dx, initial states, four parameters
 
 
-def test_bench_agreement_sees_a_difference():
+def test_bench_max_relative_error_sees_a_difference():
     ours, theirs = bench.contenders("rnn", "float64", TINY)["step"]
-    assert bench.agreement(lambda: [array * 1.001 for array in ours()], theirs) > 1e-4
+    assert bench.max_relative_error(lambda: [array * 1.001 for array in ours()], theirs) > 1e-4
 
 
 @pytest.mark.parametrize(("ratio", "verdict"), [(0.49, "goal 0.50: reached"), (0.51, "goal 0.50: NOT reached")])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstmcourse import plots
+from lstmcourse.plots import style
 
 
 def drawn(fig):
@@ -97,9 +98,9 @@ def luminance(color):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("color", sorted({plots.INK, *plots.COLOR.values(), *plots.SERIES}))
+@pytest.mark.parametrize("color", sorted({style.INK, *style.COLOR.values(), *style.SERIES}))
 def test_every_colour_is_readable_on_the_paper(color):
-    assert (luminance(plots.PAPER) + 0.05) / (luminance(color) + 0.05) >= 3.9
+    assert (luminance(style.PAPER) + 0.05) / (luminance(color) + 0.05) >= 3.9
 
 
 def test_show_displays_picture_and_caption(monkeypatch):
@@ -132,23 +133,23 @@ def test_encoder_decoder_feeds_words_back_only_when_it_writes_alone():
     assert alone - taught == len(target)
 
 
-def test_alignment_frames_sure_links_full_and_possible_ones_dashed():
+def test_attention_map_frames_sure_links_full_and_possible_ones_dashed():
     alpha = np.array([[0.7, 0.2, 0.1], [0.25, 0.35, 0.4]])
-    fig = plots.alignment(alpha, ["t0", "t1"], ["s0", "s1", "s2"], {(0, 0)}, {(0, 0), (1, 2)})
+    fig = plots.attention_map(alpha, ["t0", "t1"], ["s0", "s1", "s2"], {(0, 0)}, {(0, 0), (1, 2)})
     frames = {(p.get_x() + 0.44, p.get_y() + 0.42): p.get_linestyle() for p in fig.axes[0].patches}
     assert {(round(x), round(y)): dash == "-" for (x, y), dash in frames.items()} == {(0, 0): True, (2, 1): False}
 
 
-def test_alignment_prints_the_largest_weight_of_each_row_bold():
+def test_attention_map_prints_the_largest_weight_of_each_row_bold():
     alpha = np.array([[0.7, 0.2, 0.1], [0.25, 0.35, 0.4]])
-    texts = plots.alignment(alpha, ["t0", "t1"], ["s0", "s1", "s2"]).axes[0].texts
+    texts = plots.attention_map(alpha, ["t0", "t1"], ["s0", "s1", "s2"]).axes[0].texts
     assert {t.get_text() for t in texts} == {"0.70", "0.20", "0.10", "0.25", "0.35", "0.40"}
     assert {t.get_text() for t in texts if t.get_fontweight() == "bold"} == {"0.70", "0.40"}
 
 
-def test_alignment_colours_the_given_weights_under_the_words(rng):
+def test_attention_map_colours_the_given_weights_under_the_words(rng):
     alpha = rng.dirichlet(np.ones(9), 2)
-    ax = plots.alignment(alpha, ["t0", "t1"], list("abcdefghi")).axes[0]
+    ax = plots.attention_map(alpha, ["t0", "t1"], list("abcdefghi")).axes[0]
     assert np.array_equal(ax.images[0].get_array(), alpha)
     assert [label.get_text() for label in ax.get_xticklabels()] == list("abcdefghi")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["t0", "t1"]
@@ -184,16 +185,16 @@ def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
     assert (reset[1] > product[1]) == reset_after
 
 
-def test_seeds_draw_every_run_and_the_median():
+def test_dot_plot_draws_every_run_and_the_median():
     runs = {"one": [3.0, 1.0, 2.0], "two": [5.0, 4.0]}
-    lines = plots.seeds(runs, "error", threshold=2.5).axes[0].lines
+    lines = plots.dot_plot(runs, "error", threshold=2.5).axes[0].lines
     assert [sorted(line.get_ydata()) for line in lines[0:4:2]] == [[1, 2, 3], [4, 5]]
     assert [line.get_ydata()[0] for line in lines[1:4:2]] == [2, 4.5]
     assert lines[4].get_ydata()[0] == 2.5
 
 
 def test_over_words_stands_on_the_words_and_marks_some():
-    ax, = plots.over_words(["he", "likes", "it"], {"f": [0.1, 0.2, 0.3]}, "gate", marked=[1]).axes
+    ax, = plots.gates_over_words(["he", "likes", "it"], {"f": [0.1, 0.2, 0.3]}, "gate", marked=[1]).axes
     assert [label.get_text() for label in ax.get_xticklabels()] == ["he", "likes", "it"]
     assert ax.lines[0].get_ydata().tolist() == [0.1, 0.2, 0.3]
     assert [patch.get_x() for patch in ax.patches] == [0.5]

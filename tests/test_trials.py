@@ -8,7 +8,7 @@ import symtable
 
 import pytest
 
-from lstmcourse.experiments import load
+from lstmcourse.lab.trials import load
 
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
 EXPERIMENTS = NOTEBOOKS / "experiments"

@@ -15,11 +15,12 @@ import pytest
 from lstmcourse import widgets
 from lstmcourse.data.pizza import WORDS, encode
 from lstmcourse.gru import gru_forward
+from lstmcourse.lab.interventions import GATES, run_clamped
+from lstmcourse.lab.models import init_network, network_forward
 from lstmcourse.lstm import lstm_forward
-from lstmcourse.network import init_network, network_forward
 from lstmcourse.rnn import rnn_forward
 from lstmcourse.train import init_recurrent
-from lstmcourse.widgets import attention_explorer, gate_explorer, gradient_explorer, read
+from lstmcourse.widgets import attention_explorer, gate_explorer, gradient_explorer
 from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -40,7 +41,7 @@ def network(kind, rng, T=5, D=4, H=3):
 def test_read_is_what_the_library_computes(kind, rng):
     x, params = network(kind, rng)
     zeros = np.zeros((1, 3))
-    seen = read(x, params)
+    seen = run_clamped(x, params)
     if kind == "lstm":
         h, c, cache = lstm_forward(x[None], zeros, zeros, params)
         assert np.allclose(seen["c"], c[0], atol=1e-13)
@@ -50,10 +51,10 @@ def test_read_is_what_the_library_computes(kind, rng):
     assert np.allclose(seen["h"], h[0], atol=1e-13)
 
 
-@pytest.mark.parametrize(("kind", "part"), [(kind, part) for kind, parts in widgets.PARTS.items() for part in parts])
+@pytest.mark.parametrize(("kind", "part"), [(kind, part) for kind, parts in GATES.items() for part in parts])
 def test_read_holds_a_part_and_all_later_words_see_it(kind, part, rng):
     x, params = network(kind, rng)
-    free, held = read(x, params), read(x, params, {(2, part, 1): 0.9})
+    free, held = run_clamped(x, params), run_clamped(x, params, {(2, part, 1): 0.9})
     assert held[part][2, 1] == 0.9
     assert np.array_equal(held["h"][:2], free["h"][:2])
     assert not np.allclose(held["h"][3], free["h"][3])
@@ -63,8 +64,9 @@ def test_read_holds_a_part_and_all_later_words_see_it(kind, part, rng):
 
 def test_read_holding_what_is_there_anyway_changes_nothing(rng):
     x, params = network("gru", rng)
-    free = read(x, params)
-    held = read(x, params, {(t, part, j): free[part][t, j] for t in range(5) for part in "rzn" for j in range(3)})
+    free = run_clamped(x, params)
+    held = run_clamped(
+        x, params, {(t, gate, j): free[gate][t, j] for t in range(5) for gate in "rzn" for j in range(3)})
     assert np.allclose(held["h"], free["h"], atol=1e-14)
 
 
@@ -72,7 +74,7 @@ def test_read_holding_what_is_there_anyway_changes_nothing(rng):
 def test_read_names_a_hold_that_there_is_not(held, rng):
     x, params = network("lstm", rng)
     with pytest.raises(ValueError, match="held has .* wanted"):
-        read(x, params, {held: 1.0})
+        run_clamped(x, params, {held: 1.0})
 
 
 # The networks written by hand
@@ -90,7 +92,7 @@ def test_lstm_by_hand_is_the_one_of_lesson_04():
 def test_gru_by_hand_keeps_both_foods_apart():
     params, places = gru_by_hand()
     for his, friends in itertools.product(("pizza", "burger"), repeat=2):
-        h = read(one_hot[encode(f"nishchal likes {his} but his friend likes {friends}")], params)["h"][-1]
+        h = run_clamped(one_hot[encode(f"nishchal likes {his} but his friend likes {friends}")], params)["h"][-1]
         told = dict(zip(places, h.round(1), strict=True))
         assert told == {"who": -1, "his food": 1 if his == "pizza" else -1,
                         "friend's food": 1 if friends == "pizza" else -1}
@@ -98,7 +100,8 @@ def test_gru_by_hand_keeps_both_foods_apart():
 
 def test_rnn_by_hand_holds_the_last_person_and_the_last_food():
     params, places = rnn_by_hand()
-    h = read(one_hot[encode("nishchal likes pizza but his friend likes burger today again often really")], params)["h"]
+    x = one_hot[encode("nishchal likes pizza but his friend likes burger today again often really")]
+    h = run_clamped(x, params)["h"]
     assert dict(zip(places, h[-1].round(1), strict=True)) == {"who": -1, "food": -1}
     assert h[4].round(1).tolist() == [1, 1]
 
@@ -118,7 +121,7 @@ def test_gate_explorer_sends_the_words_and_every_network(gates):
 
 
 def test_gate_explorer_has_seen_what_read_returns(gates):
-    assert np.array_equal(gates.seen["RNN"]["h"], read(one_hot[encode(SENTENCE)], rnn_by_hand()[0])["h"])
+    assert np.array_equal(gates.seen["RNN"]["h"], run_clamped(one_hot[encode(SENTENCE)], rnn_by_hand()[0])["h"])
 
 
 def test_gate_explorer_takes_other_words_with_their_inputs(rng):
@@ -138,7 +141,8 @@ def test_gate_explorer_shows_the_named_places_and_runs_all(rng):
     net = explorer.networks[0]
     assert (net["shown"], net["places"], net["size"], explorer.place) == ([3, 1], ["c", "a"], 5, 3)
     assert np.shape(net["W_hh"]) == (20, 5)
-    assert np.array_equal(explorer.seen["trained"]["h"], read(one_hot[encode(SENTENCE)], params["recurrent"])["h"])
+    h = run_clamped(one_hot[encode(SENTENCE)], params["recurrent"])["h"]
+    assert np.array_equal(explorer.seen["trained"]["h"], h)
     assert b"a: f" in explorer._repr_mimebundle_()["image/svg+xml"].encode()
 
 
@@ -310,7 +314,7 @@ def test_the_joined_module_is_valid_javascript(explorer, tmp_path):
 def test_javascript_unit_tests(rng, tmp_path):
     """`node --test`, with the library's numbers for random networks, free and with hands on their valves."""
     cases = []
-    for kind, parts in widgets.PARTS.items():
+    for kind, parts in GATES.items():
         x, params = network(kind, rng)
         net = gate_explorer(list("abcde"), x, one=(params, ["p", "q", "r"])).networks[0]
         for hands in (0, 4):
@@ -318,7 +322,7 @@ def test_javascript_unit_tests(rng, tmp_path):
                     for _ in range(hands)}
             cases.append({"name": f"{kind}, {hands} hands", "net": net,
                           "held": {" ".join(map(str, spot)): value for spot, value in held.items()},
-                          "seen": {name: values.tolist() for name, values in read(x, params, held).items()}})
+                          "seen": {name: values.tolist() for name, values in run_clamped(x, params, held).items()}})
     params = trained_network(rng)
     net = gate_explorer(SENTENCE, trained=(params, {3: "c"})).networks[0]
     logits = network_forward(one_hot[encode(SENTENCE)][None], params)[0][0]

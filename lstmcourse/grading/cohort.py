@@ -11,9 +11,9 @@ import os
 import threading
 from concurrent.futures.process import BrokenProcessPool
 
-from lstmcourse.grading import judge
-from lstmcourse.grading.judge import grade, grade_here, isolation
-from lstmcourse.grading.reader import WrongUse
+from lstmcourse.grading import scoring
+from lstmcourse.grading.scoring import grade, grade_here, isolation
+from lstmcourse.grading.submissions import WrongUse
 
 ATTEMPTS = 3                   # at one submission, when workers die
 
@@ -129,7 +129,7 @@ def connected(scheduler):
 def start_worker(slots):
     """Give this process its number, and let it end also when the parent is killed."""
     with slots.get_lock():
-        judge.slot, slots.value = slots.value, slots.value + 1
+        scoring.slot, slots.value = slots.value, slots.value + 1
 
     def watch():
         multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from lstmcourse.grading.journal import Busy, Journal
-from lstmcourse.grading.reader import WrongUse, entries
 from lstmcourse.grading.sandbox import FULL, LAYERS, Bounds, Sandbox, SandboxError
+from lstmcourse.grading.submissions import WrongUse, entries
 
 
 def add_arguments(parser):

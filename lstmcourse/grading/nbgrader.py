@@ -52,9 +52,9 @@ def executor():
 
 def graded(nb, ids):
     """id -> its entry, as in grades.json. RuntimeError where the grader failed: nbgrader then keeps no grade."""
-    from lstmcourse.grading.judge import grade
-    from lstmcourse.grading.reader import Submission
     from lstmcourse.grading.sandbox import Sandbox
+    from lstmcourse.grading.scoring import grade
+    from lstmcourse.grading.submissions import Submission
     cells = [{"cell_type": "code", "source": cell.source} for cell in nb.cells
              if cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("grade")]
     data = json.dumps({"cells": cells}).encode()

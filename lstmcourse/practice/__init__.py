@@ -2,9 +2,9 @@
 
 from lstmcourse.practice.check import check
 from lstmcourse.practice.exercise import Exercise, Mistake, Outcome, Verdict
-from lstmcourse.practice.exercises import EXERCISES
-from lstmcourse.practice.judge import judge
+from lstmcourse.practice.judging import judge
 from lstmcourse.practice.predictions import compare
 from lstmcourse.practice.progress import show_progress
+from lstmcourse.practice.registry import EXERCISES
 
 __all__ = ["EXERCISES", "Exercise", "Mistake", "Outcome", "Verdict", "check", "compare", "judge", "show_progress"]

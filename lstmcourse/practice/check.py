@@ -10,9 +10,9 @@ import numpy as np
 
 from lstmcourse.practice import progress
 from lstmcourse.practice.exercise import Verdict
-from lstmcourse.practice.exercises import EXERCISES
-from lstmcourse.practice.judge import judge
+from lstmcourse.practice.judging import judge
 from lstmcourse.practice.observe import observe, straight
+from lstmcourse.practice.registry import EXERCISES
 
 SEED = 5                    # the same cases every time, so that a message can be compared with the one before it
 GRACE = 1.0                 # seconds in which a call that overran must end before it is left to itself

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lstmcourse.jacobian import gradient_by_lag
+from lstmcourse.lab.gradients import jacobian_norms_by_lag
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import params, uniform
 
@@ -152,9 +152,9 @@ def _radius(J):
 
 lag = Exercise(
     id="3.2", title="the gradient by lag", lesson="03_forgetting", points=3,
-    function="gradient_by_lag", signature="(h (T, H), W_hh (H, H)) -> norms (T,)",
+    function="jacobian_norms_by_lag", signature="(h (T, H), W_hh (H, H)) -> norms (T,)",
     cases=lambda rng: [(0.9 * uniform(rng, T, H), uniform(rng, H, H)) for T, H in ((4, 3), (6, 5), (5, 2))],
-    reference=gradient_by_lag,
+    reference=jacobian_norms_by_lag,
     mistakes=(
         Mistake("the Frobenius norm",
                 "At lag 0 the matrix is the identity and nothing is stretched, so the norm has to be 1; yours is the "

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lstmcourse.attention import AttentionCache, alignment_error_rate, dot_attention_backward
+from lstmcourse.attention import AttentionCache, dot_attention_backward
+from lstmcourse.lab.alignment import alignment_error_rate
 from lstmcourse.layers import softmax, softmax_backward
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, padding, uniform

@@ -4,7 +4,7 @@ import numpy as np
 
 from lstmcourse.attention import dot_attention_forward
 from lstmcourse.layers import softmax
-from lstmcourse.minimal import scan_doubling, scan_loop
+from lstmcourse.min_rnn import parallel_scan, sequential_scan
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, uniform
 
@@ -148,22 +148,22 @@ min_gru_scan = Exercise(
     id="9.2", title="a minimal GRU without waiting", lesson="09_beyond", points=2,
     function="min_gru_scan", signature="(z (B, T, H), n (B, T, H), h_0 (B, H)) -> h (B, T, H)",
     cases=_cases_scan, about=("", "", "", "900 steps, most of what stood there is forgotten at each"),
-    reference=lambda z, n, h_0: scan_doubling(z, (1 - z) * n, h_0),
+    reference=lambda z, n, h_0: parallel_scan(z, (1 - z) * n, h_0),
     mistakes=(
         Mistake("z and 1 - z are exchanged",
                 "In your function z says how much is *written*. That is how the paper has it; in this course, as in "
                 "PyTorch's GRU, z says how much of the old state is kept.",
-                lambda z, n, h_0: scan_loop(1 - z, z * n, h_0), convention=True),
+                lambda z, n, h_0: sequential_scan(1 - z, z * n, h_0), convention=True),
         Mistake("h_0 is left out",
                 "Your sequence starts from zeros. The first step keeps z of h_0.",
-                lambda z, n, h_0: scan_loop(z, (1 - z) * n, np.zeros_like(h_0))),
+                lambda z, n, h_0: sequential_scan(z, (1 - z) * n, np.zeros_like(h_0))),
         Mistake("h_0 is added whole",
                 "You add all of h_0 to the first step. Like every state before it, the first step keeps only z of it.",
-                lambda z, n, h_0: scan_loop(z, np.concatenate([((1 - z) * n)[:, :1] + ((1 - z[:, 0]) * h_0)[:, None],
-                                                               ((1 - z) * n)[:, 1:]], axis=1), h_0)),
+                lambda z, n, h_0: sequential_scan(z, np.concatenate(
+                    [((1 - z) * n)[:, :1] + ((1 - z[:, 0]) * h_0)[:, None], ((1 - z) * n)[:, 1:]], axis=1), h_0)),
         Mistake("the candidate is written whole",
                 "You add all of n at every step. Written is what the gate leaves room for: 1 - z of it.",
-                lambda z, n, h_0: scan_loop(z, n, h_0)),
+                lambda z, n, h_0: sequential_scan(z, n, h_0)),
         Mistake("the old state is kept whole",
                 "You add to the old state without taking anything away: what is kept of it is z.",
                 lambda z, n, h_0: h_0[:, None] + np.cumsum((1 - z) * n, axis=1)),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from lstmcourse.practice.exercises import EXERCISES
+from lstmcourse.practice.registry import EXERCISES
 
 FOLDER = "LSTMCOURSE_PROGRESS"             # an environment variable: another folder than the usual one
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from lstmcourse.practice.exercises import EXERCISES
+from lstmcourse.practice.registry import EXERCISES
 
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"\n### BEGIN HIDDEN TESTS\n.*?^### END HIDDEN TESTS$", re.DOTALL | re.MULTILINE)

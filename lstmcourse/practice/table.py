@@ -5,9 +5,9 @@ import textwrap
 
 import numpy as np
 
-from lstmcourse.practice.exercises import EXERCISES
-from lstmcourse.practice.judge import judge
+from lstmcourse.practice.judging import judge
 from lstmcourse.practice.observe import observe
+from lstmcourse.practice.registry import EXERCISES
 
 
 def named(exercise, mistake, seed):

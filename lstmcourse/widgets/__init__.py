@@ -3,7 +3,6 @@
     gate_explorer       a sentence word by word through a cell, with a hand on every valve
     gradient_explorer   what is left of a gradient by lag, as a knob of the network is turned
     attention_explorer  which words of the source a written word looks at, for your own sentences too
-    read                the same cell in Python: what a network does while somebody holds a valve
 
 Python computes, with the library's own functions; the drawing is JavaScript (`*.mjs` here, plain modules,
 held to Python's numbers by the tests) and asks Python for nothing while you move. Where no widget
@@ -20,13 +19,10 @@ import traitlets
 
 from lstmcourse import plots
 from lstmcourse.data.pizza import WORDS, encode
-from lstmcourse.gru import gru_cell_forward
-from lstmcourse.probes import lstm_edited
-from lstmcourse.rnn import rnn_cell_forward
+from lstmcourse.lab.interventions import run_clamped
+from lstmcourse.train import kind_of
 
 FOLDER = pathlib.Path(__file__).parent
-KINDS = {1: "rnn", 3: "gru", 4: "lstm"}
-PARTS = {"rnn": "h", "gru": "rzn", "lstm": "ifgo"}     # what a hand can be put on
 
 
 def _module(*names):
@@ -98,50 +94,6 @@ class AttentionExplorer(_Explorer):
             self.answer = {"number": number, "error": str(error)}
 
 
-def read(x, params, held=None):
-    """Run one sentence through a cell, step by step, while somebody holds some of its valves.
-
-    x       (T, D)   a word in each row; the states start at zero
-    params  of an RNN, a GRU or an LSTM
-    held    dict: (word, part, place) -> value, for example {(5, "f", 0): 1.0}; all later words see
-            what follows from it. Parts are i, f, g, o (LSTM), r, z, n (GRU), h (RNN)
-
-    Returns a dict of arrays (T, H): h, and for an LSTM c, i, f, g, o, for a GRU r, z, n.
-    Raises ValueError for a word, part or place that there is not.
-    """
-    T, H = len(x), params["W_hh"].shape[1]
-    kind, held = KINDS[len(params["W_hh"]) // H], held or {}
-    for t, part, place in held:
-        if t not in range(T) or part not in PARTS[kind] or place not in range(H):
-            raise ValueError(f"held has {(t, part, place)}; wanted (word 0 to {T - 1}, one of "
-                             f"{', '.join(PARTS[kind])}, place 0 to {H - 1})")
-    seen = {part: np.zeros((T, H)) for part in (*PARTS[kind], "h")}
-
-    def hand(t, part, value):
-        value = value.copy()
-        for (word, name, place), wanted in held.items():
-            if (word, name) == (t, part):
-                value[0, place] = wanted
-        seen[part][t] = value[0]
-        return value
-
-    if kind == "lstm":
-        h, c = lstm_edited(x[None], params, lambda t, gates: {part: hand(t, part, a) for part, a in gates.items()})
-        return seen | {"h": h[0], "c": c[0]}
-    h = np.zeros((1, H))
-    for t in range(T):
-        if kind == "gru":
-            _, cache = gru_cell_forward(x[[t]], h, params)
-            r, z = hand(t, "r", cache.r), hand(t, "z", cache.z)
-            a_n = x[[t]] @ params["W_ih"][2 * H:].T + params["b_ih"][2 * H:]
-            n = hand(t, "n", np.tanh(a_n + r * cache.u_n))           # a held r changes the candidate, too
-            h = (1 - z) * n + z * h
-            seen["h"][t] = h[0]
-        else:
-            h = hand(t, "h", rnn_cell_forward(x[[t]], h, params)[0])
-    return seen
-
-
 def gate_explorer(words, x=None, asked=(), **networks):
     """A sentence word by word through a cell, with sliders for its gates: at one place, or at all of them.
 
@@ -177,12 +129,12 @@ def gate_explorer(words, x=None, asked=(), **networks):
         if linear and len(linear["W"]) != len(WORDS):
             raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
         described.append({
-            "name": name, "kind": KINDS[len(params["W_hh"]) // H], "size": H,
+            "name": name, "kind": kind_of(params), "size": H,
             "places": list(places.values()), "shown": [int(place) for place in places],
             "a": (x @ params["W_ih"].T + params["b_ih"]).tolist(), "W_hh": params["W_hh"].tolist(),
             "b_hh": params["b_hh"].tolist(),
             "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}})
-        seen[name] = read(x, params)
+        seen[name] = run_clamped(x, params)
     first = described[0]
     widget = GateExplorer(words=words, networks=described, asked=[int(t) for t in asked], place=first["shown"][0])
     widget.seen = seen

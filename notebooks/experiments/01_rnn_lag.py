@@ -14,7 +14,7 @@ Where even 0 filler words are not solved, nothing can be said about longer lags.
 import numpy as np
 
 from lstmcourse.data.pizza import WORDS, pizza_sentences
-from lstmcourse.experiments import run
+from lstmcourse.lab.trials import run
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
 from lstmcourse.rnn import rnn_backward, rnn_forward
 from lstmcourse.train import init_linear, init_recurrent, train

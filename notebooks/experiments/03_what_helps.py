@@ -20,8 +20,8 @@ sentences that grow as the network learns: no clear help, left out.
 import numpy as np
 
 from lstmcourse.data.pizza import WORDS, pizza_sentences
-from lstmcourse.experiments import run
-from lstmcourse.jacobian import gradient_by_lag
+from lstmcourse.lab.gradients import jacobian_norms_by_lag
+from lstmcourse.lab.trials import run
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
 from lstmcourse.rnn import rnn_backward, rnn_forward
 from lstmcourse.train import init_linear, init_orthogonal, init_recurrent, train
@@ -66,7 +66,7 @@ def reach(model, filler):
     """Median over sentences of the spectral norm of dh(question)/dh(second food)."""
     tokens = pizza_sentences(np.random.default_rng(0), SETTINGS["reach_sentences"], filler)
     _, h, _ = logits_of(model, tokens[:, :-1])
-    return float(np.median([gradient_by_lag(one[7:], model["rnn"]["W_hh"])[-1] for one in h]))
+    return float(np.median([jacobian_norms_by_lag(one[7:], model["rnn"]["W_hh"])[-1] for one in h]))
 
 
 def one(arm, filler, lr, seed):

@@ -13,8 +13,9 @@ import numpy as np
 from lstmcourse.data.adding import adding_problem
 from lstmcourse.data.context import context_switch
 from lstmcourse.data.pizza import WORDS
-from lstmcourse.experiments import run
-from lstmcourse.network import freeze, init_network, last_step_loss, network_forward, one_hot, token_loss
+from lstmcourse.lab.interventions import clamp_gate
+from lstmcourse.lab.models import init_network, last_step_loss, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"lr": 0.01, "steps": 1000, "B": 32, "T": 50, "filler": 20, "H": {"adding": 32, "switch": 24},
@@ -30,7 +31,7 @@ def one(task, gone, seed):
     D, outputs = (2, 1) if task == "adding" else (V, V)
     params = init_network("lstm", D, SETTINGS["H"][task], outputs, rng, forget_bias=1.0)
     if GONE[gone] is not None:
-        freeze(params["recurrent"], GONE[gone], 60.0)
+        clamp_gate(params["recurrent"], GONE[gone], 60.0)
 
     def draw(B):
         if task == "adding":

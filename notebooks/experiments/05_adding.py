@@ -12,8 +12,8 @@ counted: sequences of 4 steps.
 import numpy as np
 
 from lstmcourse.data.adding import adding_problem
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, last_step_loss, network_forward
+from lstmcourse.lab.models import init_network, last_step_loss, network_forward
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"B": 32, "steps": 1000, "solved": 0.01, "test_sequences": 1000}

@@ -11,9 +11,10 @@ check that both can learn it.
 import numpy as np
 
 from lstmcourse.data.reber import reber_stream, reber_strings
-from lstmcourse.experiments import run
+from lstmcourse.lab.interventions import clamp_gate
+from lstmcourse.lab.models import init_network, network_backward, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
-from lstmcourse.network import freeze, init_network, network_backward, network_forward, one_hot, token_loss
 from lstmcourse.train import Adam, clip_grads
 
 SETTINGS = {"H": 10, "forget_bias": 1.0, "lr": 0.01, "B": 16, "steps": 1500, "piece": 40, "train_length": 6000,
@@ -26,7 +27,7 @@ def train_net(forget, stream, seed):
     rng = np.random.default_rng(seed)
     params = init_network("lstm", 7, SETTINGS["H"], 7, rng, forget_bias=SETTINGS["forget_bias"])
     if not forget:
-        freeze(params["recurrent"], 1, 60.0)                           # f = 1 to the last bit, and stays there
+        clamp_gate(params["recurrent"], 1, 60.0)                           # f = 1 to the last bit, and stays there
     adam, piece, states = Adam(SETTINGS["lr"]), SETTINGS["piece"], None
     if stream:
         tokens = reber_stream(rng, SETTINGS["B"], SETTINGS["train_length"])["tokens"]

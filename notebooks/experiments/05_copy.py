@@ -8,8 +8,8 @@ delay of 1 is the check that a network can learn the task at all.
 import numpy as np
 
 from lstmcourse.data.copying import copy_memory
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"B": 32, "steps": 1000, "length": 5, "solved": 0.99, "test_sequences": 500}

@@ -14,9 +14,10 @@ import numpy as np
 
 from lstmcourse.data.context import SWITCH, context_switch
 from lstmcourse.data.pizza import FILLER, FOODS, WORDS
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, network_forward, one_hot, token_loss
-from lstmcourse.probes import linear_probe, lstm_edited
+from lstmcourse.lab.interventions import lstm_clamped
+from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.probing import linear_probe
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"H": 24, "forget_bias": 1.0, "lr": 0.01, "B": 32, "steps": 1000, "filler": 20, "test_sentences": 600,
@@ -76,15 +77,15 @@ def memory(rng, params):
     _, _, (cache, _) = network_forward(one_hot(tokens, V), params)
     i, g, donor = cache.i, cache.g, np.roll(np.arange(len(food)), 1)
 
-    def swap(t, gates):
-        return {**gates, "i": i[donor, t], "g": g[donor, t]} if 3 <= t < 23 else gates
+    def swap(t, gate, value):
+        return {"i": i, "g": g}[gate][donor, t] if 3 <= t < 23 and gate in "ig" else value
 
-    def silence(t, gates):
-        return {**gates, "i": 0 * gates["i"]} if 3 <= t < 23 else gates
+    def silence(t, gate, value):
+        return 0 * value if 3 <= t < 23 and gate == "i" else value
 
     different = food != food[donor]
-    swapped, silent = (answers(lstm_edited(one_hot(tokens, V), params["recurrent"], edit)[0], params)
-                       for edit in (swap, silence))
+    swapped, silent = (answers(lstm_clamped(one_hot(tokens, V), params["recurrent"], clamp)[0], params)
+                       for clamp in (swap, silence))
     return {"probe": linear_probe((i * g)[:, 13], food), "own": float(np.mean((swapped == food)[different])),
             "donor": float(np.mean((swapped == food[donor])[different])), "unwritten": float(np.mean(silent == food))}
 
@@ -103,11 +104,11 @@ def by_hand(rng, params):
 
     def said(first, places):
         """Answers with the gates of these places at 1 from word `first` of the phrase to the new food."""
-        def edit(t, gates):
-            held = (drawn["starts"] + first <= t) & (t <= drawn["starts"] + 4)
-            gates["f"][np.ix_(held, places)] = 1
-            return gates
-        h, _ = lstm_edited(x, params["recurrent"], edit)
+        def clamp(t, gate, value):
+            if gate == "f":
+                value[np.ix_((drawn["starts"] + first <= t) & (t <= drawn["starts"] + 4), places)] = 1
+            return value
+        h, _ = lstm_clamped(x, params["recurrent"], clamp)
         return answers(h[rows, last][:, None], params)
 
     right = (old != new) & (said(5, every) == new)                   # held at no word

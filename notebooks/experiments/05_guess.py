@@ -10,8 +10,8 @@ squared error below 0.01 (adding).
 import numpy as np
 
 from lstmcourse.data.adding import adding_problem
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, network_forward
+from lstmcourse.lab.models import init_network, network_forward
+from lstmcourse.lab.trials import run
 from lstmcourse.train import tree_map
 
 SETTINGS = {"sequences": 100, "limit": 2000, "latch_steps": 500, "adding_steps": 50, "error": 0.01}

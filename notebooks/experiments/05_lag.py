@@ -7,8 +7,8 @@ vanished: less than a thousandth.
 
 import numpy as np
 
-from lstmcourse.experiments import run
-from lstmcourse.probes import share_by_lag
+from lstmcourse.lab.gradients import gradient_norms_by_lag
+from lstmcourse.lab.trials import run
 from lstmcourse.train import init_recurrent
 
 SETTINGS = {"H": 64, "D": 8, "B": 16, "lags": 100, "arrived": 0.1, "vanished": 0.001}
@@ -25,7 +25,7 @@ def one(net, seed):
     params = init_recurrent(kind, D, H, rng, **options)
     x, dh = rng.standard_normal((B, SETTINGS["lags"] + 1, D)), rng.standard_normal((B, H))
     dh /= np.linalg.norm(dh, axis=1, keepdims=True)
-    return {"left": [float(f"{share:.3g}") for share in share_by_lag(x, dh, params)]}
+    return {"left": [float(f"{share:.3g}") for share in gradient_norms_by_lag(x, dh, params)]}
 
 
 def middle(records, net):

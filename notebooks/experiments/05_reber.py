@@ -13,8 +13,8 @@ not counted; with them the LSTM was ahead again, 4 to 3. Five seeds do not tell 
 import numpy as np
 
 from lstmcourse.data.reber import reber_strings
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import Adam, clip_grads
 
 SETTINGS = {"limit": 20000, "every": 200, "test_strings": 256}

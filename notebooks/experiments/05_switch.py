@@ -12,8 +12,8 @@ import numpy as np
 
 from lstmcourse.data.context import context_switch
 from lstmcourse.data.pizza import WORDS
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"B": 32, "steps": 1000, "solved": 0.95, "test_sentences": 500}

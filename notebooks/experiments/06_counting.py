@@ -16,8 +16,8 @@ the LSTMs it was 3 of 5, with them it would be 4 of 8, and no longer most.
 import numpy as np
 
 from lstmcourse.data.counting import SYMBOLS, a_n_b_n
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"longest": 20, "counts": 30, "tested": 200, "B": 32, "steps": 3000}

@@ -6,7 +6,7 @@ gate is 1 - f (Greff et al. 2017), which has the LSTM's two memories and the GRU
 
 import numpy as np
 
-from lstmcourse.experiments import run
+from lstmcourse.lab.trials import run
 from lstmcourse.layers import sigmoid
 from lstmcourse.train import count_parameters, init_recurrent
 

@@ -17,8 +17,8 @@ import numpy as np
 from lstmcourse.data.adding import adding_problem
 from lstmcourse.data.context import context_switch
 from lstmcourse.data.pizza import WORDS
-from lstmcourse.experiments import run
-from lstmcourse.network import init_network, last_step_loss, network_forward, one_hot, token_loss
+from lstmcourse.lab.models import init_network, last_step_loss, network_forward, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import count_parameters, train
 
 SETTINGS = {"H": 24, "B": 32, "steps": 1000, "every": 50, "test": 500, "mse": 0.01, "both": 0.95}

@@ -23,9 +23,9 @@ import numpy as np
 
 from lstmcourse.data.context import SWITCH, context_switch
 from lstmcourse.data.pizza import FOODS, WORDS
-from lstmcourse.experiments import run
-from lstmcourse.gru import gru_cell_forward
-from lstmcourse.network import freeze, init_network, one_hot, token_loss
+from lstmcourse.lab.interventions import clamp_gate, gru_clamped
+from lstmcourse.lab.models import init_network, one_hot, token_loss
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 SETTINGS = {"H": 24, "filler": 10, "B": 32, "steps": 400, "lr": 0.01, "test": 500, "solved": 0.95,
@@ -40,7 +40,7 @@ def trained(kind, seed, progress=False):
     rng = np.random.default_rng(seed)
     params = init_network("gru", V, SETTINGS["H"], V, rng)
     if KINDS[kind] is not None:
-        freeze(params["recurrent"], 0, KINDS[kind])
+        clamp_gate(params["recurrent"], 0, KINDS[kind])
 
     def batches():
         for _ in range(SETTINGS["steps"]):
@@ -51,25 +51,27 @@ def trained(kind, seed, progress=False):
     return params, rng
 
 
-def gru_edited(x, params, hold=None, value=1.0):
-    """A GRU with a hand on its reset gate, from a zero state.
+def run_with_reset(x, params, hold=None, value=1.0):
+    """A GRU from a zero state, its reset gate clamped where `hold` says so.
 
     x     (B, T, D)
-    hold  (B, T)  True where all reset gates are set to value; None: nowhere
+    hold  (B, T)  True where all reset gates are clamped to value; None: nowhere
 
     Returns a dict of arrays (B, T, H): h, r, z, n, and "n open", the candidate had r been 1 at this word only.
     """
-    H = params["W_hh"].shape[1]
-    h_t, seen = np.zeros((len(x), H)), {name: [] for name in ("h", "r", "z", "n", "n open")}
-    for t in range(x.shape[1]):
-        _, cache = gru_cell_forward(x[:, t], h_t, params)
-        r = cache.r if hold is None else np.where(hold[:, t, None], value, cache.r)
-        a_n = x[:, t] @ params["W_ih"][2 * H:].T + params["b_ih"][2 * H:]
-        n = np.tanh(a_n + r * cache.u_n)
-        h_t = (1 - cache.z) * n + cache.z * h_t
-        for name, value_t in zip(seen, (h_t, r, cache.z, n, np.tanh(a_n + cache.u_n)), strict=True):
-            seen[name].append(value_t)
-    return {name: np.stack(values, axis=1) for name, values in seen.items()}
+    H, gates = params["W_hh"].shape[1], {"r": [], "z": [], "n": []}
+
+    def clamp(t, gate, gate_value):
+        if gate == "r" and hold is not None:
+            gate_value = np.where(hold[:, t, None], value, gate_value)
+        gates[gate].append(gate_value)
+        return gate_value
+
+    h = gru_clamped(x, params, clamp)
+    h_prev = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
+    n_open = np.tanh(x @ params["W_ih"][2 * H:].T + params["b_ih"][2 * H:]
+                     + h_prev @ params["W_hh"][2 * H:].T + params["b_hh"][2 * H:])
+    return {"h": h, **{name: np.stack(values, axis=1) for name, values in gates.items()}, "n open": n_open}
 
 
 def answers(h, linear, d):
@@ -81,7 +83,7 @@ def answers(h, linear, d):
 
 def says_old(params, d, hold=None):
     """Share of the sentences with two different foods in which the second question is answered with the old one."""
-    h = gru_edited(one_hot(d["tokens"], V), params["recurrent"], hold)["h"]
+    h = run_with_reset(one_hot(d["tokens"], V), params["recurrent"], hold)["h"]
     rows, last = np.arange(len(h)), d["mask"].shape[1] - 1 - d["mask"][:, ::-1].argmax(axis=1)
     said = (h[rows, last] @ params["linear"]["W"].T + params["linear"]["b"]).argmax(axis=1)
     old, new = d["foods"].T
@@ -111,11 +113,11 @@ def measure(params, rng):
     d = context_switch(rng, SETTINGS["test"], SETTINGS["filler"])
     filler, phrase, change = positions(d)
     x, x_other = one_hot(d["tokens"], V), one_hot(other_food(d, rng), V)
-    seen, other = (gru_edited(inputs, params["recurrent"]) for inputs in (x, x_other))
+    seen, other = (run_with_reset(inputs, params["recurrent"]) for inputs in (x, x_other))
     moved, moved_open = (np.linalg.norm(seen[name] - other[name], axis=-1)[change].mean() for name in ("n", "n open"))
     words = np.arange(d["tokens"].shape[1]) - d["starts"][:, None]     # 0 at "but", 4 at the new food
-    at_one = [gru_edited(x, params["recurrent"], words == k)["h"] for k in range(len(SWITCH))]
-    held = {value: gru_edited(x, params["recurrent"], phrase, value)["h"] for value in (0.0, 1.0)}
+    at_one = [run_with_reset(x, params["recurrent"], words == k)["h"] for k in range(len(SWITCH))]
+    held = {value: run_with_reset(x, params["recurrent"], phrase, value)["h"] for value in (0.0, 1.0)}
     return {"r filler": float(seen["r"][filler].mean()), "r change": float(seen["r"][change].mean()),
             "z filler": float(seen["z"][filler].mean()), "z change": float(seen["z"][change].mean()),
             "trace": float(moved / moved_open), "answers": answers(seen["h"], params["linear"], d).tolist(),

@@ -27,7 +27,7 @@ import sacrebleu
 
 from lstmcourse import seq2seq
 from lstmcourse.data import hindi
-from lstmcourse.experiments import run
+from lstmcourse.lab.trials import run
 from lstmcourse.train import train
 
 # What was tried before, one seed each, on clauses that are neither trained on nor held out:

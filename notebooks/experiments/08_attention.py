@@ -24,9 +24,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from lstmcourse.attention import alignment_error_rate
 from lstmcourse.data import hindi
-from lstmcourse.experiments import run, select
+from lstmcourse.lab.alignment import alignment_error_rate
+from lstmcourse.lab.trials import run, select
 from lstmcourse.seq2seq import Model, decoder_forward, greedy, init_seq2seq, loss_and_grads, read_source
 from lstmcourse.train import train
 

@@ -13,10 +13,10 @@ length, where the control tells whether a network learns at all, all of them are
 
 import numpy as np
 
-from lstmcourse.experiments import run
+from lstmcourse.lab.models import PAIRS
+from lstmcourse.lab.trials import run
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
-from lstmcourse.minimal import min_gru_backward, min_gru_forward, min_lstm_backward, min_lstm_forward
-from lstmcourse.network import PAIRS
+from lstmcourse.min_rnn import min_gru_backward, min_gru_forward, min_lstm_backward, min_lstm_forward
 from lstmcourse.train import BLOCKS, init_linear, init_recurrent, train
 
 SETTINGS = {"trained": 16, "tested": [16, 64, 256], "B": 32, "steps": 2000, "tracks": 0.99, "sequences": 200}

@@ -3,7 +3,7 @@
 Written down before the runs below (pilots with seed 0 chose the size of the network and showed which
 label is easy): five networks, seeds 1 to 5, which also decide which files are read in which order. The
 cell is chosen on the validation files and scored on the test files; so is the best of 1000 random
-directions. A cell *follows* a label if its agreement on the test files is at least 0.25, and at least
+directions. A cell *follows* a label if its r_squared on the test files is at least 0.25, and at least
 twice that of the best random direction. The text is that of the Python which ran; the figures of
 another version differ a little.
 
@@ -16,10 +16,11 @@ import sys
 
 import numpy as np
 
-from lstmcourse.cells import agreement, best_directions, fitted_directions, random_directions
 from lstmcourse.data.stdlib_text import ALPHABET, LABELS, encode, labelled, stdlib_text
-from lstmcourse.experiments import run
-from lstmcourse.reader import columns, init_reader, read, train_reader, without_cell
+from lstmcourse.lab.char_lm import batchify, evaluate, init_char_lm, train_char_lm
+from lstmcourse.lab.interventions import ablate_unit
+from lstmcourse.lab.probing import best_directions, fitted_directions, r_squared, random_directions
+from lstmcourse.lab.trials import run
 
 SETTINGS = {"D": 32, "H": 128, "B": 16, "T": 64, "steps": 2400, "lr": 0.01, "tested": 200_000, "directions": 1000,
             "follows": 0.25, "times": 2.0, "others": 12}
@@ -37,24 +38,24 @@ def training_text(sets, rng):
 def search(params, sets, rng):
     """For each label: the cell that follows it best, and the agreements on the test files. Also bits, cells.
 
-    Returns a dict: label -> {"cell": number, "score": its agreement, "random": that of the best random
+    Returns a dict: label -> {"cell": number, "score": its r_squared, "random": that of the best random
     direction, "all": that of the best weighted sum of all cells}; and bits per character on the test files.
     """
     states, told = {}, {}
     for which in ("validation", "test"):
         tokens, values = labelled(sets[which].values(), SETTINGS["tested"])
-        bits, cells = read(tokens, params)
+        bits, cells = evaluate(tokens, params)
         states[which] = cells.reshape(-1, cells.shape[2])
-        told[which] = np.stack([columns(v, len(bits))[:, :-1].ravel() for v in values.T], axis=1)
+        told[which] = np.stack([batchify(v, len(bits))[:, :-1].ravel() for v in values.T], axis=1)
     singles = np.eye(cells.shape[2])
     crowd = random_directions(states["validation"], SETTINGS["directions"], rng)
     fitted = fitted_directions(states["validation"], told["validation"])
     found = {}
     for name, directions in {"score": singles, "random": crowd}.items():
         chosen = best_directions(states["validation"], told["validation"], directions)
-        found[name] = agreement(states["test"], told["test"], directions[:, chosen]).diagonal()
+        found[name] = r_squared(states["test"], told["test"], directions[:, chosen]).diagonal()
         found.setdefault("cell", chosen)
-    found["all"] = agreement(states["test"], told["test"], fitted).diagonal()
+    found["all"] = r_squared(states["test"], told["test"], fitted).diagonal()
     return {label: {name: round(values[k].item(), 4) for name, values in found.items()}
             for k, label in enumerate(LABELS)}, float(bits.mean())
 
@@ -71,24 +72,24 @@ def harm(params, sets, cell):
     of some other cells.
     """
     tokens, _ = labelled(sets["test"].values(), 24_000)
-    closing = np.isin(columns(tokens, 32)[:, 1:], encode(")]}"))
+    closing = np.isin(batchify(tokens, 32)[:, 1:], encode(")]}"))
 
     def cost(params):
-        bits, _ = read(tokens, params)
+        bits, _ = evaluate(tokens, params)
         return np.array([bits[closing].mean(), bits[~closing].mean()])
 
     whole = cost(params)
     others = [k for k in range(0, SETTINGS["H"], 9) if k != cell][:SETTINGS["others"]]
-    return {"cell": [round(x.item(), 4) for x in cost(without_cell(params, cell)) - whole],
-            "others": [round((cost(without_cell(params, k)) - whole)[0].item(), 4) for k in others]}
+    return {"cell": [round(x.item(), 4) for x in cost(ablate_unit(params, cell)) - whole],
+            "others": [round((cost(ablate_unit(params, k)) - whole)[0].item(), 4) for k in others]}
 
 
 def one(seed):
     """Train a reader, search its cells, and take its best cell for brackets out."""
     sets, rng = stdlib_text(), np.random.default_rng(seed)
     text = encode(training_text(sets, rng))
-    params = init_reader(len(ALPHABET), SETTINGS["D"], SETTINGS["H"], rng)
-    params, _ = train_reader(text, params, SETTINGS["steps"], SETTINGS["B"], SETTINGS["T"], SETTINGS["lr"],
+    params = init_char_lm(len(ALPHABET), SETTINGS["D"], SETTINGS["H"], rng)
+    params, _ = train_char_lm(text, params, SETTINGS["steps"], SETTINGS["B"], SETTINGS["T"], SETTINGS["lr"],
                              progress=False)
     found, bits = search(params, sets, rng)
     return {"found": found, "bits": round(bits, 4), "harm": harm(params, sets, found["brackets"]["cell"])}

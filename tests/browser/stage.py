@@ -7,7 +7,7 @@ CELLS = {
 import numpy as np
 
 from lstmcourse.data.pizza import WORDS
-from lstmcourse.network import init_network
+from lstmcourse.lab.models import init_network
 from lstmcourse.widgets import gate_explorer
 from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 

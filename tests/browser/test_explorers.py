@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lstmcourse.data.pizza import WORDS, encode
-from lstmcourse.network import init_network, network_forward
-from lstmcourse.widgets import read
+from lstmcourse.lab.interventions import run_clamped
+from lstmcourse.lab.models import init_network, network_forward
 from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 NETWORKS = {"LSTM": lstm_by_hand(), "GRU": gru_by_hand(), "RNN": rnn_by_hand()}
@@ -99,7 +99,7 @@ def drag(page, slider, share):
 def test_board_shows_what_the_library_computes(gates, name):
     gates.locator("select").first.select_option(label=name)
     params, places = NETWORKS[name]
-    for state, values in read(X, params).items():
+    for state, values in run_clamped(X, params).items():
         if state in "ch":
             assert np.allclose(board(gates, state, len(places)), values, atol=0.00501)
 
@@ -108,7 +108,7 @@ def test_arrow_keys_step_through_the_words_and_stay_inside(gates, opened):
     radios = gates.locator("input[type=radio]")
     radios.first.focus()
     before = opened.page.evaluate(NOTEBOOK)
-    seen = read(X, NETWORKS["LSTM"][0])
+    seen = run_clamped(X, NETWORKS["LSTM"][0])
     for t in range(1, 6):
         press(opened.page, "ArrowRight")
         assert radios.nth(t).is_checked()
@@ -131,15 +131,15 @@ def test_hand_on_a_valve_by_keyboard_changes_all_that_follows(gates, opened):
     choose(gates, 5, 0)                                      # the first "friend", the place "who"
     gates.locator("input[data-part=f]").focus()
     press(opened.page, "End")
-    held = read(X, NETWORKS["LSTM"][0], {(5, "f", 0): 1.0})
+    held = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 1.0})
     assert np.allclose(board(gates, "c", 3), held["c"], atol=0.00501)
     assert np.allclose(board(gates, "h", 3), held["h"], atol=0.00501)
     press(opened.page, *["ArrowLeft"] * 25)
-    held = read(X, NETWORKS["LSTM"][0], {(5, "f", 0): 0.75})
+    held = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 0.75})
     assert np.allclose(board(gates, "c", 3), held["c"], atol=0.00501)
     gates.locator(".lc-back").focus()
     press(opened.page, "Enter")
-    assert np.allclose(board(gates, "c", 3), read(X, NETWORKS["LSTM"][0])["c"], atol=0.00501)
+    assert np.allclose(board(gates, "c", 3), run_clamped(X, NETWORKS["LSTM"][0])["c"], atol=0.00501)
 
 
 def test_hand_on_a_valve_by_mouse_widens_and_colours_the_flow(gates, opened):
@@ -183,7 +183,7 @@ def test_switch_of_the_network_changes_diagram_and_sliders(gates):
 
 def test_whole_network_shows_the_named_places_and_its_answers(gates):
     gates.locator("select").first.select_option(label="whole")
-    seen = read(X, WHOLE["recurrent"])
+    seen = run_clamped(X, WHOLE["recurrent"])
     assert np.allclose(board(gates, "c", [5, 1]), seen["c"][:, [5, 1]], atol=0.00501)
     assert gates.locator('[data-cell="0 c 0"]').count() == 0
     logits = network_forward(X[None], WHOLE)[0][0]
@@ -202,7 +202,7 @@ def test_hand_on_all_places_by_keyboard_and_by_mouse(gates, opened):
     choose(gates, 5, 0)
     gates.locator("input[data-part=f]").focus()
     press(opened.page, "End")
-    held = read(X, WHOLE["recurrent"], {(5, "f", place): 1.0 for place in range(6)})
+    held = run_clamped(X, WHOLE["recurrent"], {(5, "f", place): 1.0 for place in range(6)})
     assert np.allclose(board(gates, "c", [5, 1]), held["c"][:, [5, 1]], atol=0.00501)
     marked = [radio.get_attribute("aria-label") for radio in gates.locator("input[type=radio]").all()]
     assert [label for label in marked if label.endswith("held by you")] == ["word 6: friend, held by you"]

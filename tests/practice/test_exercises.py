@@ -13,7 +13,7 @@ import torch
 from lstmcourse import torch_ref
 from lstmcourse.practice import EXERCISES, judge
 from lstmcourse.practice.exercise import shapes_in, sizes_of
-from lstmcourse.practice.judge import agree, problem_of
+from lstmcourse.practice.judging import agree, problem_of
 from lstmcourse.practice.observe import observe
 from lstmcourse.practice.values import same
 

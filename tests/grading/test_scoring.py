@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lstmcourse.grading.judge import cleaned, outcome
+from lstmcourse.grading.scoring import cleaned, outcome
 from lstmcourse.practice import EXERCISES, Outcome, judge
 from lstmcourse.practice.values import copy_of
 from tests.grading.test_protocol import values

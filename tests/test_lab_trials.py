@@ -2,7 +2,7 @@
 
 import pytest
 
-from lstmcourse import experiments
+from lstmcourse.lab import trials
 
 
 @pytest.fixture
@@ -14,9 +14,9 @@ JOBS = [{"lag": lag, "seed": seed} for lag in (1, 2) for seed in range(3)]
 
 
 def test_experiments_run_saves_every_job_in_order(script):
-    results = experiments.run(script, {"solved": 0.5}, JOBS, lambda lag, seed: {"score": lag + seed / 10})
+    results = trials.run(script, {"solved": 0.5}, JOBS, lambda lag, seed: {"score": lag + seed / 10})
     assert [run["score"] for run in results["runs"]] == [1.0, 1.1, 1.2, 2.0, 2.1, 2.2]
-    assert results == experiments.load(script.with_suffix(".json"))
+    assert results == trials.load(script.with_suffix(".json"))
     assert results["solved"] == 0.5
 
 
@@ -29,38 +29,38 @@ def test_experiments_run_goes_on_after_an_interruption(script):
         done.append((lag, seed))
         return {"score": 0}
     with pytest.raises(KeyboardInterrupt):
-        experiments.run(script, {}, JOBS, one)
+        trials.run(script, {}, JOBS, one)
     done.append("again")
-    experiments.run(script, {}, JOBS, one)
+    trials.run(script, {}, JOBS, one)
     assert done == [(1, 0), (1, 1), (1, 2), (2, 0), "again", (2, 1), (2, 2)]
 
 
 def test_experiments_run_survives_a_half_written_line(script):
-    experiments.run(script, {}, JOBS[:2], lambda lag, seed: {"score": 0})
+    trials.run(script, {}, JOBS[:2], lambda lag, seed: {"score": 0})
     progress = script.with_suffix(".progress")
     progress.write_text('{}\n{"lag": 1, "seed": 0, "score": 7}\n{"lag": 1, "see')
-    results = experiments.run(script, {}, JOBS[:2], lambda lag, seed: {"score": 8})
+    results = trials.run(script, {}, JOBS[:2], lambda lag, seed: {"score": 8})
     assert [run["score"] for run in results["runs"]] == [7, 8]
 
 
 def test_experiments_run_starts_again_when_the_settings_changed(script):
     script.with_suffix(".progress").write_text('{"old": 1}\n{"lag": 1, "seed": 0, "score": 7}\n')
-    results = experiments.run(script, {"old": 2}, JOBS[:1], lambda lag, seed: {"score": 8})
+    results = trials.run(script, {"old": 2}, JOBS[:1], lambda lag, seed: {"score": 8})
     assert results["runs"][0]["score"] == 8
 
 
 def test_experiments_select_finds_the_records():
     results = {"runs": [{"lag": 1, "score": 2}, {"lag": 2, "score": 3}]}
-    assert experiments.select(results, lag=2) == [{"lag": 2, "score": 3}]
+    assert trials.select(results, lag=2) == [{"lag": 2, "score": 3}]
 
 
 @pytest.mark.parametrize(("successes", "low", "high"), [(0, 0.0, 0.2775), (5, 0.2366, 0.7634), (10, 0.7225, 1.0)])
 def test_wilson_matches_published_intervals(successes, low, high):
-    got = experiments.wilson(successes, 10)
+    got = trials.wilson(successes, 10)
     assert abs(got[0] - low) < 1e-4
     assert abs(got[1] - high) < 1e-4
 
 
 def test_wilson_rejects_impossible_counts():
     with pytest.raises(ValueError, match="successes is 11 of n = 10"):
-        experiments.wilson(11, 10)
+        trials.wilson(11, 10)

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def agreement(states, labels, directions):
+def r_squared(states, labels, directions):
     """Squared correlation of labels with the states as seen along each direction.
 
     states      (N, H)
@@ -21,7 +21,7 @@ def agreement(states, labels, directions):
 
 def best_directions(states, labels, directions):
     """For each label the number of the direction that follows it best: integers (L,)."""
-    return agreement(states, labels, directions).argmax(axis=0)
+    return r_squared(states, labels, directions).argmax(axis=0)
 
 
 def random_directions(states, K, rng):
@@ -44,3 +44,19 @@ def _moments(states, labels):
     labels = (labels - labels.mean(axis=0)).astype(states.dtype)
     N = len(states)
     return states.T @ labels / N, states.T @ states / N, np.einsum("nl,nl->l", labels, labels) / N
+
+
+def linear_probe(features, labels):
+    """Can a linear map read the label from the features? Fitted on the first half, tested on the second.
+
+    features  (N, K)
+    labels    (N,)   integers
+
+    Returns the share of the second half whose label comes out right (least squares on one-hot labels).
+    """
+    half = len(labels) // 2
+    features = np.concatenate([features, np.ones((len(features), 1))], axis=1)
+    wanted = labels[:, None] == np.unique(labels)
+    weights, *_ = np.linalg.lstsq(features[:half], wanted[:half].astype(float), rcond=None)
+    guessed = (features[half:] @ weights).argmax(axis=1)
+    return float(np.mean(wanted[half:][np.arange(len(guessed)), guessed]))

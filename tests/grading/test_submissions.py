@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lstmcourse.grading import notebook, reader
+from lstmcourse.grading import notebook, submissions
 from lstmcourse.grading.notebook import code_cells, without_magics
-from lstmcourse.grading.reader import WrongUse, entries
+from lstmcourse.grading.submissions import WrongUse, entries
 from tests.grading.corpus.parts import RIGHT, text, zipped
 
 FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -132,7 +132,7 @@ def test_a_damaged_archive_is_refused_or_read(tmp_path, data):
 
 
 def test_an_archive_that_lies_about_sizes_is_read_no_further_than_the_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "FILE", 1 << 20)
+    monkeypatch.setattr(submissions, "FILE", 1 << 20)
     whole = bytearray(zipped(**{"ada.ipynb": bytes(50_000_000)}))
     for sign, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
         at = whole.find(sign)

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from lstmcourse.gradcheck import assert_gradients, relative_error
-from lstmcourse.minimal import (
+from lstmcourse.min_rnn import (
     min_gru_backward,
     min_gru_forward,
     min_lstm_backward,
     min_lstm_forward,
-    scan_doubling,
-    scan_loop,
+    parallel_scan,
+    sequential_scan,
 )
 from lstmcourse.torch_ref import torch_gradients
 
@@ -26,13 +26,13 @@ def inputs(rng, blocks, B=3, T=7, D=4, H=5):
 @pytest.mark.parametrize("T", [1, 2, 3, 8, 100, 1000])
 def test_scan_doubling_is_the_loop(rng, T):
     keep, new, h_0 = rng.uniform(0, 1, (2, T, 3)), rng.standard_normal((2, T, 3)), rng.standard_normal((2, 3))
-    assert relative_error(scan_doubling(keep, new, h_0), scan_loop(keep, new, h_0)) < 1e-10
+    assert relative_error(parallel_scan(keep, new, h_0), sequential_scan(keep, new, h_0)) < 1e-10
 
 
 def test_scan_doubling_leaves_its_arguments_alone(rng):
     keep, new, h_0 = rng.uniform(0, 1, (2, 5, 3)), rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 3))
     before = keep.copy(), new.copy(), h_0.copy()
-    scan_doubling(keep, new, h_0)
+    parallel_scan(keep, new, h_0)
     assert all(np.array_equal(a, b) for a, b in zip(before, (keep, new, h_0), strict=True))
 
 

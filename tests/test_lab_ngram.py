@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmcourse.counts import count_bits
+from lstmcourse.lab.ngram import ngram_bits
 
 
 def slow(train, test, order, V):
@@ -23,22 +23,22 @@ def slow(train, test, order, V):
 
 def test_count_bits_is_the_formula_in_its_docstring(rng):
     train, test = rng.integers(3, size=70), rng.integers(4, size=40)                    # 3 never stands in train
-    assert np.allclose(count_bits(train, test, 4, 4), [slow(train, test, n, 4) for n in range(5)], rtol=1e-12)
+    assert np.allclose(ngram_bits(train, test, 4, 4), [slow(train, test, n, 4) for n in range(5)], rtol=1e-12)
 
 
 def test_count_bits_of_a_text_that_repeats_goes_to_zero():
     text = np.tile([0, 1, 2], 2000)
-    zero, one = count_bits(text, text[:900], 1, 3)
+    zero, one = ngram_bits(text, text[:900], 1, 3)
     assert abs(zero - np.log2(3)) < 1e-3
     assert one < 0.01
 
 
 def test_count_bits_of_noise_is_its_entropy(rng):
-    zero, one, two = count_bits(rng.integers(4, size=50_000), rng.integers(4, size=5000), 2, 4)
+    zero, one, two = ngram_bits(rng.integers(4, size=50_000), rng.integers(4, size=5000), 2, 4)
     assert abs(zero - 2) < 0.01
     assert zero <= one <= two < 2.01                       # a longer memory learns nothing from noise
 
 
 def test_count_bits_names_an_order_that_does_not_fit():
     with pytest.raises(ValueError, match="order is 9 with V = 96"):
-        count_bits(np.zeros(20, int), np.zeros(20, int), 9, 96)
+        ngram_bits(np.zeros(20, int), np.zeros(20, int), 9, 96)

@@ -13,8 +13,8 @@ import zlib
 import numpy as np
 
 from lstmcourse.grading.protocol import Late, ProtocolError
-from lstmcourse.grading.reader import Refused
 from lstmcourse.grading.sandbox import LAYERS, NOT_ROOT, Sandbox, SandboxError
+from lstmcourse.grading.submissions import Refused
 from lstmcourse.practice import EXERCISES, Outcome, Verdict, judge
 
 RESTARTS = 5                   # of one notebook, leaving out the cell that ended the process each time

@@ -20,14 +20,14 @@ from lstmcourse.lstm import lstm_backward, lstm_forward
 from lstmcourse.train import Adam, clip_grads, init_embedding, init_linear, init_recurrent
 
 
-def init_reader(V, D, H, rng, dtype="float32"):
+def init_char_lm(V, D, H, rng, dtype="float32"):
     """First weights of a reader of V characters, D numbers for each, and H cells."""
     return {"embedding": init_embedding(V, D, rng, dtype),
             "lstm": init_recurrent("lstm", D, H, rng, forget_bias=1.0, dtype=dtype),
             "linear": init_linear(H, V, rng, dtype)}
 
 
-def reader_forward(tokens, params, states=None):
+def char_lm_forward(tokens, params, states=None):
     """Scores for the character after each of tokens (B, T).
 
     states  h_0 and c_0, each (B, H): what was read before; None: nothing was, both are zero
@@ -42,13 +42,13 @@ def reader_forward(tokens, params, states=None):
     return logits, [h[:, -1], c[:, -1]], c, (embedding_cache, lstm_cache, linear_cache)
 
 
-def reader_loss(tokens, params, states=None):
+def char_lm_loss(tokens, params, states=None):
     """How surprised the reader is by tokens (B, T + 1): each of the last T guessed from those before it.
 
     Returns the loss (nats per character), the gradients, and the states to go on from with the next
     piece. No gradient goes back into the states it began with (truncated BPTT, lesson 02).
     """
-    logits, states, _, (embedding_cache, lstm_cache, linear_cache) = reader_forward(tokens[:, :-1], params, states)
+    logits, states, _, (embedding_cache, lstm_cache, linear_cache) = char_lm_forward(tokens[:, :-1], params, states)
     loss, loss_cache = cross_entropy_forward(logits, tokens[:, 1:])
     grads = {}
     dh, grads["linear"] = linear_backward(cross_entropy_backward(loss_cache), linear_cache)
@@ -57,12 +57,12 @@ def reader_loss(tokens, params, states=None):
     return loss, grads, states
 
 
-def columns(tokens, B):
+def batchify(tokens, B):
     """A long text cut into B columns to be read side by side: (B, N), each the continuation of the one before."""
     return tokens[:len(tokens) // B * B].reshape(B, -1)
 
 
-def train_reader(tokens, params, steps, B=16, T=64, lr=1e-2, max_norm=1.0, seen=None, progress=True):
+def train_char_lm(tokens, params, steps, B=16, T=64, lr=1e-2, max_norm=1.0, callback=None, progress=True):
     """Read a text in B columns, T characters a step, the states handed on from piece to piece.
 
     tokens    (N,)  the training text; after its end it is read from the beginning again
@@ -72,14 +72,14 @@ def train_reader(tokens, params, steps, B=16, T=64, lr=1e-2, max_norm=1.0, seen=
 
     Returns the trained params and the loss of each step in bits per character.
     """
-    text, adam, states, at, bits = columns(tokens, B), Adam(lr), None, 0, []
+    text, adam, states, at, bits = batchify(tokens, B), Adam(lr), None, 0, []
     with tqdm(range(steps), desc="reading", mininterval=0.5, disable=not progress) as bar:
         for step in bar:
-            if seen is not None:
-                seen(step, params)
+            if callback is not None:
+                callback(step, params)
             if at + T + 1 > text.shape[1]:
                 states, at = None, 0
-            loss, grads, states = reader_loss(text[:, at:at + T + 1], params, states)
+            loss, grads, states = char_lm_loss(text[:, at:at + T + 1], params, states)
             adam.lr = lr * (1 - step / steps)
             params = adam.step(params, clip_grads(grads, max_norm)[0])
             at += T
@@ -89,30 +89,20 @@ def train_reader(tokens, params, steps, B=16, T=64, lr=1e-2, max_norm=1.0, seen=
     return params, bits
 
 
-def read(tokens, params, B=32, T=128):
+def evaluate(tokens, params, B=32, T=128):
     """Read a text (N,) in B columns side by side, from zero states, without learning.
 
     Returns bits (B, N // B - 1), what each character but the first of a column cost, and the cells before
     that character was seen: tanh(c), (B, N // B - 1, H).
     """
-    text, states, bits, cells = columns(tokens, B), None, [], []
+    text, states, bits, cells = batchify(tokens, B), None, [], []
     for at in range(0, text.shape[1] - 1, T):
         piece = text[:, at:at + T + 1]
-        logits, states, c, _ = reader_forward(piece[:, :-1], params, states)
+        logits, states, c, _ = char_lm_forward(piece[:, :-1], params, states)
         p = np.take_along_axis(softmax(logits), piece[:, 1:, None], axis=2)[..., 0]
         bits.append(-np.log2(np.maximum(p, np.finfo(p.dtype).tiny)))
         cells.append(np.tanh(c))
     return np.concatenate(bits, axis=1), np.concatenate(cells, axis=1)
-
-
-def without_cell(params, k):
-    """The params of the same reader, its cell k always empty: its input gate shut, its forget gate too."""
-    H = params["lstm"]["W_hh"].shape[1]
-    lstm = {name: array.copy() for name, array in params["lstm"].items()}
-    for gate in (0, 1):
-        lstm["W_ih"][gate * H + k] = lstm["W_hh"][gate * H + k] = 0
-        lstm["b_ih"][gate * H + k] = -60
-    return params | {"lstm": lstm}
 
 
 def sample(params, prompt, n, temperature, rng):
@@ -125,7 +115,7 @@ def sample(params, prompt, n, temperature, rng):
         raise ValueError(f"temperature is {temperature}; wanted 0 or more")
     written, tokens, states = [], np.asarray(prompt)[None], None
     for _ in range(n):
-        logits, states, _, _ = reader_forward(tokens, params, states)
+        logits, states, _, _ = char_lm_forward(tokens, params, states)
         last = logits[0, -1].astype("float64")
         p = softmax(last / temperature) if temperature > 0 else np.eye(len(last))[last.argmax()]
         token = int(rng.choice(len(last), p=p))

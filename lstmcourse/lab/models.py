@@ -6,12 +6,12 @@ W_hh is (H, H) in an RNN, (3H, H) in a GRU, (4H, H) in an LSTM.
 
 import numpy as np
 
-from lstmcourse.checks import check_tokens
 from lstmcourse.gru import gru_backward, gru_forward
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
 from lstmcourse.lstm import lstm_backward, lstm_forward
 from lstmcourse.rnn import rnn_backward, rnn_forward
 from lstmcourse.train import init_linear, init_recurrent
+from lstmcourse.validation import check_tokens
 
 PAIRS = {1: (rnn_forward, rnn_backward), 3: (gru_forward, gru_backward), 4: (lstm_forward, lstm_backward)}
 
@@ -68,14 +68,3 @@ def last_step_loss(params, x, y):
     d_out = np.zeros_like(out)
     d_out[:, -1, 0] = 2 * error / len(y)
     return float(np.mean(error**2)), network_backward(d_out, cache)
-
-
-def freeze(params, block, bias):
-    """Take a gate away: block 0, 1, 2 … of params (changed in place) sees nothing and stays at sigmoid(bias).
-
-    At bias 60 a sigmoid is 1 to the last bit and its slope is 0, so that no training moves it.
-    """
-    H = params["W_hh"].shape[1]
-    for key in params:
-        params[key][block * H:(block + 1) * H] = 0
-    params["b_ih"][block * H:(block + 1) * H] = bias

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmcourse.checks import check_array
 from lstmcourse.layers import sigmoid
+from lstmcourse.validation import check_array
 
 
-def scan_loop(keep, new, h_0):
+def sequential_scan(keep, new, h_0):
     """h_t = keep_t * h_{t-1} + new_t, one step after the other.   (eq. 9.5)
 
     keep, new  (B, T, H)
@@ -33,8 +33,8 @@ def scan_loop(keep, new, h_0):
     return h
 
 
-def scan_doubling(keep, new, h_0):
-    """The same as `scan_loop` in log2(T) rounds, each over all steps at once (Hillis and Steele 1986).
+def parallel_scan(keep, new, h_0):
+    """The same as `sequential_scan` in log2(T) rounds, each over all steps at once (Hillis and Steele 1986).
 
     Two steps in a row are one step: keep = keep_2 * keep_1 and new = keep_2 * new_1 + new_2. After a
     round in which every step takes in the one `reach` before it, twice as many are taken in.   (eq. 9.6)
@@ -58,13 +58,13 @@ class MinimalCache(NamedTuple):
     params: dict
 
 
-def min_gru_forward(x, h_0, params, scan=scan_doubling):
+def min_gru_forward(x, h_0, params, scan=parallel_scan):
     """The minimal GRU over a sequence.   (eq. 9.7)
 
     x       (B, T, D)
     h_0     (B, H)
     params  W_ih (2H, D), b_ih (2H,), the blocks in the order z, n
-    scan    `scan_doubling` or `scan_loop`: the same numbers in another order
+    scan    `parallel_scan` or `sequential_scan`: the same numbers in another order
 
     Returns h (B, T, H) and the cache for `min_gru_backward`.
     """
@@ -85,7 +85,7 @@ def min_gru_backward(dh, cache):
     return _through_input([dz * z * (1 - z), dn], cache, dh_0)
 
 
-def min_lstm_forward(x, h_0, params, scan=scan_doubling):
+def min_lstm_forward(x, h_0, params, scan=parallel_scan):
     """The minimal LSTM over a sequence; arguments as `min_gru_forward`, params W_ih (3H, D): i, f, n.   (eq. 9.9)"""
     a_i, a_f, a_n = _blocks(x, h_0, params, 3)
     i, f = sigmoid(a_i), sigmoid(a_f)
@@ -117,7 +117,7 @@ def _scan_back(dh, keep, cache):
     """Every dL/dh_t with what comes back from later steps; the states before each step; dL/dh_0."""
     check_array("dh", dh, cache.h.shape, cache.h.dtype)
     later = np.concatenate([keep[:, 1:], np.zeros_like(keep[:, :1])], axis=1)       # h_t meets keep_{t+1}
-    dh = scan_doubling(later[:, ::-1], dh[:, ::-1], np.zeros_like(cache.h_0))[:, ::-1]
+    dh = parallel_scan(later[:, ::-1], dh[:, ::-1], np.zeros_like(cache.h_0))[:, ::-1]
     h_prev = np.concatenate([cache.h_0[:, None], cache.h[:, :-1]], axis=1)
     return dh, h_prev, dh[:, 0] * keep[:, 0]
 

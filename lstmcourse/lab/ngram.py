@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def count_bits(train, test, order, V):
+def ngram_bits(train, test, order, V):
     """Bits per character of count models on the test text, for every order from 0 to `order`.
 
         p_n(x | last n) = (count(last n, x) + kinds(last n) p_{n-1}(x | last n-1)) / (count(last n) + kinds(last n))

@@ -1,0 +1,11 @@
+"""What the lessons and trials measure with. None of it is needed to read the core.
+
+    models         one recurrent layer and a linear layer that reads it: the model of the trials
+    char_lm        a character-level language model: train, evaluate, sample (lesson 10)
+    ngram          an n-gram language model with Witten-Bell smoothing, its baseline
+    probing        does a unit, or a linear probe, follow a label?
+    interventions  clamped gates: what changes when a gate is held
+    gradients      gradient norms and Jacobian norms by lag
+    alignment      alignment error rate against gold links
+    trials         runs over many seeds: do, save, load, intervals
+"""

@@ -1,0 +1,90 @@
+"""How far does a gradient reach in a vanilla RNN? Products of Jacobians, and their largest singular value.
+
+    J_t = dh_t/dh_{t-1} = diag(1 - h_t^2) W_hh               (eq. 3.1)
+    dh_T/dh_{T-lag} = J_T J_{T-1} … J_{T-lag+1}              (eq. 3.2)
+"""
+
+import numpy as np
+
+from lstmcourse.gru import gru_cell_backward, gru_cell_forward
+from lstmcourse.lstm import lstm_cell_backward, lstm_cell_forward
+from lstmcourse.rnn import rnn_cell_backward, rnn_cell_forward, rnn_forward
+from lstmcourse.train import init_orthogonal
+from lstmcourse.validation import check_array
+
+
+def jacobian_norms_by_lag(h, W_hh):
+    """Spectral norm (largest singular value) of dh_T/dh_{T-lag}, for lag 0 … T-1.   (eq. 3.2)
+
+    h     (T, H)  the states h_1 … h_T of one sequence
+    W_hh  (H, H)
+
+    Returns (T,): the largest factor by which a gradient at h_T can have changed its length when it
+    arrives lag steps earlier. Entry 0 is 1.
+    Raises ValueError for a wrong shape.
+    """
+    check_array("h", h, (None, None))
+    check_array("W_hh", W_hh, (h.shape[1], h.shape[1]), h.dtype)
+    product, norms = np.eye(h.shape[1], dtype=h.dtype), [1.0]
+    for h_t in h[:0:-1]:                                   # h_T, h_{T-1}, … h_2
+        product = product @ ((1 - h_t**2)[:, None] * W_hh)
+        norms.append(np.linalg.norm(product, 2))
+    return np.array(norms)
+
+
+def scale_to_spectral_radius(W, radius):
+    """W scaled so that its spectral radius, the largest magnitude of an eigenvalue, is radius."""
+    return W * (radius / np.abs(np.linalg.eigvals(W)).max())
+
+
+def jacobian_norms_at_radius(radius, input_size, rng, T=100, H=64, orthogonal=False):
+    """`jacobian_norms_by_lag` of a random tanh RNN whose W_hh has this spectral radius, fed with noise.
+
+    input_size  standard deviation of what the input adds to each pre-activation; 0 is silence
+    orthogonal  W_hh is a random rotation times radius, instead of normal numbers
+
+    Returns (T,). Before the T steps that count, the network runs T steps to forget its start.
+    """
+    W_hh = scale_to_spectral_radius(init_orthogonal(H, rng) if orthogonal else rng.standard_normal((H, H)), radius)
+    x, h_0 = input_size * rng.standard_normal((1, 2 * T, H)), rng.standard_normal((1, H))
+    params = {"W_ih": np.eye(H), "W_hh": W_hh, "b_ih": np.zeros(H), "b_hh": np.zeros(H)}
+    h, _ = rnn_forward(x, h_0, params)
+    return jacobian_norms_by_lag(h[0, T:], W_hh)
+
+
+CELLS = {1: (rnn_cell_forward, rnn_cell_backward), 3: (gru_cell_forward, gru_cell_backward)}
+
+
+def gradient_norms_by_lag(x, dh_last, params):
+    """How much of a gradient at the last step is left, lag steps before.   (eq. 5.3)
+
+    x        (B, T, D)  inputs; the states start at zero
+    dh_last  (B, H)     dL/dh_T
+    params   of an RNN, a GRU or an LSTM
+
+    Returns an array (T,): at index lag the norm of dL/dc_{T-lag} (LSTM) or dL/dh_{T-lag} (RNN, GRU),
+    root mean square over the batch, divided by the value at lag 0.
+    """
+    (B, T, _), H = x.shape, dh_last.shape[1]
+    caches, norms, zeros = [], [], np.zeros((B, H), x.dtype)
+    if len(params["W_hh"]) == 4 * H:
+        h, c = zeros, zeros
+        for t in range(T):
+            h, c, cache = lstm_cell_forward(x[:, t], h, c, params)
+            caches.append(cache)
+        dh, dc = dh_last, zeros
+        for cache in reversed(caches):
+            arrived = dc + dh * cache.o * (1 - np.tanh(cache.c_t) ** 2)      # by the belt and through h_t
+            norms.append(np.sqrt(np.mean((arrived**2).sum(axis=1))))
+            _, dh, dc, _ = lstm_cell_backward(dh, dc, cache)
+    else:
+        forward, backward = CELLS[len(params["W_hh"]) // H]
+        h = zeros
+        for t in range(T):
+            h, cache = forward(x[:, t], h, params)
+            caches.append(cache)
+        dh = dh_last
+        for cache in reversed(caches):
+            norms.append(np.sqrt(np.mean((dh**2).sum(axis=1))))
+            _, dh, _ = backward(dh, cache)
+    return np.array(norms) / norms[0]

@@ -1,0 +1,243 @@
+"""Diagrams of the networks: cells and unrolled networks as boxes and arrows.
+
+Coordinates are in inches; boxes and arrows carry the names of the equations.
+"""
+
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+
+from lstmcourse.plots.style import COLOR, FAINT, INK, PAPER, new_figure
+
+
+class Diagram:
+    """A blank sheet with boxes, dots and arrows; parts that are not `lit` are drawn faint."""
+
+    def __init__(self, width, height, lit=None):
+        self.fig, self.ax = new_figure(width, height)
+        self.ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+        self.ax.axis("off")
+        self.lit = lit
+
+    def color(self, part):
+        on = self.lit is None or part is None or part in self.lit
+        return COLOR.get(part, INK) if on else FAINT
+
+    def box(self, x, y, text, part, width=0.62, height=0.4):
+        color = self.color(part)
+        self.ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, zorder=3,
+                                         boxstyle="round,pad=0,rounding_size=0.08", fc=PAPER, ec=color, lw=1.8))
+        self.ax.text(x, y, text, ha="center", va="center", color=color, fontsize=11, zorder=4)
+
+    def dot(self, x, y, sign, part):
+        color = self.color(part)
+        self.ax.add_patch(Circle((x, y), 0.17, fc=PAPER, ec=color, lw=1.8, zorder=3))
+        self.ax.text(x, y - 0.005, sign, ha="center", va="center", color=color, fontsize=13, zorder=4)
+
+    def line(self, points, part, arrow=True, width=1.6, dash="-"):
+        color = self.color(part)
+        *start, last = points
+        xs, ys = zip(*start, strict=True)
+        self.ax.plot(xs, ys, color=color, lw=width, solid_capstyle="round", solid_joinstyle="round", zorder=2, ls=dash)
+        self.ax.add_patch(FancyArrowPatch(start[-1], last, arrowstyle="-|>" if arrow else "-", mutation_scale=11,
+                                          shrinkA=0, shrinkB=0, color=color, lw=width, zorder=2, ls=dash))
+
+    def text(self, x, y, text, part=None, **kwargs):
+        self.ax.text(x, y, text, color=self.color(part), **{"ha": "center", "va": "center", "fontsize": 11} | kwargs)
+
+
+def rnn_cell():
+    """The vanilla RNN cell: x_t and h_{t-1} meet in one sum, tanh makes h_t of it."""
+    s = Diagram(5.6, 2.5)
+    s.text(0.45, 1.4, "$h_{t-1}$")
+    s.line([(0.75, 1.4), (1.55, 1.4)], None)
+    s.box(1.95, 1.4, "$W_{hh}$", None, width=0.8)
+    s.line([(2.35, 1.4), (2.83, 1.4)], None)
+    s.dot(3.0, 1.4, "+", None)
+    s.line([(3.17, 1.4), (3.6, 1.4)], None)
+    s.box(3.95, 1.4, "tanh", None, width=0.7)
+    s.line([(4.3, 1.4), (5.0, 1.4)], None)
+    s.text(5.25, 1.4, "$h_t$")
+    s.line([(3.0, 0.22), (3.0, 0.4)], None, arrow=False)
+    s.text(3.0, 0.12, "$x_t$")
+    s.line([(3.0, 0.3), (3.0, 0.48)], None)
+    s.box(3.0, 0.68, "$W_{ih}$", None, width=0.8)
+    s.line([(3.0, 0.88), (3.0, 1.23)], None)
+    s.line([(2.2, 2.1), (2.88, 1.55)], None)
+    s.text(1.85, 2.22, "$b_{ih} + b_{hh}$")
+    return s.fig
+
+
+def rnn_unrolled(words):
+    """The same RNN cell at every word of a sentence, the state handed from left to right.
+
+    words  list of str; a box for each, and a prediction above it
+    """
+    n, step = len(words), 1.06
+    s = Diagram(step * n + 0.9, 2.2)
+    for t, word in enumerate(words):
+        x = 0.95 + step * t
+        s.text(x, 0.15, word, fontsize=9.5)
+        s.line([(x, 0.32), (x, 0.88)], None)
+        s.box(x, 1.1, "RNN", "h", width=0.66, height=0.44)
+        s.line([(x, 1.32), (x, 1.82)], None)
+        s.text(x, 2.02, f"$p_{{{t + 1}}}$", fontsize=10)
+        s.line([(x - step + 0.33 if t else x - 0.72, 1.1), (x - 0.33, 1.1)], "h")
+        s.text(x - step / 2 - (0.03 if t else 0), 1.27, f"$h_{{{t}}}$", "h", fontsize=9)
+    return s.fig
+
+
+def lstm_cell(lit=None):
+    """The LSTM cell: the belt on top, four gates below, the reading on the right.
+
+    lit  names of the parts to draw in colour, of "f", "i", "g", "o", "c", "read", "h"; None: all
+    """
+    s = Diagram(7.4, 3.75, lit)
+    belt, gates, joined = 3.0, 1.25, 0.45
+    xs = {"f": 1.75, "i": 2.85, "g": 3.75, "o": 4.85}
+    s.line([(0.62, belt), (1.58, belt)], "c", width=3)                       # the belt
+    s.dot(1.75, belt, "×", "f")
+    s.line([(1.92, belt), (3.13, belt)], "c", width=3)
+    s.dot(3.3, belt, "+", "i")
+    s.line([(3.47, belt), (6.75, belt)], "c", width=3)
+    s.text(0.32, belt, "$c_{t-1}$", "c")
+    s.text(7.03, belt, "$c_t$", "c")
+    s.line([(0.62, joined), (xs["o"], joined)], None, arrow=False)           # what every gate sees
+    s.text(0.3, joined, "$h_{t-1}$")
+    s.line([(1.05, 0.18), (1.05, joined)], None, arrow=False)
+    s.text(1.05, 0.06, "$x_t$")
+    for part, text in (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")):
+        s.line([(xs[part], joined), (xs[part], gates - 0.2)], part)
+        s.box(xs[part], gates, text, part)
+        s.text(xs[part] + 0.17, gates + 0.42, f"${part}$", part, fontsize=12)
+    s.line([(xs["f"], gates + 0.2), (xs["f"], belt - 0.17)], "f")
+    s.dot(3.3, 2.15, "×", "i")
+    s.line([(xs["i"], gates + 0.2), (xs["i"], 2.15), (3.13, 2.15)], "i")
+    s.line([(xs["g"], gates + 0.2), (xs["g"], 2.15), (3.47, 2.15)], "g")
+    s.line([(3.3, 2.32), (3.3, belt - 0.17)], "i")
+    s.box(5.9, 2.4, "tanh", "read")
+    s.line([(5.9, belt), (5.9, 2.6)], "read")
+    s.dot(5.9, gates, "×", "o")
+    s.line([(5.9, 2.2), (5.9, gates + 0.17)], "read")
+    s.line([(xs["o"] + 0.31, gates), (5.73, gates)], "o")
+    s.line([(5.9, gates - 0.17), (5.9, joined), (6.75, joined)], "h")
+    s.text(7.03, joined, "$h_t$", "h")
+    s.text(xs["f"], belt + 0.42, "keep", "f", fontsize=10)
+    s.text(3.3, belt + 0.42, "write", "i", fontsize=10)
+    s.text(6.25, 1.05, "read", "o", fontsize=10)
+    return s.fig
+
+
+def bptt(words, cut=()):
+    """The unrolled RNN with both directions: forward arrows solid, gradients dashed and backward.
+
+    words  list of str; a box for each, a loss above it
+    cut    step numbers t (1 is the first word): the gradient from step t + 1 to step t is cut off there
+    """
+    n, step = len(words), 1.5
+    s = Diagram(step * n + 1.1, 2.75)
+    for t, word in enumerate(words, 1):
+        x = 1.35 + step * (t - 1)
+        left = x - step + 0.33 if t > 1 else x - 0.95
+        s.text(x, 0.15, word, fontsize=9.5)
+        s.box(x, 1.4, "RNN", "h", width=0.66, height=0.5)
+        s.text(x, 2.6, f"$L_{{{t}}}$", fontsize=11)
+        s.line([(left, 1.53), (x - 0.33, 1.53)], "h")
+        s.text((left + x - 0.33) / 2, 1.7, f"$h_{{{t - 1}}}$", "h", fontsize=9)
+        s.line([(x - 0.12, 0.34), (x - 0.12, 1.15)], None)
+        s.line([(x - 0.12, 1.65), (x - 0.12, 2.42)], "h")
+        s.line([(x + 0.12, 2.42), (x + 0.12, 1.65)], "d", dash="--")
+        s.text(x + 0.17, 2.03, f"$dh_{{{t}}}$", "d", fontsize=9, ha="left")
+        s.line([(x + 0.12, 1.15), (x + 0.12, 0.34)], "d", dash="--")
+        s.text(x + 0.17, 0.75, f"$dx_{{{t}}}$", "d", fontsize=9, ha="left")
+        if t - 1 in cut:
+            s.text((left + x - 0.33) / 2, 1.27, "✂", "d", fontsize=15)
+        else:
+            s.line([(x - 0.33, 1.27), (left, 1.27)], "d", dash="--")
+            s.text((left + x - 0.33) / 2, 1.09, "$dh_{next}$" if t > 1 else "$dh_0$", "d", fontsize=9)
+    return s.fig
+
+
+def encoder_decoder(source, target, write=True):
+    """The encoder over the source words, the decoder over the target words, one state between the two.
+
+    source, target  lists of str; the decoder's inputs are <bos> and the target, its outputs the target and <eos>
+    write           True: the decoder writes alone, each word goes back in as the next input; False: teacher
+                    forcing, the inputs are the true words, whatever came out
+    """
+    step, y, n = 0.83, 1.25, len(source)
+    s = Diagram(step * (n + len(target) - 1) + 2.4, 2.75)
+    inputs, outputs = ["<bos>", *target], [*target, "<eos>"]
+    xs = [0.45 + step * k for k in range(n)]
+    s.text((xs[0] + xs[-1]) / 2, y + 0.52, "encoder reads", "encoder", fontsize=10)
+    for x, word in zip(xs, source, strict=True):
+        s.text(x, 0.3, word, fontsize=9.5)
+        s.line([(x, 0.48), (x, y - 0.22)], None)
+        s.box(x, y, "LSTM", "encoder", width=0.6, height=0.44)
+    ts = [xs[-1] + 1.5 + step * k for k in range(len(inputs))]
+    s.text((xs[-1] + ts[0]) / 2, y + 0.24, "last state", "h", fontsize=9.5)
+    for left, right in zip([*xs, *ts[:-1]], [*xs[1:], *ts], strict=True):
+        s.line([(left + 0.3, y), (right - 0.3, y)], "h", width=3 if (left, right) == (xs[-1], ts[0]) else 1.6)
+    for k, (x, word, out) in enumerate(zip(ts, inputs, outputs, strict=True)):
+        s.text(x, 0.3, word, fontsize=9.5)
+        s.line([(x, 0.48), (x, y - 0.22)], None)
+        s.box(x, y, "LSTM", "decoder", width=0.6, height=0.44)
+        s.line([(x, y + 0.22), (x, 2.05)], None)
+        s.text(x, 2.22, out, fontsize=9.5)
+        if write and k + 1 < len(ts):                      # what was written goes in at the next step
+            half = x + step / 2
+            s.line([(x + 0.28, 2.2), (half, 2.05), (half, 0.62), (ts[k + 1] - 0.3, 0.4)], None, width=0.9)
+    s.text((ts[0] + ts[-1]) / 2, 2.58, "decoder writes: greedy, alone" if write else
+           "decoder in training: given the true words", "decoder", fontsize=10)
+    return s.fig
+
+
+def gru_cell(lit=None, reset_after=True):
+    """The GRU cell: one memory on top, kept by z and written by 1 - z; below, the candidate with its reset gate.
+
+    lit          names of the parts to draw in colour, of "z", "n", "r", "h"; None: all
+    reset_after  r stands behind the recurrent product (PyTorch) or, False, before it (Cho et al. 2014)
+    """
+    s = Diagram(6.3, 3.75, lit)
+    belt, mixing, making, h_rail, x_rail = 3.0, 2.35, 1.7, 0.62, 0.22
+    z, r, past, n = 1.75, 2.75, 3.75, 4.75
+    s.line([(0.62, belt), (z - 0.17, belt)], "h", width=3)                   # the memory
+    s.dot(z, belt, "×", "z")
+    s.line([(z + 0.17, belt), (n - 0.17, belt)], "h", width=3)
+    s.dot(n, belt, "+", "z")
+    s.line([(n + 0.17, belt), (5.75, belt)], "h", width=3)
+    s.text(0.32, belt, "$h_{t-1}$", "h")
+    s.text(6.0, belt, "$h_t$", "h")
+    s.text(0.3, h_rail, "$h_{t-1}$")                                         # what the gates see
+    s.text(0.3, x_rail, "$x_t$")
+    s.line([(0.62, h_rail), (past, h_rail)], None, arrow=False)
+    s.line([(0.62, x_rail), (n, x_rail)], None, arrow=False)
+    for part, x in (("z", z), ("r", r)):
+        s.line([(x - 0.12, h_rail), (x - 0.12, 1.05)], part)
+        s.line([(x + 0.12, x_rail), (x + 0.12, 1.05)], part)
+        s.box(x, 1.25, r"$\sigma$", part)
+        s.text(x + 0.17 if part == "z" else x - 0.14, 1.62, f"${part}$", part, fontsize=12)
+        for dx, rail in ((-0.12, h_rail), (0.12, x_rail)):
+            s.ax.add_patch(Circle((x + dx, rail), 0.04, color=s.color(part), zorder=3))
+    s.line([(z, 1.45), (z, belt - 0.17)], "z")
+    s.line([(z, mixing), (2.44, mixing)], "z")
+    s.box(r, mixing, "$1 - z$", "z")
+    s.line([(3.06, mixing), (n - 0.17, mixing)], "z")
+    s.dot(n, mixing, "×", "z")
+    s.line([(n, mixing + 0.17), (n, belt - 0.17)], "z")
+    product, reset = (1.15, making) if reset_after else (making, 1.2)
+    first, last = (0.95, past + 0.17) if reset_after else (reset - 0.17, past + 0.33)
+    s.line([(past, h_rail), (past, first)], "n")
+    s.line([(past, product + 0.2), (past, reset - 0.17)] if reset_after else
+           [(past, reset + 0.17), (past, product - 0.2)], "n")
+    s.box(past, product, "$W_{hn}$", "n", width=0.66)
+    s.dot(past, reset, "×", "r")
+    s.line([(r + 0.31, 1.25), (past - 0.55, 1.25), (past - 0.55, reset), (past - 0.17, reset)]
+           if reset_after else [(r + 0.31, 1.22), (past - 0.17, 1.22)], "r")
+    s.line([(last, making), (n - 0.31, making)], "n")
+    s.line([(n, x_rail), (n, making - 0.2)], "n")
+    s.box(n, making, "tanh", "n")
+    s.line([(n, making + 0.2), (n, mixing - 0.17)], "n")
+    s.text(n + 0.17, making + 0.36, "$n$", "n", fontsize=12)
+    s.text(z, belt + 0.42, "keep", "z", fontsize=10)
+    s.text(n, belt + 0.42, "write", "z", fontsize=10)
+    s.text(past - 0.42, making + 0.2 if reset_after else 1.42, "reset", "r", fontsize=10)
+    return s.fig

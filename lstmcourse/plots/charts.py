@@ -1,0 +1,136 @@
+"""Charts of measurements: curves, heatmaps, dots of single runs, gates over words, coloured text."""
+
+import numpy as np
+
+from lstmcourse.plots.style import COLOR, DASHES, INK, SERIES, new_figure
+
+
+def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None):
+    """Lines over a common x, each named at its right end.
+
+    x     (N,)
+    ys    dict: name -> (N,)
+    band  dict: name -> (low (N,), high (N,)), drawn as a shade behind the line of that name
+    """
+    fig, ax = new_figure()
+    ends = []
+    for k, (name, y) in enumerate(ys.items()):
+        y = np.asarray(y, float)
+        color = COLOR.get(name, SERIES[k % len(SERIES)])
+        if band and name in band:
+            ax.fill_between(x, *band[name], color=color, alpha=0.15, linewidth=0)
+        ax.plot(x, y, color=color, linestyle=DASHES[k % len(DASHES)], label=name, marker=marker, markersize=4)
+        seen = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
+        if len(seen):
+            ends.append((y[seen[-1]], name, color))
+    ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if logy else "linear")
+    if len(ys) > 1:
+        _name_at_end(ax, ends, logy)
+    return fig
+
+
+def _name_at_end(ax, ends, logy):
+    """Names to the right of the axes, at the heights of the line ends, pushed apart where they collide."""
+    low, high = ax.get_ylim()
+    scale = np.log10 if logy else (lambda v: v)
+    spots = sorted(((scale(y) - scale(low)) / (scale(high) - scale(low)), name, color) for y, name, color in ends)
+    at = -1.0
+    for spot, name, color in spots:
+        at = max(spot, at + 0.085)
+        ax.annotate(name, (1, spot), xytext=(1.03, at), xycoords="axes fraction", textcoords="axes fraction",
+                    color=color, va="center", annotation_clip=False)
+
+
+def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
+    """A table of numbers as colours, the numbers printed in it.
+
+    values     (len(rows), len(columns)); NaN is left blank
+    label      what a number is, below the columns
+    symmetric  True: colours run from -max to max, for values of both signs; a number: from minus it to it, and
+               what is larger is as dark; else from 0 to 1
+    """
+    values = np.asarray(values, float)
+    cell = 0.55 if max(map(len, columns)) < 5 else 0.72
+    fig, ax = new_figure(width=max(3.2, 1.4 + cell * len(columns)), height=0.9 + 0.34 * len(rows))
+    most = max(np.nanmax(np.abs(values)), 1e-12) if symmetric is True else symmetric
+    top = 1.4 * most if symmetric else 1.0                  # no colour darker than need be
+    ax.imshow(values, cmap="PuOr" if symmetric else "Blues", vmin=-top if symmetric else 0, vmax=top, aspect="auto")
+    ax.set_xticks(range(len(columns)), columns, rotation=0 if max(map(len, columns)) < 9 else 30)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.grid(False)
+    ax.set_xlabel(label)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.tick_params(length=0)
+    if numbers:
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                dark = abs(value) / top > 0.6
+                ax.text(column, row, f"{round(value, 2) + 0.0:.2f}", ha="center", va="center", fontsize=8.5,
+                        color="white" if dark else INK)
+    return fig
+
+
+def dot_plot(groups, ylabel, logy=False, threshold=None):
+    """Every run of an experiment as a dot, the groups side by side, their medians as a bar.
+
+    groups     dict: name -> values of its runs, in any order; groups have one colour whose names are the
+               same up to the first comma
+    threshold  a height to draw a line at, such as "solved"
+    """
+    fig, ax = new_figure(width=max(4.2, 0.9 + 1.05 * len(groups)))
+    kinds = list(dict.fromkeys(name.split(",")[0] for name in groups))
+    for k, (name, values) in enumerate(groups.items()):
+        values, color = np.sort(np.asarray(values, float)), SERIES[kinds.index(name.split(",")[0]) % len(SERIES)]
+        ax.plot(k + np.linspace(-0.16, 0.16, len(values)), values, "o", color=color, markersize=5)
+        ax.plot([k - 0.28, k + 0.28], [np.median(values)] * 2, color=INK, linewidth=1.4)
+    if threshold is not None:
+        ax.axhline(threshold, color=INK, linewidth=1, linestyle=":")
+    ax.set(ylabel=ylabel, yscale="log" if logy else "linear", xlim=(-0.6, len(groups) - 0.4))
+    ax.set_xticks(range(len(groups)), [name.replace(", ", "\n") for name in groups], fontsize=8.5)
+    ax.grid(False, axis="x")
+    return fig
+
+
+def gates_over_words(words, ys, ylabel, band=None, marked=()):
+    """Gates over the words of a sentence, from shut (0) to open (1); several lines are named at their ends.
+
+    words   list of N words
+    ys      dict: name -> (N,); named i, f, g or o it has the gate's colour
+    band    as in `curves`
+    marked  positions of words to stand on a shade
+    """
+    fig = curves(np.arange(len(words)), ys, "", ylabel, band=band, marker="o")
+    fig.set_size_inches(max(5.0, 1.6 + 0.27 * len(words)), 2.9)
+    ax, = fig.axes
+    for position in marked:
+        ax.axvspan(position - 0.5, position + 0.5, color="#e9ebee", zorder=0, linewidth=0)
+    ax.set_ylim(0, 1)
+    ax.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor", fontsize=8.5)
+    return fig
+
+
+def coloured_text(text, values, label):
+    """Lines of text, a number behind every character: orange minus, purple plus, white zero.
+
+    text    str of one or more lines
+    values  (len(text),) from -1 to 1; those of line ends are not drawn
+    label   what a number is, below the text
+    """
+    lines = text.split("\n")
+    grid, at = np.full((len(lines), max(map(len, lines))), np.nan), 0
+    for row, line in enumerate(lines):
+        grid[row, :len(line)] = values[at:at + len(line)]
+        at += len(line) + 1
+    fig, ax = new_figure(width=0.3 + 0.084 * grid.shape[1], height=0.5 + 0.2 * len(lines))
+    ax.imshow(grid, cmap="PuOr", vmin=-1.4, vmax=1.4, aspect="auto")
+    for row, line in enumerate(lines):
+        for column, character in enumerate(line):
+            if character != " ":
+                ax.text(column, row, character, ha="center", va="center", family="monospace", fontsize=8.5,
+                        parse_math=False)
+    ax.set(xticks=[], yticks=[], xlabel=label)
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return fig
