@@ -65,7 +65,7 @@ def test_lstm_cell_names_the_parts_of_the_equations():
 def test_lstm_cell_dims_what_is_not_lit():
     colors = {text.get_text(): text.get_color() for text in plots.lstm_cell(lit=("f", "c")).axes[0].texts}
     assert colors["$f$"] == plots.COLOR["f"]
-    assert colors["$o$"] == plots.FAINT
+    assert colors["$o$"] == style.FAINT
 
 
 def test_rnn_cell_names_the_parts_of_the_equation():
@@ -172,7 +172,7 @@ def test_gru_cell_names_the_parts_of_the_equations():
 def test_gru_cell_dims_what_is_not_lit():
     colors = {text.get_text(): text.get_color() for text in plots.gru_cell(lit=("z", "h")).axes[0].texts}
     assert colors["$z$"] == plots.COLOR["z"]
-    assert colors["$r$"] == colors["$n$"] == plots.FAINT
+    assert colors["$r$"] == colors["$n$"] == style.FAINT
 
 
 @pytest.mark.parametrize("reset_after", [True, False])

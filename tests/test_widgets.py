@@ -38,7 +38,7 @@ def network(kind, rng, T=5, D=4, H=3):
 # read: the library's cells, with a hand on a valve
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
-def test_read_is_what_the_library_computes(kind, rng):
+def test_run_clamped_is_what_the_library_computes(kind, rng):
     x, params = network(kind, rng)
     zeros = np.zeros((1, 3))
     seen = run_clamped(x, params)
@@ -52,7 +52,7 @@ def test_read_is_what_the_library_computes(kind, rng):
 
 
 @pytest.mark.parametrize(("kind", "part"), [(kind, part) for kind, parts in GATES.items() for part in parts])
-def test_read_holds_a_part_and_all_later_words_see_it(kind, part, rng):
+def test_run_clamped_holds_a_part_and_all_later_words_see_it(kind, part, rng):
     x, params = network(kind, rng)
     free, held = run_clamped(x, params), run_clamped(x, params, {(2, part, 1): 0.9})
     assert held[part][2, 1] == 0.9
@@ -62,7 +62,7 @@ def test_read_holds_a_part_and_all_later_words_see_it(kind, part, rng):
     assert np.array_equal(held["h"][2, others], free["h"][2, others])
 
 
-def test_read_holding_what_is_there_anyway_changes_nothing(rng):
+def test_run_clamped_holding_what_is_there_anyway_changes_nothing(rng):
     x, params = network("gru", rng)
     free = run_clamped(x, params)
     held = run_clamped(
@@ -71,9 +71,9 @@ def test_read_holding_what_is_there_anyway_changes_nothing(rng):
 
 
 @pytest.mark.parametrize("held", [(5, "f", 0), (0, "z", 0), (0, "f", 3), (-1, "f", 0)])
-def test_read_names_a_hold_that_there_is_not(held, rng):
+def test_run_clamped_names_a_gate_that_does_not_exist(held, rng):
     x, params = network("lstm", rng)
-    with pytest.raises(ValueError, match="held has .* wanted"):
+    with pytest.raises(ValueError, match="clamped has .* wanted"):
         run_clamped(x, params, {held: 1.0})
 
 
