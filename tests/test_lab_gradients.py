@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from lstmcourse.lab.gradients import (
+    cell_state_jacobian_norms_by_lag,
     gradient_norms_by_lag,
     jacobian_norms_at_radius,
     jacobian_norms_by_lag,
     scale_to_spectral_radius,
 )
-from lstmcourse.lstm import lstm_backward, lstm_forward
+from lstmcourse.lstm import lstm_backward, lstm_cell_forward, lstm_forward
 from lstmcourse.rnn import rnn_backward, rnn_forward
 from lstmcourse.train import init_orthogonal, init_recurrent
 
@@ -36,6 +37,44 @@ def test_jacobian_norms_by_lag_of_a_silent_orthogonal_network_is_one(rng):
 def test_jacobian_norms_by_lag_rejects_a_batch(rng):
     with pytest.raises(ValueError, match="h"):
         jacobian_norms_by_lag(np.zeros((2, 6, 4)), np.eye(4))
+
+
+def run_on(x, h, c, params):
+    """h, c and the output gate after the steps x (T, D), from the states h and c (H,)."""
+    o = None
+    for x_t in x:
+        h_t, c_t, cache = lstm_cell_forward(x_t[None], h[None], c[None], params)
+        h, c, o = h_t[0], c_t[0], cache.o[0]
+    return h, c, o
+
+
+def test_cell_state_jacobian_norms_are_those_of_finite_differences(rng):
+    T, D, H, eps = 6, 3, 4, 1e-6
+    x, params = rng.standard_normal((T, D)), init_recurrent("lstm", D, H, rng, forget_bias=2.0)
+    got, _ = cell_state_jacobian_norms_by_lag(x, params)
+    for lag in range(1, T):
+        _, c, o = run_on(x[:T - lag], np.zeros(H), np.zeros(H), params)
+
+        def c_last(c_t, o=o, lag=lag):
+            return run_on(x[T - lag:], o * np.tanh(c_t), c_t, params)[1]     # h_t follows c_t, o_t does not
+        jacobian = np.stack([(c_last(c + eps * e) - c_last(c - eps * e)) / (2 * eps) for e in np.eye(H)], axis=1)
+        assert np.isclose(got[lag], np.linalg.norm(jacobian, 2), rtol=1e-7)
+    assert got[0] == 1
+
+
+def test_cell_state_alone_passes_back_the_product_of_the_forget_gates(rng):
+    T, D, H = 7, 3, 4
+    x, params = rng.standard_normal((T, D)), init_recurrent("lstm", D, H, rng)
+    _, got = cell_state_jacobian_norms_by_lag(x, params)
+    f = lstm_forward(x[None], np.zeros((1, H)), np.zeros((1, H)), params)[2].f[0]
+    assert np.allclose(got, [f[T - lag:].prod(axis=0).max() for lag in range(T)], rtol=1e-12)
+
+
+def test_cell_state_jacobian_without_recurrent_weights_is_the_cell_state_alone(rng):
+    params = init_recurrent("lstm", 3, 4, rng)
+    params["W_hh"] = np.zeros((16, 4))
+    every_path, alone = cell_state_jacobian_norms_by_lag(rng.standard_normal((7, 3)), params)
+    assert np.allclose(every_path, alone, rtol=1e-12)
 
 
 def test_scale_to_spectral_radius_sets_the_largest_eigenvalue(rng):

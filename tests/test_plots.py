@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyArrowPatch
 
 from lstmcourse import plots
 from lstmcourse.plots import style
+from lstmcourse.plots.cell_diagrams import EMPTY, MINUS, PLUS
 
 
 def drawn(fig):
@@ -41,6 +44,11 @@ def test_curves_show_the_band_of_the_named_line():
     assert {0.2, 0.3, 0.7, 0.8} <= set(heights.round(6))
 
 
+def test_curves_draw_the_threshold_across():
+    line = plots.curves([0, 1], {"a": [3.0, 4.0]}, "x", "y", threshold=2.5).axes[0].lines[0]
+    assert line.get_ydata() == [2.5, 2.5]
+
+
 def test_heatmap_prints_its_numbers():
     fig = plots.heatmap([[0.25, -0.001], [1.0, np.nan]], ["r1", "r2"], ["c1", "c2"], "value", symmetric=True)
     assert drawn(fig) == {"0.25", "0.00", "1.00"}
@@ -66,6 +74,36 @@ def test_lstm_cell_dims_what_is_not_lit():
     colors = {text.get_text(): text.get_color() for text in plots.lstm_cell(lit=("f", "c")).axes[0].texts}
     assert colors["$f$"] == plots.COLOR["f"]
     assert colors["$o$"] == style.FAINT
+
+
+@pytest.fixture
+def over_words():
+    """The drawing of two units over three words, and its axes."""
+    c = np.array([[1.0, 0.0], [1.0, -1.0], [-1.0, -1.0]])
+    f, i, o = np.array([[0, 1], [1, 0], [0, 1]]), np.array([[1, 0], [0, 1], [1, 0]]), np.array([[0, 0], [0, 0], [0, 1]])
+    return plots.cell_state_over_words(["a", "b", "c"], ["who", "food"], c, f, i, o).axes[0]
+
+
+def test_cell_state_over_words_names_words_and_units_and_what_is_held_last(over_words):
+    assert [text.get_text() for text in over_words.texts][:7] == ["who", "-1", "food", "-1", "a", "b", "c"]
+
+
+def test_cell_state_over_words_colours_the_line_by_the_sign_of_the_cell_state(over_words):
+    lines = [line.get_color() for line in over_words.lines if line.get_color() in (MINUS, PLUS, EMPTY)]
+    assert lines[:4] == [EMPTY, PLUS, PLUS, MINUS]          # before each word, and after the last
+    assert lines[4:8] == [EMPTY, EMPTY, MINUS, MINUS]
+
+
+def test_cell_state_over_words_shuts_the_line_where_the_forget_gate_is_shut(over_words):
+    bars = [line.get_xdata()[0] for line in over_words.lines if line.get_color() == plots.COLOR["f"]][:3]
+    first, last, middle = bars                             # unit who: a and c; unit food: b
+    assert first < middle < last
+
+
+def test_cell_state_over_words_draws_an_arrow_for_each_open_input_and_output_gate(over_words):
+    arrows = [patch.get_edgecolor() for patch in over_words.patches if isinstance(patch, FancyArrowPatch)]
+    drawn = [to_hex(color) for color in arrows]
+    assert (drawn.count(plots.COLOR["i"]), drawn.count(plots.COLOR["o"])) == (3 + 1, 1 + 1)      # and one in the legend
 
 
 def test_rnn_cell_names_the_parts_of_the_equation():

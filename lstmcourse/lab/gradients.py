@@ -1,7 +1,8 @@
-"""How far does a gradient reach in a vanilla RNN? Products of Jacobians, and their largest singular value.
+"""How far does a gradient reach? Products of Jacobians, and their largest singular value.
 
-    J_t = dh_t/dh_{t-1} = diag(1 - h_t^2) W_hh               (eq. 3.1)
-    dh_T/dh_{T-lag} = J_T J_{T-1} … J_{T-lag+1}              (eq. 3.2)
+    RNN    J_t = dh_t/dh_{t-1} = diag(1 - h_t^2) W_hh                       (eq. 3.1)
+           dh_T/dh_{T-lag} = J_T J_{T-1} … J_{T-lag+1}                      (eq. 3.2)
+    LSTM   dc_t/dc_{t-1} = diag(f_t) + what flows through h_{t-1}           (eq. 4l)
 """
 
 import numpy as np
@@ -30,6 +31,31 @@ def jacobian_norms_by_lag(h, W_hh):
         product = product @ ((1 - h_t**2)[:, None] * W_hh)
         norms.append(np.linalg.norm(product, 2))
     return np.array(norms)
+
+
+def cell_state_jacobian_norms_by_lag(x, params):
+    """The same measure for the cell state of an LSTM: spectral norm of dc_T/dc_{T-lag}.   (eq. 4l)
+
+    x       (T, D)  one sequence; the states start at zero
+    params  of an LSTM
+
+    Returns two arrays (T,), for lag 0 … T-1: over all paths, and along the cell state alone, where it is the
+    largest entry of the product of the diag(f_t). Entry 0 of both is 1.
+    """
+    H = params["W_hh"].shape[1]
+    h = c = np.zeros((H, H), x.dtype)                      # H copies of the sequence: row k sends c_T[k] back
+    caches, norms = [], []
+    for x_t in x:
+        h, c, cache = lstm_cell_forward(np.tile(x_t, (H, 1)), h, c, params)
+        caches.append(cache)
+    dh, dc, f_product = np.zeros((H, H), x.dtype), np.eye(H, dtype=x.dtype), np.ones(H, x.dtype)
+    for cache in reversed(caches):
+        from_h = dh * cache.o * (1 - np.tanh(cache.c_t) ** 2)
+        norms.append((np.linalg.norm(dc + from_h, 2), f_product.max()))
+        _, dh, dc, _ = lstm_cell_backward(dh, dc, cache)
+        f_product = f_product * cache.f[0]
+    every_path, cell_state_alone = np.array(norms).T
+    return every_path, cell_state_alone
 
 
 def scale_to_spectral_radius(W, radius):

@@ -7,10 +7,18 @@
 """
 
 from lstmcourse.plots.attention_maps import attention_map, attention_step
-from lstmcourse.plots.cell_diagrams import bptt, encoder_decoder, gru_cell, lstm_cell, rnn_cell, rnn_unrolled
+from lstmcourse.plots.cell_diagrams import (
+    bptt,
+    cell_state_over_words,
+    encoder_decoder,
+    gru_cell,
+    lstm_cell,
+    rnn_cell,
+    rnn_unrolled,
+)
 from lstmcourse.plots.charts import coloured_text, curves, dot_plot, gates_over_words, heatmap
 from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 
-__all__ = ["COLOR", "attention_map", "attention_step", "bptt", "coloured_text", "curves", "dot_plot",
-           "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "new_figure", "png_size",
-           "rnn_cell", "rnn_unrolled", "save", "show"]
+__all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
+           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "new_figure",
+           "png_size", "rnn_cell", "rnn_unrolled", "save", "show"]

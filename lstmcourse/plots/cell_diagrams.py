@@ -126,6 +126,69 @@ def lstm_cell(lit=None):
     return s.fig
 
 
+MINUS, PLUS, EMPTY = "#eba947", "#8d7cb8", "#d5d8dc"           # orange and purple, as in a heatmap of both signs
+
+
+def cell_state_over_words(words, units, c, f, i, o):
+    """Several steps of an LSTM: each unit's cell state as a line through the words, with its gates, open or shut.
+
+    words    list of T words
+    units    list of H names, a line for each
+    c        (T, H)  cell state after each word; its sign is the colour of the line, 0 is thin and grey
+    f, i, o  (T, H)  the gates; drawn open above 0.5: f on the line, i below it, o above it
+    """
+    step, lane, left, right = 0.68, 0.8, 1.75, 0.45
+    s = Diagram(left + step * len(words) + right, lane * len(units) + 1.05)
+    end = left + step * len(words)
+    for u, unit in enumerate(units):
+        y = 1.22 + lane * (len(units) - 1 - u)
+        s.text(left - 0.62, y, unit, ha="right", fontsize=10.5)
+        before, x_before = 0.0, left - 0.5
+        for t in range(len(words)):
+            x = left + step * t
+            _state_line(s, x_before, x, y, before)
+            _gate_on_line(s, x, y, f[t, u] > 0.5)
+            _gate_beside_line(s, x + 0.2, y - 0.27, i[t, u] > 0.5, "i")
+            _gate_beside_line(s, x + 0.38, y + 0.1, o[t, u] > 0.5, "o")
+            before, x_before = c[t, u], x
+        _state_line(s, x_before, end, y, before)
+        s.text(end + 0.12, y, f"{before:+.0f}" if abs(before) > 0.5 else "0", ha="left", fontsize=10.5)
+    for t, word in enumerate(words):
+        s.text(left + step * t + 0.12, 0.62, word, fontsize=9.5)
+    legend = 0.2
+    for x, value, name in ((left - 1.6, 1, "+1"), (left - 0.5, -1, "−1"), (left + 0.6, 0, "empty")):
+        _state_line(s, x, x + 0.4, legend, value)
+        s.text(x + 0.48, legend, name, ha="left", fontsize=9.5)
+    for x, part, name in ((left + 2.0, "f", "keep, erase"), (left + 3.75, "i", "write"), (left + 5.0, "o", "read")):
+        if part == "f":
+            _gate_on_line(s, x, legend, True)
+            _gate_on_line(s, x + 0.25, legend, False)
+        else:
+            _gate_beside_line(s, x + 0.2, legend - 0.09, True, part)
+        s.text(x + 0.4, legend, f"${part}$: {name}", part, ha="left", fontsize=9.5)
+    return s.fig
+
+
+def _state_line(s, x, x_end, y, value):
+    empty = abs(value) <= 0.5
+    color = EMPTY if empty else PLUS if value > 0 else MINUS
+    s.ax.plot([x, x_end], [y, y], color=color, lw=1.6 if empty else 5, solid_capstyle="butt", zorder=2)
+
+
+def _gate_on_line(s, x, y, is_open):
+    if is_open:
+        s.ax.add_patch(Circle((x, y), 0.075, fc=PAPER, ec=COLOR["f"], lw=1.6, zorder=4))
+    else:
+        s.ax.plot([x, x], [y - 0.17, y + 0.17], color=COLOR["f"], lw=4, solid_capstyle="butt", zorder=4)
+
+
+def _gate_beside_line(s, x, y, is_open, part):
+    if is_open:
+        s.line([(x, y), (x, y + 0.19)], part, width=2.2)
+    else:
+        s.ax.plot([x - 0.05, x + 0.05], [y + 0.1, y + 0.1], color=FAINT, lw=1.4, zorder=2)
+
+
 def bptt(words, cut=()):
     """The unrolled RNN with both directions: forward arrows solid, gradients dashed and backward.
 

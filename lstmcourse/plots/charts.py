@@ -5,14 +5,17 @@ import numpy as np
 from lstmcourse.plots.style import COLOR, DASHES, INK, SERIES, new_figure
 
 
-def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None):
+def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None, threshold=None):
     """Lines over a common x, each named at its right end.
 
-    x     (N,)
-    ys    dict: name -> (N,)
-    band  dict: name -> (low (N,), high (N,)), drawn as a shade behind the line of that name
+    x          (N,)
+    ys         dict: name -> (N,)
+    band       dict: name -> (low (N,), high (N,)), drawn as a shade behind the line of that name
+    threshold  a height to draw a line at, such as 1
     """
     fig, ax = new_figure()
+    if threshold is not None:
+        ax.axhline(threshold, color=INK, linewidth=1, linestyle=":", zorder=1)
     ends = []
     for k, (name, y) in enumerate(ys.items()):
         y = np.asarray(y, float)
