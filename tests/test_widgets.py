@@ -17,6 +17,7 @@ from lstmcourse.data.pizza import WORDS, encode
 from lstmcourse.gru import gru_forward
 from lstmcourse.lab.interventions import GATES, run_clamped
 from lstmcourse.lab.models import init_network, network_forward
+from lstmcourse.layers import sigmoid
 from lstmcourse.lstm import lstm_forward
 from lstmcourse.rnn import rnn_forward
 from lstmcourse.train import init_recurrent
@@ -35,7 +36,7 @@ def network(kind, rng, T=5, D=4, H=3):
     return rng.standard_normal((T, D)), {name: 2 * rng.standard_normal(value.shape) for name, value in params.items()}
 
 
-# read: the library's cells, with a hand on a valve
+# run_clamped: the library's cells, with gates clamped
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
 def test_run_clamped_is_what_the_library_computes(kind, rng):
@@ -80,21 +81,24 @@ def test_run_clamped_names_a_gate_that_does_not_exist(held, rng):
 # The networks written by hand
 
 def test_lstm_by_hand_is_the_one_of_lesson_04():
-    cells = json.loads((ROOT / "notebooks" / "04_lstm.ipynb").read_text())["cells"]
-    source, = (text for text in ("".join(cell["source"]) for cell in cells) if "def hand_made" in text)
-    lesson = {"np": np, "WORDS": WORDS, "encode": encode}
-    exec(source, lesson)
-    params, places = lstm_by_hand()
-    assert {name: array.tolist() for name, array in params.items()} == {
-        name: array.tolist() for name, array in lesson["by_hand"].items()}
-    assert len(places) == lesson["H"]
+    cells = json.loads((ROOT / "notebooks" / "04_lstm.ipynb").read_text(encoding="utf-8"))["cells"]
+    by_id = {cell["id"]: "".join(cell["source"]) for cell in cells}
+    lesson = {"np": np, "WORDS": WORDS, "sigmoid": sigmoid}
+    for cell in ("04-21", "04-23"):                        # 'who', then the foods
+        exec(by_id[cell], lesson)
+    params, units = lstm_by_hand()
+    assert params["W_ih"].tolist() == lesson["W_ih"].reshape(12, -1).tolist()
+    assert params["W_hh"].tolist() == lesson["W_hh"].reshape(12, 3).tolist()
+    assert params["b_ih"].tolist() == lesson["b"].reshape(12).tolist()
+    assert len(units) == lesson["H"]
+
 
 def test_gru_by_hand_keeps_both_foods_apart():
     params, places = gru_by_hand()
     for his, friends in itertools.product(("pizza", "burger"), repeat=2):
         h = run_clamped(one_hot[encode(f"nishchal likes {his} but his friend likes {friends}")], params)["h"][-1]
         told = dict(zip(places, h.round(1), strict=True))
-        assert told == {"who": -1, "his food": 1 if his == "pizza" else -1,
+        assert told == {"who": -1, "nishchal's food": 1 if his == "pizza" else -1,
                         "friend's food": 1 if friends == "pizza" else -1}
 
 
@@ -143,17 +147,17 @@ def test_gate_explorer_shows_the_named_places_and_runs_all(rng):
     assert np.shape(net["W_hh"]) == (20, 5)
     h = run_clamped(one_hot[encode(SENTENCE)], params["recurrent"])["h"]
     assert np.array_equal(explorer.seen["trained"]["h"], h)
-    assert b"a: f" in explorer._repr_mimebundle_()["image/svg+xml"].encode()
+    assert b"trained c: a" in explorer._repr_mimebundle_()["image/svg+xml"].encode()
 
 
 @pytest.mark.parametrize(("arguments", "networks", "message"), [
     ((SENTENCE,), {}, "no network given"),
     ((SENTENCE, None, [11]), {"RNN": rnn_by_hand()}, r"asked is \(11,\); wanted numbers of words, 0 to 10"),
-    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], {2: "who"})}, r"RNN has the places \[2\]; wanted at least one, of 0 to 1"),
+    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], {2: "who"})}, r"RNN has the units \[2\]; wanted at least one, of 0 to 1"),
     ((SENTENCE,), {"RNN": ({"recurrent": rnn_by_hand()[0], "linear": {"W": np.zeros((2, 2))}}, {0: "who"})},
      "RNN has 2 outputs; wanted 24"),
     (("likes but", np.zeros((3, 4))), {"RNN": rnn_by_hand()}, r"x has the shape \(3, 4\); wanted a row for each"),
-    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], ["who"])}, "RNN has 1 places named; wanted 2"),
+    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], ["who"])}, "RNN has 1 units named; wanted 2"),
     (("nishchal likes sushi",), {"RNN": rnn_by_hand()}, "unknown word 'sushi'")])
 def test_gate_explorer_names_what_is_wrong(arguments, networks, message):
     with pytest.raises(ValueError, match=message):
@@ -276,8 +280,8 @@ def test_nbconvert_shows_picture_and_sentence_and_needs_no_network(gates, still,
     cell.outputs = [nbformat.v4.new_output("display_data", data=data) for data in shown]
     html, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     image = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', html)
-    assert "friend's food: z" in base64.b64decode(image[1]).decode()
-    assert "<em>Gate explorer: what the GRU holds and shows after each word" in html
+    assert "GRU h: friend's food" in base64.b64decode(image[1]).decode()
+    assert "<em>Gate explorer: what the GRU and the RNN hold after each word" in html
     assert "widget-view" not in html[html.index("<body"):]
 
 
@@ -312,7 +316,7 @@ def test_the_joined_module_is_valid_javascript(explorer, tmp_path):
 
 @with_node
 def test_javascript_unit_tests(rng, tmp_path):
-    """`node --test`, with the library's numbers for random networks, free and with hands on their valves."""
+    """`node --test`, with the library's numbers for random networks, free and with gates clamped."""
     cases = []
     for kind, parts in GATES.items():
         x, params = network(kind, rng)

@@ -15,7 +15,7 @@ def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None, threshold=
     """
     fig, ax = new_figure()
     if threshold is not None:
-        ax.axhline(threshold, color=INK, linewidth=1, linestyle=":", zorder=1)
+        ax.axhline(threshold, color=INK, linewidth=1, linestyle=":", zorder=1.6)
     ends = []
     for k, (name, y) in enumerate(ys.items()):
         y = np.asarray(y, float)

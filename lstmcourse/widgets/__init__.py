@@ -1,6 +1,6 @@
-"""Live figures: the gates and the gradients of the lessons under your own hands.
+"""Live figures: the gates and the gradients of the lessons, to be changed by the learner.
 
-    gate_explorer       a sentence word by word through a cell, with a hand on every valve
+    gate_explorer       a sentence word by word through a cell, with a slider that clamps each gate
     gradient_explorer   what is left of a gradient by lag, as a knob of the network is turned
     attention_explorer  which words of the source a written word looks at, for your own sentences too
 
@@ -95,18 +95,18 @@ class AttentionExplorer(_Explorer):
 
 
 def gate_explorer(words, x=None, asked=(), **networks):
-    """A sentence word by word through a cell, with sliders for its gates: at one place, or at all of them.
+    """A sentence word by word through a cell, with sliders that clamp its gates: in one unit, or in all of them.
 
     words     the sentence, as a string or a list of T words
     x         (T, D)   what the networks get; left out: one-hot rows of the words in data.pizza.WORDS
     asked     numbers of the words at which the answer of a trained network is shown
     networks  name=(params, places): an LSTM, a GRU or an RNN, or a trained network as `init_network`
               makes it, whose outputs are the words in data.pizza.WORDS; and a name for each of its
-              H places, or a dict {place: name} of those to be shown
+              H units, or a dict {unit: name} of those to be shown
 
     Returns a widget; `.seen` holds for each name what `read` returns. Put it last in a cell to see it.
-    Raises ValueError for no network; for places, outputs or rows of x that are not as many as they
-    should be; for a place or a word that there is not.
+    Raises ValueError for no network; for units, outputs or rows of x that are not as many as they
+    should be; for a unit or a word that there is not.
     """
     words = words.split() if isinstance(words, str) else list(words)
     x = np.eye(len(WORDS))[encode(" ".join(words))] if x is None else np.asarray(x, float)
@@ -122,10 +122,10 @@ def gate_explorer(words, x=None, asked=(), **networks):
         H = params["W_hh"].shape[1]
         if not isinstance(places, dict):
             if len(places) != H:
-                raise ValueError(f"{name} has {len(places)} places named; wanted {H}, the columns of W_hh")
+                raise ValueError(f"{name} has {len(places)} units named; wanted {H}, the columns of W_hh")
             places = dict(enumerate(places))
         if not places or not set(places) <= set(range(H)):
-            raise ValueError(f"{name} has the places {list(places)}; wanted at least one, of 0 to {H - 1}")
+            raise ValueError(f"{name} has the units {list(places)}; wanted at least one, of 0 to {H - 1}")
         if linear and len(linear["W"]) != len(WORDS):
             raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
         described.append({
@@ -138,19 +138,29 @@ def gate_explorer(words, x=None, asked=(), **networks):
     first = described[0]
     widget = GateExplorer(words=words, networks=described, asked=[int(t) for t in asked], place=first["shown"][0])
     widget.seen = seen
-    widget.sentence = (f"Gate explorer: what the {first['name']} holds and shows after each word of "
-                       f"'{' '.join(words)}'. Live in JupyterLab: step through the words and put a hand on the valves.")
-    widget.still = _board(seen[first["name"]], dict(zip(first["shown"], first["places"], strict=True)), words)
+    widget.sentence = (f"Gate explorer: what {_listed([net['name'] for net in described])} "
+                       f"{'hold' if len(described) > 1 else 'holds'} after each word of '{' '.join(words)}'. "
+                       "Live in JupyterLab: step through the words and clamp gates.")
+    widget.still = _states(described, seen, words)
     return widget
 
 
-def _board(seen, places, words):
-    """The still figure of a gate explorer: every gate and state of the first places, over the words."""
-    names = [name for name in ("f", "i", "g", "o", "r", "z", "n", "c", "h") if name in seen]
-    shown = list(places)[:4]
-    rows = [f"{places[place]}: {name}" for place in shown for name in names]
-    values = np.array([seen[name][:, place] for place in shown for name in names])
-    return plots.heatmap(values, rows, list(words), "the gates and states after each word", symmetric=1.0)
+def _listed(names):
+    """"the LSTM, the GRU and the RNN"."""
+    names = [f"the {name}" for name in names]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _states(described, seen, words):
+    """The still figure of a gate explorer: the states of every network over the words, up to 4 units of each."""
+    rows, values = [], []
+    for net in described:
+        for state in ("c", "h"):
+            if state in seen[net["name"]]:
+                for unit, name in list(zip(net["shown"], net["places"], strict=True))[:4]:
+                    rows.append(f"{net['name']} {state}: {name}")
+                    values.append(seen[net["name"]][state][:, unit])
+    return plots.heatmap(values, rows, list(words), "state after each word", symmetric=1.0)
 
 
 def gradient_explorer(families, knob, xlabel="lag (steps back)"):

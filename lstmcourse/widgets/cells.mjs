@@ -3,7 +3,7 @@
 
 const sigmoid = (a) => 1 / (1 + Math.exp(-a));
 
-// The parts a hand can be put on, per kind of network, in the order of the rows of the weights.
+// The parts that can be clamped, per kind of network, in the order of the rows of the weights.
 export const PARTS = {
   rnn: [{ name: "h", low: -1, high: 1, role: "the state itself" }],
   gru: [
@@ -23,8 +23,8 @@ export const key = (word, part, place) => `${word} ${part} ${place}`;
 
 // Runs a network over its sentence.
 //   net   { kind, a: (T, kH) what the words add to each gate, W_hh: (kH, H), b_hh: (kH) }
-//   held  { "word part place": value }: parts that somebody's hand holds at a value
-// Returns one object per word; each of its fields is an array over the places.
+//   held  { "word part place": value }: parts that are clamped to a value
+// Returns one object per word; each of its fields is an array over the units.
 export function run(net, held = {}) {
   const H = net.W_hh[0].length;
   const steps = [];
@@ -86,7 +86,7 @@ export function factor(value) {
   return text.startsWith("−") ? `(${text})` : text;
 }
 
-// The equations of one place at one word, with its numbers.
+// The equations of one unit at one word, with its numbers.
 export function equations(kind, s, j) {
   const n = (name) => factor(s[name][j]);
   const end = (name) => signed(s[name][j]).replace("+", "");
@@ -107,7 +107,7 @@ export function equations(kind, s, j) {
 // The same in words.
 export function story(kind, s, j, word, place) {
   const much = (value) => (value > 0.95 ? "all" : value < 0.05 ? "nothing" : `${Math.round(100 * value)} percent`);
-  const where = `At “${word}”, place “${place}”:`;
+  const where = `At “${word}”, unit “${place}”:`;
   if (kind === "lstm") {
     return `${where} ${much(s.f[j])} of the ${signed(s.c_prev[j])} on the belt is kept, ` +
       `${signed(s.written[j])} is written, which makes ${signed(s.c[j])}; ` +
@@ -115,10 +115,10 @@ export function story(kind, s, j, word, place) {
   }
   if (kind === "gru") {
     return `${where} ${much(s.z[j])} of the ${signed(s.h_prev[j])} from before is kept, ` +
-      `${signed(s.written[j])} is written, which makes ${signed(s.h[j])}. There is no valve for reading: all is shown.`;
+      `${signed(s.written[j])} is written, which makes ${signed(s.h[j])}. There is no gate for reading: all is shown.`;
   }
   return `${where} the word says ${signed(s.word[j])}, the past says ${signed(s.past[j])}; ` +
-    `tanh of the sum is ${signed(s.h[j])}. There is no valve: the state is made anew.`;
+    `tanh of the sum is ${signed(s.h[j])}. There is no gate: the state is computed anew.`;
 }
 
 // And what the network says where it is asked.

@@ -1,4 +1,4 @@
-// The gate explorer: one place of a recurrent cell, word by word, with a hand on every valve.
+// The gate explorer: one unit of a recurrent cell, word by word, with a slider that clamps each gate.
 import { PARTS, answer, equations, key, run, signed, spoken, story } from "./cells.mjs";
 import { drawing, dropdown, element, keepKeys, slider, timed, unique } from "./page.mjs";
 
@@ -54,7 +54,7 @@ export const sign = (value) => (Math.abs(value) < 0.005 ? "zero" : value > 0 ? "
 // A gate runs from 0 to 1 and needs no sign.
 const number = (value, low) => (low < 0 ? signed(value) : value.toFixed(2));
 
-// Draws one kind of cell; returns the SVG and a function that puts the values of a place into it.
+// Draws one kind of cell; returns the SVG and a function that puts the values of a unit into it.
 function diagram(kind) {
   const { height, wires, flows, boxes, dots, texts, numbers } = DRAWINGS[kind];
   const svg = drawing("svg", { viewBox: `0 0 740 ${height}`, class: "lc-cell", "aria-hidden": "true" });
@@ -85,7 +85,7 @@ function diagram(kind) {
   return { svg, update };
 }
 
-// The board: a table with a column for every word (its head chooses the word), a row for every place that is
+// The board: a table with a column for every word (its head chooses the word), a row for every unit that is
 // shown, and for a trained network a row with its answers where somebody asks.
 function board(words, asked, choose) {
   const group = unique("word");
@@ -137,11 +137,11 @@ function board(words, asked, choose) {
       radios[word].checked = true;
       radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
     }
-    radios.forEach((radio, t) => {                           // where are hands?
+    radios.forEach((radio, t) => {                           // where are gates clamped?
       const hand = Object.keys(held).some((one) => one.startsWith(`${t} `));
       if (hand === radio.closest("th").classList.contains("lc-hand")) return;
       radio.closest("th").classList.toggle("lc-hand", hand);
-      radio.setAttribute("aria-label", `word ${t + 1}: ${words[t]}${hand ? ", held by you" : ""}`);
+      radio.setAttribute("aria-label", `word ${t + 1}: ${words[t]}${hand ? ", clamped" : ""}`);
     });
     for (const { state, j, head, cells } of rows) {
       head.classList.toggle("lc-here", j === place);
@@ -192,7 +192,7 @@ function render({ model, el }) {
   };
 
   const which = dropdown("network", networks.map(({ name }) => name), state.network, (network) => {
-    held = {};                                               // a hand on one network's valve fits no other's
+    held = {};                                               // what is clamped in one network fits no other
     all.checked = false;
     model.set("held", held);
     state.network = network;
@@ -201,11 +201,11 @@ function render({ model, el }) {
     choose({});
   });
   const where = element("span");
-  const all = element("input", { type: "checkbox" });      // is the hand on all places, or on the chosen one?
+  const all = element("input", { type: "checkbox" });      // are the gates of all units clamped, or of the chosen one?
   const legend = element("legend");
   all.addEventListener("change", () => draw());
-  const hands = element("label", { class: "lc-choice" }, all, " my hand is on all places");
-  const back = element("button", { type: "button", class: "lc-back" }, "take your hands off");
+  const hands = element("label", { class: "lc-choice" }, all, " apply to all units");
+  const back = element("button", { type: "button", class: "lc-back" }, "release");
   back.addEventListener("click", () => hold({}, true));
   const stage = element("div", { class: "lc-stage" });
   const sliders = element("fieldset", { class: "lc-sliders" });
@@ -220,7 +220,7 @@ function render({ model, el }) {
   const build = () => {
     picture = diagram(net().kind);
     stage.replaceChildren(picture.svg);
-    places = dropdown("place", net().places, 0, (k) => choose({ place: net().shown[k] }));
+    places = dropdown("unit", net().places, 0, (k) => choose({ place: net().shown[k] }));
     where.replaceChildren(places.node);
     parts = PARTS[net().kind].map(({ name, low, high, role }) => {
       const take = (done) => (value) => {
@@ -245,10 +245,10 @@ function render({ model, el }) {
     places.select.value = net().shown.indexOf(place);
     for (const { name, low, node, set } of parts) {
       const mine = key(word, name, place) in held;
-      set(s[name][place], number(s[name][place], low) + (mine ? ", set by you" : ""));
+      set(s[name][place], number(s[name][place], low) + (mine ? ", clamped" : ""));
       node.classList.toggle("lc-held", mine);
     }
-    legend.textContent = `your hand on a valve, at this word and ${all.checked ? "all places" : "this place"}`;
+    legend.textContent = `clamp a gate, at this word, in ${all.checked ? "all units" : "this unit"}`;
     back.disabled = Object.keys(held).length === 0;
     formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
     told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)])

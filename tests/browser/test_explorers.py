@@ -36,7 +36,7 @@ def opened(page):
 
 @pytest.fixture
 def gates(opened):
-    """The gate explorer, its hands off and its first word chosen."""
+    """The gate explorer, nothing clamped and its first word chosen."""
     root = opened.page.locator(GATES)
     root.scroll_into_view_if_needed()
     root.locator("select").first.select_option(label="LSTM")
@@ -127,8 +127,8 @@ def test_letters_typed_in_an_explorer_do_nothing_to_the_notebook(gates, opened):
     assert gates.locator("input[type=radio]").nth(1).is_checked()
 
 
-def test_hand_on_a_valve_by_keyboard_changes_all_that_follows(gates, opened):
-    choose(gates, 5, 0)                                      # the first "friend", the place "who"
+def test_gate_clamped_by_keyboard_changes_all_that_follows(gates, opened):
+    choose(gates, 5, 0)                                      # the first "friend", the unit "who"
     gates.locator("input[data-part=f]").focus()
     press(opened.page, "End")
     held = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 1.0})
@@ -142,8 +142,8 @@ def test_hand_on_a_valve_by_keyboard_changes_all_that_follows(gates, opened):
     assert np.allclose(board(gates, "c", 3), run_clamped(X, NETWORKS["LSTM"][0])["c"], atol=0.00501)
 
 
-def test_hand_on_a_valve_by_mouse_widens_and_colours_the_flow(gates, opened):
-    choose(gates, 2, 1)                                      # "pizza", his food
+def test_gate_clamped_by_mouse_widens_and_colours_the_flow(gates, opened):
+    choose(gates, 2, 1)                                      # "pizza", nishchal's food
     flow = gates.locator("[data-flow=written]")
     wide = flow.evaluate("e => parseFloat(getComputedStyle(e).strokeWidth)")
     assert "lc-plus" in flow.get_attribute("class")
@@ -154,7 +154,7 @@ def test_hand_on_a_valve_by_mouse_widens_and_colours_the_flow(gates, opened):
     narrow = flow.evaluate("e => parseFloat(getComputedStyle(e).strokeWidth)")
     assert math.isclose(wide - narrow, 7 * (1 - abs(g)), abs_tol=0.1)
     assert math.isclose(drawn(gates, "c"), g, abs_tol=0.011)
-    assert "set by you" in gates.locator(".lc-slider.lc-g .lc-number").inner_text()
+    assert "clamped" in gates.locator(".lc-slider.lc-g .lc-number").inner_text()
 
 
 def test_what_the_hand_does_reaches_python(gates, opened):
@@ -176,7 +176,7 @@ def test_switch_of_the_network_changes_diagram_and_sliders(gates):
     gates.locator("select").first.select_option(label="RNN")
     assert gates.locator(".lc-sliders input").count() == 1
     assert gates.locator("[data-value=f]").count() == 0
-    assert "no valve" in gates.locator(".lc-story").inner_text()
+    assert "no gate" in gates.locator(".lc-story").inner_text()
     gates.locator("select").first.select_option(label="GRU")
     assert gates.locator(".lc-sliders input").count() == 3
 
@@ -191,26 +191,26 @@ def test_whole_network_shows_the_named_places_and_its_answers(gates):
     assert shown == [WORDS[logits[t].argmax()] if t in (4, 10) else "" for t in range(len(X))]
     gates.locator("select").nth(1).select_option(label="the first")
     assert math.isclose(drawn(gates, "c"), seen["c"][0, 1], abs_tol=0.00501)
-    assert "place “the first”" in gates.locator(".lc-story").inner_text()
+    assert "unit “the first”" in gates.locator(".lc-story").inner_text()
 
 
 def test_hand_on_all_places_by_keyboard_and_by_mouse(gates, opened):
     gates.locator("select").first.select_option(label="whole")
     gates.locator("input[type=checkbox]").focus()
     press(opened.page, "Space")
-    assert "all places" in gates.locator("legend").inner_text()
+    assert "all units" in gates.locator("legend").inner_text()
     choose(gates, 5, 0)
     gates.locator("input[data-part=f]").focus()
     press(opened.page, "End")
     held = run_clamped(X, WHOLE["recurrent"], {(5, "f", place): 1.0 for place in range(6)})
     assert np.allclose(board(gates, "c", [5, 1]), held["c"][:, [5, 1]], atol=0.00501)
     marked = [radio.get_attribute("aria-label") for radio in gates.locator("input[type=radio]").all()]
-    assert [label for label in marked if label.endswith("held by you")] == ["word 6: friend, held by you"]
+    assert [label for label in marked if label.endswith("clamped")] == ["word 6: friend, clamped"]
     gates.locator("input[type=checkbox]").click()
-    assert "this place" in gates.locator("legend").inner_text()
+    assert "this unit" in gates.locator("legend").inner_text()
 
 
-def test_another_network_is_found_without_hands(gates):
+def test_another_network_is_found_with_nothing_clamped(gates):
     gates.locator("input[type=checkbox]").check()
     gates.locator("input[data-part=f]").focus()
     gates.page.keyboard.press("End")

@@ -12,12 +12,12 @@ for (const { name, net, held, seen } of cases) {
     assert.equal(steps.length, net.a.length);
     for (const [part, values] of Object.entries(seen)) {
       values.forEach((row, t) => row.forEach((value, j) => {
-        assert.ok(Math.abs(steps[t][part][j] - value) < 1e-12, `${part} at word ${t}, place ${j}`);
+        assert.ok(Math.abs(steps[t][part][j] - value) < 1e-12, `${part} at word ${t}, unit ${j}`);
       }));
     }
   });
 
-  test(`a hand on any part changes this word and no word before: ${name}`, () => {
+  test(`clamping any part changes this word and no word before: ${name}`, () => {
     const free = run(net);
     for (const { name: part, low } of PARTS[net.kind]) {
       const after = run(net, { [key(2, part, 1)]: low });
