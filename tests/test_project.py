@@ -99,7 +99,7 @@ def lesson_00():
 def test_readme_has_the_table_of_lesson_00():
     rows = table_of_lessons((ROOT / "README.md").read_text())
     assert rows == table_of_lessons(lesson_00())
-    assert [name for _, name, *_ in rows] == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert [name for _, name, *_ in rows] == sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
 def test_titles_and_minutes_of_the_table_are_those_of_the_lessons():
