@@ -11,7 +11,7 @@ from lstmcourse.validation import check_array, check_tokens
 
 
 def sigmoid(a):
-    """Logistic function  1 / (1 + exp(-a)) = (tanh(a/2) + 1) / 2; cannot overflow.  (eq. 4.1)"""
+    """Logistic function  1 / (1 + exp(-a)) = (tanh(a/2) + 1) / 2; cannot overflow.  (eq. 4f)"""
     return (np.tanh(a / 2) + 1) / 2
 
 

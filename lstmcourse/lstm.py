@@ -30,7 +30,7 @@ class LSTMCellCache(NamedTuple):
 
 
 def lstm_cell_forward(x_t, h_prev, c_prev, params):
-    """One step of an LSTM.   (eq. 4.1 to 4.6)
+    """One step of an LSTM.   (eq. 4c, 4f to 4j)
 
     x_t     (B, D)   input at this step
     h_prev  (B, H)   hidden state from the step before: what the cell showed
