@@ -5,7 +5,7 @@
 Words are those of Markdown cells, outside folded parts, without displayed equations, link targets, HTML and
 the stated minutes; an inline formula is one word. Lines of code are not blank.
 Minutes: words / 150 + lines of code / 15 + one for each prediction. A lesson states them rounded up to five,
-each of its sections (## headings) rounded to the nearest minute.
+each of its sections (## headings) to the nearest minute.
 """
 
 import json

@@ -33,10 +33,9 @@ def test_lesson_states_the_minutes_of_the_formula(stem):
 
 @every_lesson
 def test_each_section_states_its_minutes(stem):
-    stated = {heading: said for heading, said, _ in sections(cells(lesson(stem)))[1:]}
-    wanted = {heading: round(minutes(parts)) if minutes(parts) >= LONG_ENOUGH else None
-              for heading, _, parts in sections(cells(lesson(stem)))[1:]}
-    assert stated == wanted
+    found = [(heading, said, minutes(parts)) for heading, said, parts in sections(cells(lesson(stem)))[1:]]
+    assert [row for row in found if (row[1] is None) != (row[2] < LONG_ENOUGH)] == []
+    assert [row for row in found if row[1] is not None and abs(row[1] - row[2]) > 0.75] == []      # a word moves none
 
 
 @every_lesson
