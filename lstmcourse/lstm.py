@@ -64,7 +64,7 @@ def lstm_cell_backward(dh_t, dc_t, cache):
     do = dh_t * tanh_c
     dc = dc_t + dh_t * o * (1 - tanh_c**2)   # c_t is used twice: by h_t and by c_{t+1}
     di, df, dg = dc * g, dc * c_prev, dc * i
-    dc_prev = dc * f                         # the belt: times f, and nothing else
+    dc_prev = dc * f                         # along the cell state: times f, and nothing else
     da_t = np.concatenate([
         di * i * (1 - i),                    # sigmoid' = s (1 - s), from the output
         df * f * (1 - f),

@@ -86,7 +86,7 @@ def rnn_unrolled(words):
 
 
 def lstm_cell(lit=None):
-    """The LSTM cell: the belt on top, four gates below, the reading on the right.
+    """The LSTM cell: the cell state on top, three gates and the candidate below, the reading on the right.
 
     lit  names of the parts to draw in colour, of "f", "i", "g", "o", "c", "read", "h"; None: all
     """
