@@ -62,6 +62,18 @@ def test_cell_state_jacobian_norms_are_those_of_finite_differences(rng):
     assert got[0] == 1
 
 
+def test_one_step_back_along_the_cell_state_is_equation_4l_with_4m(rng):
+    T, D, H = 4, 3, 5
+    x, params = rng.standard_normal((T, D)), init_recurrent("lstm", D, H, rng, forget_bias=1.0)
+    _, c, cache = lstm_forward(x[None], np.zeros((1, H)), np.zeros((1, H)), params)
+    (i, f, g, _), o, c_prev = cache.gates[-1, :, 0], cache.o[0, -2], c[0, -2]
+    W_i, W_f, W_g, _ = np.split(params["W_hh"], 4)
+    slopes = [(c_prev * f * (1 - f), W_f), (g * i * (1 - i), W_i), (i * (1 - g**2), W_g)]
+    detour = sum(slope[:, None] * W for slope, W in slopes) * (o * (1 - np.tanh(c_prev) ** 2))
+    got, _ = cell_state_jacobian_norms_by_lag(x, params)
+    assert np.isclose(got[1], np.linalg.norm(np.diag(f) + detour, 2), rtol=1e-12)
+
+
 def test_cell_state_alone_passes_back_the_product_of_the_forget_gates(rng):
     T, D, H = 7, 3, 4
     x, params = rng.standard_normal((T, D)), init_recurrent("lstm", D, H, rng)
