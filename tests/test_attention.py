@@ -83,7 +83,8 @@ def test_dot_attention_matches_torch(rng, which, scale):
     upstream = rng.standard_normal(context.shape)
     mask_torch = torch.tensor(mask if which else mask[:, None])
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        lambda *tensors: torch_ref.attention(*tensors, mask_torch, scale), inputs, [upstream, np.zeros(alpha.shape)])
+        lambda *tensors: torch_ref.torch_attention(*tensors, mask_torch, scale), inputs,
+        [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12
     for ours, theirs in zip(dot_attention_backward(upstream, cache), grads, strict=True):
@@ -97,7 +98,7 @@ def test_additive_attention_matches_torch(rng, which):
     upstream = rng.standard_normal(context.shape)
     mask_torch = torch.tensor(mask if which else mask[:, None])
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        lambda q, k, v, p: torch_ref.attention(q, k, v, mask_torch, params=p), inputs,
+        lambda q, k, v, p: torch_ref.torch_attention(q, k, v, mask_torch, params=p), inputs,
         [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12

@@ -47,14 +47,14 @@ def test_gradcheck_rejects_a_sign_flip(inputs, rng):
     def backward(dh, dc, cache):
         dx, dh_0, dc_0, grads = lstm_backward(dh, dc, cache)
         return dx, dh_0, dc_0, grads | {"b_hh": -grads["b_hh"]}
-    with pytest.raises(AssertionError, match=r"input 3\['b_hh'\]"):
+    with pytest.raises(AssertionError, match=r"params\['b_hh'\]"):
         assert_gradients(lstm_forward, backward, inputs, rng)
 
 
 def test_gradcheck_rejects_a_dropped_dc_next(inputs, rng):
     def backward(dh, dc, cells):
         return loop_backward(dh, dc, cells, drop_dc_next=True)
-    with pytest.raises(AssertionError, match="input 0: backward differs"):
+    with pytest.raises(AssertionError, match="x: backward differs"):
         assert_gradients(loop_forward, backward, inputs, rng)
 
 
@@ -62,7 +62,7 @@ def test_gradcheck_rejects_a_swapped_gate(inputs, rng):
     def backward(dh, dc, cache):
         *rest, grads = lstm_backward(dh, dc, cache)
         return *rest, {key: g[np.r_[5:10, 0:5, 10:20]] for key, g in grads.items()}      # i and f
-    with pytest.raises(AssertionError, match=r"input 3\['W_ih'\]"):
+    with pytest.raises(AssertionError, match=r"params\['W_ih'\]"):
         assert_gradients(lstm_forward, backward, inputs, rng)
 
 
@@ -71,7 +71,7 @@ def test_gradcheck_rejects_an_upstream_changed_in_place(inputs, rng):
         grads = lstm_backward(dh, dc, cache)
         dh *= 2
         return grads
-    with pytest.raises(AssertionError, match="backward changed one of its arguments in place"):
+    with pytest.raises(AssertionError, match=r"backward changed one of its arguments in place: d_outputs\[0\]"):
         assert_gradients(lstm_forward, backward, inputs, rng)
 
 
@@ -80,7 +80,7 @@ def test_gradcheck_rejects_an_input_changed_in_place(inputs, rng):
         outputs = lstm_forward(x, h_0, c_0, params)
         params["W_ih"] *= 1.01
         return outputs
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="forward changed one of its arguments in place: params"):
         assert_gradients(forward, lstm_backward, inputs, rng)
 
 
@@ -90,7 +90,7 @@ def test_gradcheck_rejects_nan(rng):
     def backward(dh, cache):
         dx, dh_0, grads = rnn_backward(dh, cache)
         return dx * np.nan, dh_0, grads
-    with pytest.raises(AssertionError, match="input 0"):
+    with pytest.raises(AssertionError, match="x: backward differs from finite differences by nan"):
         assert_gradients(rnn_forward, backward, [x, h_0, init_recurrent("rnn", 4, 5, rng)], rng)
 
 
@@ -100,7 +100,7 @@ def test_gradcheck_rejects_a_transposed_gradient(rng):
     def backward(dh, cache):
         dx, dh_0, grads = rnn_backward(dh, cache)
         return dx, dh_0, grads | {"W_ih": grads["W_ih"].T}
-    with pytest.raises(AssertionError, match=r"input 2\['W_ih'\]: gradient of shape \(4, 5\); wanted \(5, 4\)"):
+    with pytest.raises(AssertionError, match=r"params\['W_ih'\]: gradient of shape \(4, 5\); wanted \(5, 4\)"):
         assert_gradients(rnn_forward, backward, [x, h_0, init_recurrent("rnn", 4, 5, rng)], rng)
 
 
@@ -116,7 +116,7 @@ def test_gradcheck_rejects_a_missing_key(rng):
         dx, dh_0, grads = rnn_backward(dh, cache)
         del grads["b_ih"]
         return dx, dh_0, grads
-    with pytest.raises(AssertionError, match="input 2: grads has keys"):
+    with pytest.raises(AssertionError, match="params: grads has keys"):
         assert_gradients(rnn_forward, backward, [x, h_0, init_recurrent("rnn", 4, 5, rng)], rng)
 
 

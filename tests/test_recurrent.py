@@ -30,7 +30,7 @@ def compare_with_torch(layer, inputs, rng):
     """Largest relative error of any output or gradient, against torch.nn with autograd."""
     ours, cache = outputs_of(layer, inputs)
     upstream = [rng.standard_normal(out.shape).astype(out.dtype) for out in ours]
-    theirs, wanted = torch_ref.torch_gradients(torch_ref.recurrent(layer.kind), inputs, upstream)
+    theirs, wanted = torch_ref.torch_gradients(torch_ref.torch_recurrent(layer.kind), inputs, upstream)
     grads = gradients_of(layer, cache, upstream, inputs[0].shape[1])
     errors = [relative_error(a, b) for a, b in zip(ours, theirs, strict=True)]
     for got, want in zip(grads, wanted, strict=True):
@@ -124,7 +124,7 @@ def bad(inputs, position, value):
 
 def test_layer_rejects_x_of_wrong_width(layer, rng):
     inputs = layer.draw(rng, 2, 3, 4, 5)
-    with pytest.raises(ValueError, match=r"params\['W_ih'\] has shape \(\d+, 4\); wanted \(\d+, 7\)"):
+    with pytest.raises(ValueError, match=r"x has shape \(2, 3, 7\); wanted \(2, 3, 4\), as wide as params\['W_ih'\]"):
         layer.forward(*bad(inputs, 0, rng.standard_normal((2, 3, 7))))
 
 
