@@ -55,8 +55,8 @@ def contenders(kind, dtype, size):
     states = [rng.standard_normal((B, H)).astype(dtype) for _ in layer.states]
     module = torch_ref.params_to_torch(params, kind)
     x_torch, *states_torch = (torch.tensor(a, requires_grad=True) for a in (x, *states))
-    given = tuple(state[None] for state in states_torch)
-    given = given if len(given) > 1 else given[0]
+    h_0, *c_0 = (state[None] for state in states_torch)
+    given = (h_0, *c_0) if c_0 else h_0
     leaves = [x_torch, *states_torch, *module.parameters()]
     dh_torch = torch.tensor(dh)
 
@@ -228,7 +228,7 @@ def table(records):
 
 def main(argv=None):
     """Run the benchmark; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="lstmcourse bench", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="lstmcourse bench", description=str(__doc__).split("\n")[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--rounds", type=int, default=7)

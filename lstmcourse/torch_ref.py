@@ -88,9 +88,9 @@ def torch_recurrent(kind):
         *states, params = states_and_params
         module = MODULES[kind](x.shape[2], states[0].shape[1], batch_first=True, dtype=x.dtype)
         weights = {f"{torch_name}_l0": params[name] for torch_name, name in RENAMES.items()}
-        given = tuple(state[None] for state in states)
-        h, last = torch.func.functional_call(module, weights, (x, given if len(given) > 1 else given[0]))
-        return (h, last[1][0]) if len(given) > 1 else h
+        h_0, *c_0 = (state[None] for state in states)
+        h, last = torch.func.functional_call(module, weights, (x, (h_0, *c_0) if c_0 else h_0))
+        return (h, last[1][0]) if c_0 else h
     return run
 
 
@@ -117,9 +117,9 @@ def torch_decoder(kind, E, H, dtype):
 
     def run(inputs, state, memory, params, scale=1.0):
         weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}
-        state = tuple(s[None] for s in state)
+        h_0, *c_0 = (s[None] for s in state)
         y = torch.nn.functional.embedding(inputs, params["target_embedding"]["W"])
-        h, _ = torch.func.functional_call(module, weights, (y, state if len(state) > 1 else state[0]))
+        h, _ = torch.func.functional_call(module, weights, (y, (h_0, *c_0) if c_0 else h_0))
         alpha = None
         if memory is not None:
             keys, values, mask = memory

@@ -59,7 +59,7 @@ def check_number(name, value, above=-math.inf):
 
     A Python float takes the dtype of the array that it meets; a NumPy float64 turns float32 into float64.
     """
-    if not isinstance(value, Real) or not math.isfinite(value) or not value > above:
+    if not isinstance(value, Real) or not math.isfinite(value) or not float(value) > above:
         raise ValueError(f"{name} is {value!r}; wanted a finite number" + f" above {above:g}" * math.isfinite(above))
     return float(value)
 

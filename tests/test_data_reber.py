@@ -47,7 +47,8 @@ def test_embedded_reber_both_branches_are_equally_likely(rng):
 
 def test_reber_strings_agree_with_the_string(rng):
     drawn = reber_strings(rng, 30)
-    for tokens, mask, legal, far in zip(drawn["tokens"], drawn["mask"], drawn["allowed_next"], drawn["long_range"], strict=True):
+    columns = (drawn[name] for name in ("tokens", "mask", "allowed_next", "long_range"))
+    for tokens, mask, legal, far in zip(*columns, strict=True):
         n = mask.sum()
         string = "".join(SYMBOLS[token] for token in tokens[:n + 1])
         assert accepted(string[3:-2])
