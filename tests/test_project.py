@@ -142,12 +142,17 @@ def test_citation_has_the_version_of_the_package():
     assert str(yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]) == PROJECT["version"]
 
 
+def in_the_map(path):
+    """The name of a file at the top of lstmcourse/, or of its folder."""
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+
+
 # The core: the files at the top of lstmcourse/ but for the map, the command and the benchmark, and seq2seq/.
 AROUND = {"__init__.py", "__main__.py", "cli.py", "bench.py"}
 MAP = re.findall(r"^    (\w+)  ", (LIBRARY / "__init__.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
-CORE = sorted((path for path in [*LIBRARY.glob("*.py"), *LIBRARY.glob("seq2seq/*.py")]
-               if path.name not in AROUND or path.parent.name == "seq2seq"),
-              key=lambda path: (MAP.index(path.relative_to(LIBRARY).parts[0].removesuffix(".py")), path.name))
+CORE = sorted(path for path in [*LIBRARY.glob("*.py"), *LIBRARY.glob("seq2seq/*.py")]
+              if path.name not in AROUND or path.parent.name == "seq2seq")
+CORE.sort(key=lambda path: [*MAP, in_the_map(path)].index(in_the_map(path)))
 
 
 def lines_of_code(path):
@@ -172,6 +177,10 @@ def table_of_the_core():
         what = what.splitlines()[0].rstrip(".:")
         rows.append(f"| [{name}](lstmcourse/{name}) | {what} | {lines_of_code(path)} |")
     return "\n".join([*rows, f"| together | | {sum(map(lines_of_code, CORE)):,} |"])
+
+
+def test_core_is_in_the_map():
+    assert [path.name for path in CORE if in_the_map(path) not in MAP] == []
 
 
 def test_core_has_fewer_than_1300_lines_of_code():

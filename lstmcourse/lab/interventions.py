@@ -84,6 +84,8 @@ def run_clamped(x, params, clamped=None):
     Raises ValueError for a step, gate or unit that does not exist.
     """
     kind, clamped = kind_of(params), clamped or {}
+    if kind not in CLAMPED:
+        raise ValueError(f"params are of kind {kind!r}; wanted one whose gates can be clamped here: {sorted(CLAMPED)}")
     T, H, gates = len(x), params["W_hh"].shape[1], KINDS[kind].gates
     check_array("x", x, (None, params["W_ih"].shape[1]))
     for t, gate, unit in clamped:
