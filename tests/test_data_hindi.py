@@ -131,18 +131,43 @@ def test_joined_clauses_keep_their_gold():
     assert sum(word in ("and", "but") for word in target) == 2
 
 
-def test_batch_pads_both_sides_and_counts_the_source():
-    pairs = [hindi.pair_of(EXAMPLE), hindi.pair_of("mera bhai radio sun raha hai")]
-    source, lengths, inputs, target, mask = hindi.batch(pairs)
-    assert inputs[0].tolist()[:6] == [hindi.BOS, *target[0, :4], hindi.PAD]
-    assert mask.sum(axis=1).tolist() == [5, 8]
-    source_words, target_words = hindi.vocabularies()
-    assert source.shape == (2, 6)
-    assert lengths.tolist() == [5, 6]
-    assert source[0, 5] == hindi.PAD
-    assert target[0].tolist() == [*target_words.encode("i am going home"), hindi.EOS, *[hindi.PAD] * 3]
-    assert source_words.decode(source[0, :5]) == EXAMPLE
-    assert target_words.decode(target[0]) == "i am going home"
+@pytest.fixture
+def two_pairs():
+    """A short and a longer pair."""
+    return [hindi.pair_of(EXAMPLE), hindi.pair_of("mera bhai radio sun raha hai")]
+
+
+def test_batch_pads_the_source_at_its_end(two_pairs):
+    source, *_ = hindi.batch(two_pairs)
+    words = hindi.vocabularies()[0]
+    assert source[0].tolist() == [*words.encode(EXAMPLE), hindi.PAD]
+
+
+def test_batch_counts_the_words_of_the_source(two_pairs):
+    assert hindi.batch(two_pairs)[1].tolist() == [5, 6]
+
+
+def test_batch_ends_the_targets_with_eos_and_pads_them(two_pairs):
+    words = hindi.vocabularies()[1]
+    assert hindi.batch(two_pairs)[3][0].tolist() == [*words.encode("i am going home"), hindi.EOS, *[hindi.PAD] * 3]
+
+
+def test_batch_starts_the_inputs_with_bos(two_pairs):
+    _, _, inputs, targets, _ = hindi.batch(two_pairs)
+    assert inputs[0].tolist()[:6] == [hindi.BOS, *targets[0, :4], hindi.PAD]
+
+
+def test_batch_masks_the_padding_of_the_targets(two_pairs):
+    assert hindi.batch(two_pairs)[4].sum(axis=1).tolist() == [5, 8]
+
+
+def test_vocabulary_decodes_up_to_eos(two_pairs):
+    assert hindi.vocabularies()[1].decode(hindi.batch(two_pairs)[3][0]) == "i am going home"
+
+
+def test_gold_has_the_shape_of_the_batch_and_the_links_of_the_pairs(two_pairs):
+    source, _, _, target, _ = hindi.batch(two_pairs)
+    pairs = two_pairs
     sure, possible = hindi.gold(pairs)
     assert sure.shape == possible.shape == (2, target.shape[1], source.shape[1])
     assert {tuple(link) for link in np.argwhere(possible[0])} == set(pairs[0].possible)
@@ -161,8 +186,16 @@ def test_unknown_word_is_a_clear_error():
         hindi.vocabularies()[0].encode("mai kutta dekh raha hu")
 
 
-def test_impossible_numbers_are_clear_errors():
+def test_sentences_of_too_many_clauses_are_a_clear_error():
     with pytest.raises(ValueError, match="clauses is 13; wanted 1 … 12"):
         hindi.sentences(np.random.default_rng(0), 1, clauses=13)
+
+
+def test_batches_larger_than_the_pairs_are_a_clear_error():
     with pytest.raises(ValueError, match="B is 5; wanted 1 … 2, the number of pairs"):
         hindi.batches(list(hindi.all_clauses()[:2]), 5, np.random.default_rng(0))
+
+
+def test_gold_of_a_pair_without_links_is_all_false():
+    sure, possible = hindi.gold([hindi.Pair("mai", "i", frozenset(), frozenset([(0, 0)]), frozenset())])
+    assert (sure.any(), possible.sum()) == (False, 1)
