@@ -36,7 +36,8 @@ def kind_of(params):
     for kind, blocks in BLOCKS.items():
         if rows == blocks * H:
             return kind
-    raise ValueError(f"params['W_hh'] has shape {(rows, H)}; wanted (H, H) of an RNN, (3H, H) of a GRU or (4H, H) of an LSTM")
+    raise ValueError(f"params['W_hh'] has shape {(rows, H)}; wanted (H, H) for an RNN, "
+                     "(3H, H) for a GRU or (4H, H) for an LSTM")
 
 
 def init_orthogonal(H, rng):

@@ -103,14 +103,14 @@ def clamp_gate(params, block, bias):
     """
     rows, H = params["W_hh"].shape
     if block not in range(rows // H):
-        raise ValueError(f"block is {block}; wanted 0 to {rows // H - 1}: W_hh has {rows} rows, {rows // H} blocks of {H}")
+        raise ValueError(f"block is {block}; wanted 0 to {rows // H - 1}, the blocks of H = {H} rows in W_hh")
     for key in params:
         params[key][block * H:(block + 1) * H] = 0
     params["b_ih"][block * H:(block + 1) * H] = bias
 
 
 def ablate_unit(params, k):
-    """The params of the same language model with unit k ablated: input gate and forget gate 0, so its cell state is 0."""
+    """The params of the same language model, unit k ablated: input and forget gate 0, so that its cell state is 0."""
     H = params["lstm"]["W_hh"].shape[1]
     lstm = {name: array.copy() for name, array in params["lstm"].items()}
     for gate in (0, 1):
