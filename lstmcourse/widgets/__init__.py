@@ -116,25 +116,8 @@ def gate_explorer(words, x=None, answer_at=(), **networks):
         raise ValueError("no network given; wanted for example LSTM=(params, units)")
     if not set(answer_at) <= set(range(len(words))):
         raise ValueError(f"answer_at is {tuple(answer_at)}; wanted indices of words, 0 to {len(words) - 1}")
-    described, runs = [], {}
-    for name, (params, units) in networks.items():
-        params, linear = params.get("recurrent", params), params.get("linear")
-        H = params["W_hh"].shape[1]
-        if not isinstance(units, dict):
-            if len(units) != H:
-                raise ValueError(f"{name} has {len(units)} units named; wanted {H}, the columns of W_hh")
-            units = dict(enumerate(units))
-        if not units or not set(units) <= set(range(H)):
-            raise ValueError(f"{name} has the units {list(units)}; wanted at least one, of 0 to {H - 1}")
-        if linear and len(linear["W"]) != len(WORDS):
-            raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
-        described.append({
-            "name": name, "kind": kind_of(params), "size": H,
-            "units": list(units.values()), "shown": [int(unit) for unit in units],
-            "a": (x @ params["W_ih"].T + params["b_ih"]).tolist(), "W_hh": params["W_hh"].tolist(),
-            "b_hh": params["b_hh"].tolist(),
-            "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}})
-        runs[name] = run_clamped(x, params)
+    described = [_described(name, params, units, x) for name, (params, units) in networks.items()]
+    runs = {name: run_clamped(x, params.get("recurrent", params)) for name, (params, _) in networks.items()}
     first = described[0]
     widget = GateExplorer(words=words, networks=described, answer_at=[int(t) for t in answer_at],
                           unit=first["shown"][0])
@@ -143,6 +126,25 @@ def gate_explorer(words, x=None, answer_at=(), **networks):
                        f"'{' '.join(words)}'. Live in JupyterLab: step through the words and clamp the gates.")
     widget.still = _board(runs[first["name"]], dict(zip(first["shown"], first["units"], strict=True)), words)
     return widget
+
+
+def _described(name, params, units, x):
+    """One network of a gate explorer as plain lists, as the JavaScript takes it; ValueError where it does not fit."""
+    params, linear = params.get("recurrent", params), params.get("linear")
+    H = params["W_hh"].shape[1]
+    if not isinstance(units, dict):
+        if len(units) != H:
+            raise ValueError(f"{name} has {len(units)} units named; wanted {H}, the columns of W_hh")
+        units = dict(enumerate(units))
+    if not units or not set(units) <= set(range(H)):
+        raise ValueError(f"{name} has the units {list(units)}; wanted at least one, of 0 to {H - 1}")
+    if linear and len(linear["W"]) != len(WORDS):
+        raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
+    return {"name": name, "kind": kind_of(params), "size": H,
+            "units": list(units.values()), "shown": [int(unit) for unit in units],
+            "a": (x @ params["W_ih"].T + params["b_ih"]).tolist(), "W_hh": params["W_hh"].tolist(),
+            "b_hh": params["b_hh"].tolist(),
+            "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}}
 
 
 def _board(run, units, words):
@@ -223,9 +225,12 @@ def attention_explorer(translate, sentences, gold=None):
     widget.sentence = (f"Attention explorer: for each word of '{' '.join(first['target'])}', its weight on each "
                        f"word of '{' '.join(first['source'])}'. Live in JupyterLab: choose a word, or type your own "
                        "sentence.")
-    rows = []
-    for t, word in enumerate(first["target"]):
-        sure = [first["source"][s] for target, s in first["sure"] if target == t]
-        rows.append(f"{word} (gold: {', '.join(sure)})" if sure else word)
-    widget.still = plots.heatmap(first["alpha"], rows, first["source"], "attention weight")
+    widget.still = plots.heatmap(first["alpha"], [_with_gold(first, k) for k in range(len(first["target"]))],
+                                 first["source"], "attention weight")
     return widget
+
+
+def _with_gold(shown, k):
+    """The k-th written word of a translated sentence, with the source words that gold links it to."""
+    sure = [shown["source"][s] for target, s in shown["sure"] if target == k]
+    return f"{shown['target'][k]} (gold: {', '.join(sure)})" if sure else shown["target"][k]
