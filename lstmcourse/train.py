@@ -10,11 +10,15 @@ from tqdm.auto import tqdm
 BLOCKS = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
-def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="float64"):
+def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="float64", identity=False,
+                   update_bias=None):
     """First weights of an "rnn", "gru" or "lstm": uniform in ±1/sqrt(H), as in PyTorch.
 
     forget_bias  "lstm" only: b_ih of the forget gate is set to this and its b_hh to 0
     orthogonal   every H x H block of W_hh is a random rotation instead
+    identity     "rnn" only: W_hh is the identity and both biases are 0, for nonlinearity="relu": the IRNN of
+                 Le et al. 2015, who also draw W_ih with standard deviation 0.001
+    update_bias  "gru" only: b_ih of the update gate z is set to this and its b_hh to 0 (z near 1 keeps the state)
     """
     if kind not in BLOCKS:
         raise ValueError(f"kind is {kind!r}; wanted one of {sorted(BLOCKS)}")
@@ -23,10 +27,17 @@ def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="f
     params = {key: rng.uniform(-bound, bound, shape) for key, shape in shapes.items()}
     if orthogonal:
         params["W_hh"] = np.concatenate([init_orthogonal(H, rng) for _ in range(BLOCKS[kind])])
-    if forget_bias is not None:
-        if kind != "lstm":
-            raise ValueError(f"forget_bias is for kind 'lstm'; kind is {kind!r}")
-        params["b_ih"][H:2 * H], params["b_hh"][H:2 * H] = forget_bias, 0
+    for name, value, owner in (("forget_bias", forget_bias, "lstm"), ("update_bias", update_bias, "gru"),
+                               ("identity", identity or None, "rnn")):
+        if value is not None and kind != owner:
+            raise ValueError(f"{name} is for kind {owner!r}; kind is {kind!r}")
+    for bias in (forget_bias, update_bias):
+        if bias is not None:                  # the second block of rows, of i, f, g, o and of r, z, n
+            params["b_ih"][H:2 * H], params["b_hh"][H:2 * H] = bias, 0
+    if identity:
+        if orthogonal:
+            raise ValueError("orthogonal and identity are two starts for W_hh; wanted one of them")
+        params |= {"W_hh": np.eye(H), "b_ih": np.zeros(H), "b_hh": np.zeros(H)}
     return {key: value.astype(dtype) for key, value in params.items()}
 
 

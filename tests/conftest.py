@@ -21,7 +21,7 @@ class Layer:
         self.kind = name.split("_")[0]
         module = {"rnn": rnn, "lstm": lstm, "gru": gru}[self.kind]
         self.states = ["h_0", "c_0"] if self.kind == "lstm" else ["h_0"]
-        self.options = {"reset_after": False} if name == "gru_before" else {}
+        self.options = {"gru_before": {"reset_after": False}, "rnn_relu": {"nonlinearity": "relu"}}.get(name, {})
         self._forward = getattr(module, f"{self.kind}_forward")
         self._backward = getattr(module, f"{self.kind}_backward")
         self._cell_forward = getattr(module, f"{self.kind}_cell_forward")
@@ -44,13 +44,13 @@ class Layer:
         return [x, *(rng.standard_normal((B, H)).astype(dtype) for _ in self.states), params]
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru", "gru_before"])
+@pytest.fixture(params=["rnn", "rnn_relu", "lstm", "gru", "gru_before"])
 def layer(request):
     """Each recurrent layer in turn; gru_before is Cho's convention."""
     return Layer(request.param)
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru"])
+@pytest.fixture(params=["rnn", "rnn_relu", "lstm", "gru"])
 def torch_layer(request):
     """Each layer that torch.nn has too."""
     return Layer(request.param)
