@@ -90,6 +90,83 @@ def recurrent(kind, nonlinearity="tanh"):
     return run
 
 
+def multi_head_from_torch(module):
+    """params and heads of an nn.MultiheadAttention, for `multi_head_attention_forward`.
+
+    in_proj_weight (3E, E) and in_proj_bias (3E,) are cut into W_q, W_k, W_v and b_q, b_k, b_v; where keys or values
+    have a width of their own, torch has q_proj_weight, k_proj_weight and v_proj_weight instead. Not a transpose.
+    Raises ValueError for no biases, add_bias_kv or add_zero_attn.
+    """
+    state = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    if "in_proj_bias" not in state or "bias_k" in state or module.add_zero_attn:
+        raise ValueError(f"module has the parameters {sorted(state)} and add_zero_attn={module.add_zero_attn}; wanted "
+                         "biases, and neither add_bias_kv nor add_zero_attn")
+    projections = (np.split(state["in_proj_weight"], 3) if "in_proj_weight" in state
+                   else [state[f"{name}_proj_weight"] for name in "qkv"])
+    params = {f"W_{name}": W.copy() for name, W in zip("qkv", projections, strict=True)}
+    params |= {f"b_{name}": b.copy() for name, b in zip("qkv", np.split(state["in_proj_bias"], 3), strict=True)}
+    params |= {"W_o": state["out_proj.weight"].copy(), "b_o": state["out_proj.bias"].copy()}
+    return params, module.num_heads
+
+
+def block_from_torch(layer):
+    """params and options of an nn.TransformerEncoderLayer, for `transformer_block_forward(x, mask, params, **options)`.
+
+    Raises ValueError for what our block would compute otherwise: another activation than ReLU, eps or no biases.
+    """
+    if layer.activation_relu_or_gelu != 1:
+        raise ValueError(f"layer has activation {layer.activation}; wanted relu")
+    if {layer.norm1.eps, layer.norm2.eps} != {1e-5}:
+        raise ValueError(f"layer has layer_norm_eps {layer.norm1.eps}; wanted 1e-5")
+    self_attn, heads = multi_head_from_torch(layer.self_attn)
+    params = {name: {"W": getattr(layer, name).weight.detach().numpy().copy(),
+                     "b": getattr(layer, name).bias.detach().numpy().copy()}
+              for name in ("norm1", "linear1", "linear2", "norm2")}
+    return {"self_attn": self_attn} | params, {"heads": heads, "norm_first": layer.norm_first}
+
+
+def multi_head_weights(params):
+    """Our tensors under the names of nn.MultiheadAttention, the inverse of `multi_head_from_torch`."""
+    W = [params[f"W_{name}"] for name in "qkv"]
+    together = all(w.shape == W[0].shape for w in W)
+    weights = {"in_proj_weight": torch.cat(W)} if together else {
+        f"{name}_proj_weight": w for name, w in zip("qkv", W, strict=True)}
+    return weights | {"in_proj_bias": torch.cat([params[f"b_{name}"] for name in "qkv"]),
+                      "out_proj.weight": params["W_o"], "out_proj.bias": params["b_o"]}
+
+
+def block_weights(params):
+    """Our tensors under the names of nn.TransformerEncoderLayer, the inverse of `block_from_torch`."""
+    flat = {f"{name}.{theirs}": params[name][ours] for name in ("norm1", "linear1", "linear2", "norm2")
+            for theirs, ours in (("weight", "W"), ("bias", "b"))}
+    return flat | {f"self_attn.{name}": w for name, w in multi_head_weights(params["self_attn"]).items()}
+
+
+def torch_multi_head(mask, heads):
+    """nn.MultiheadAttention as a function of (query, keys, values, params), for `torch_gradients`: context and alpha.
+
+    mask  a NumPy mask (B, T_tgt, T_src), True = may be looked at; torch's attn_mask is the opposite
+    """
+    def run(query, keys, values, params):
+        E, K, M = query.shape[2], keys.shape[2], values.shape[2]
+        module = torch.nn.MultiheadAttention(E, heads, kdim=K, vdim=M, batch_first=True, dtype=query.dtype)
+        hidden = torch.from_numpy(~mask).repeat_interleave(heads, 0)
+        return torch.func.functional_call(module, multi_head_weights(params), (query, keys, values), {
+            "attn_mask": hidden, "average_attn_weights": False})
+    return run
+
+
+def torch_block(mask, heads, norm_first):
+    """nn.TransformerEncoderLayer as a function of (x, params), for `torch_gradients`; mask as `torch_multi_head`."""
+    def run(x, params):
+        F, E = params["linear1"]["W"].shape
+        layer = torch.nn.TransformerEncoderLayer(E, heads, F, dropout=0, batch_first=True, norm_first=norm_first,
+                                                 dtype=x.dtype)
+        hidden = torch.from_numpy(~mask).repeat_interleave(heads, 0)
+        return torch.func.functional_call(layer, block_weights(params), (x, hidden))
+    return run
+
+
 def attention(query, keys, values, mask, scale=1.0, params=None):
     """context and alpha of torch tensors: dot attention, or additive where params are given.
 

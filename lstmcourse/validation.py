@@ -39,6 +39,20 @@ def check_tokens(name, tokens, V):
         raise ValueError(f"{name} holds {tokens.min()} … {tokens.max()}; wanted 0 … {V - 1}")
 
 
+def check_keys(params, wanted, name="params"):
+    """ValueError unless the dict params, called name in the message, has all the keys of wanted."""
+    for key in wanted:
+        if key not in params:
+            raise ValueError(f"{name} has no {key!r}: it has {sorted(params)}; wanted {', '.join(sorted(wanted))}")
+
+
+def check_params(params, shapes, dtype, name="params"):
+    """ValueError unless params holds an array of this shape and dtype for each key of the dict shapes."""
+    check_keys(params, shapes, name)
+    for key, shape in shapes.items():
+        check_array(f"{name}[{key!r}]", params[key], shape, dtype)
+
+
 def check_sequence(x, states, params, gates):
     """Check the arguments of a recurrent layer; returns B, T, D, H and the dtype.
 
