@@ -195,12 +195,11 @@ def multi_head_attention_backward(dcontext, cache):
     check_array("dcontext", dcontext, cache_o[0].shape, cache_o[0].dtype)
     dcontext, grads_o = linear_backward(dcontext, cache_o)
     dqkv = dot_attention_backward(_split_heads(dcontext, heads), attention)
-    dquery_keys_values, grads = [], {"W_o": grads_o["W"], "b_o": grads_o["b"]}
-    for name, d, cache_name in zip("qkv", dqkv, inward, strict=True):
-        d, grads_name = linear_backward(_join_heads(d, heads), cache_name)
-        dquery_keys_values.append(d)
-        grads |= {f"W_{name}": grads_name["W"], f"b_{name}": grads_name["b"]}
-    return *dquery_keys_values, grads
+    (dquery, grads_q), (dkeys, grads_k), (dvalues, grads_v) = (
+        linear_backward(_join_heads(d, heads), cache_d) for d, cache_d in zip(dqkv, inward, strict=True))
+    return dquery, dkeys, dvalues, {
+        f"{key}_{name}": grads[key] for key in "Wb"
+        for name, grads in (("q", grads_q), ("k", grads_k), ("v", grads_v), ("o", grads_o))}
 
 
 def _split_heads(x, heads):

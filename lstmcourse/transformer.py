@@ -20,6 +20,8 @@ from lstmcourse.attention import MultiHeadCache, multi_head_attention_backward, 
 from lstmcourse.layers import linear_backward, linear_forward, relu
 from lstmcourse.validation import check_array, check_keys, check_params
 
+BLOCK = ("self_attn", "norm1", "linear1", "linear2", "norm2")
+
 
 class LayerNormCache(NamedTuple):
     normalized: np.ndarray   # (..., D)  mean 0 and variance 1 over the last axis
@@ -130,7 +132,7 @@ def transformer_block_forward(x, mask, params, heads, norm_first=False):
     Raises ValueError for a wrong shape, dtype, key or number of heads, or a row of the mask with no True.
     """
     check_array("x", x, (None, None, None))
-    check_keys(params, ("self_attn", "norm1", "linear1", "linear2", "norm2"))
+    check_keys(params, BLOCK)
     for name in ("norm1", "norm2"):
         check_params(params[name], {"W": x.shape[2:], "b": x.shape[2:]}, x.dtype, f"params[{name!r}]")
     if norm_first:
@@ -163,9 +165,11 @@ def transformer_block_backward(dy, cache):
         dx = dy + through
         *parts, grads["self_attn"] = multi_head_attention_backward(dx, attention)
         through, grads["norm1"] = layer_norm_backward(sum(parts), norm1)
-        return dx + through, grads
-    dsum, grads_norm2 = layer_norm_backward(dy, norm2)
-    through, grads = feed_forward_backward(dsum, feed_forward)
-    dsum, grads["norm1"] = layer_norm_backward(dsum + through, norm1)
-    *parts, grads["self_attn"] = multi_head_attention_backward(dsum, attention)
-    return dsum + sum(parts), grads | {"norm2": grads_norm2}
+        dx = dx + through
+    else:
+        dsum, grads_norm2 = layer_norm_backward(dy, norm2)
+        through, grads = feed_forward_backward(dsum, feed_forward)
+        dsum, grads["norm1"] = layer_norm_backward(dsum + through, norm1)
+        *parts, grads["self_attn"] = multi_head_attention_backward(dsum, attention)
+        dx, grads["norm2"] = dsum + sum(parts), grads_norm2
+    return dx, {name: grads[name] for name in BLOCK}
