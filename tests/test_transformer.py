@@ -215,6 +215,14 @@ def test_block_without_order_does_not_see_order(norm_first, rng):
     assert relative_error(moved, y[:, order]) < 1e-13
 
 
+def test_block_normalizes_last_unless_told_otherwise_as_in_torch(rng):
+    x, params = rng.standard_normal((B, T, E)), block_params(rng)
+    y, *_ = transformer_block_forward(x, block_mask(rng), params, HEADS)
+    last, *_ = transformer_block_forward(x, block_mask(rng), params, HEADS, norm_first=False)
+    assert np.array_equal(y, last)
+    assert not torch.nn.TransformerEncoderLayer(E, HEADS).norm_first
+
+
 def test_block_with_norm_first_and_no_output_weights_is_the_identity(rng):
     x, params = rng.standard_normal((B, T, E)), block_params(rng)
     params["self_attn"] |= {"W_o": np.zeros((E, E)), "b_o": np.zeros(E)}
