@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmcourse.layers import relu
-from lstmcourse.validation import check_array, check_sequence, read_only
+from lstmcourse.validation import batch_first, check_array, check_sequence, read_only
 
 # name -> the activation and its slope, computed from its output h
 NONLINEARITIES = {"tanh": (np.tanh, lambda h: 1 - h**2), "relu": (relu, lambda h: (h > 0).astype(h.dtype))}
@@ -42,19 +42,19 @@ def rnn_cell_forward(x_t, h_prev, params, nonlinearity="tanh"):
     params  W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)
     nonlinearity  "tanh", or "relu" for max(a_t, 0)
 
-    Returns h_t (B, H) and the cache for `rnn_cell_backward`.
+    Returns h_t (B, H), read-only, and the cache for `rnn_cell_backward`.
     """
     activation, _ = nonlinearity_of(nonlinearity)
     a_t = (x_t @ params["W_ih"].T + params["b_ih"]
            + h_prev @ params["W_hh"].T + params["b_hh"])
     h_t = activation(a_t)
-    return h_t, RNNCellCache(x_t, h_prev, h_t, params, nonlinearity)
+    return read_only(h_t), RNNCellCache(x_t, h_prev, h_t, params, nonlinearity)
 
 
 def rnn_cell_backward(dh_t, cache):
-    """Backward of `rnn_cell_forward`, its lines in reverse order.   (eq. 2.1)
+    """Backward pass of `rnn_cell_forward`, its lines in reverse order.   (eq. 2.1)
 
-    dh_t  (B, H)  dL/dh_t, summed over every use of h_t: the loss at t and step t+1
+    dh_t  (B, H)  dL/dh_t, all of it: what the loss at t gives and what arrives from step t+1
 
     Returns dx_t (B, D), dh_prev (B, H) and grads, a dict keyed like params.
     """
@@ -77,7 +77,7 @@ def rnn_cell_backward(dh_t, cache):
 # steps; the loop keeps only what must wait for the step before.
 
 class RNNCache(NamedTuple):
-    x1: np.ndarray       # (T, B, D + 1)  x_t and a constant 1, whose weight is the bias
+    x1: np.ndarray       # (T, B, D + 1)  augmented input [x_t, 1]: the weight of the 1 is the bias
     h: np.ndarray        # (T + 1, B, H)  h_0 … h_T
     params: dict
     nonlinearity: str = "tanh"
@@ -90,7 +90,7 @@ def rnn_forward(x, h_0, params, nonlinearity="tanh"):
     h_0     (B, H)     the state before the first step
     params, nonlinearity  as for the cell
 
-    Returns h (B, T, H), every hidden state, and the cache for `rnn_backward`.
+    Returns h (B, T, H), every hidden state, read-only, and the cache for `rnn_backward`.
     Raises ValueError for a wrong shape, dtype, key or nonlinearity, or parameters that are not finite.
     """
     activation, _ = nonlinearity_of(nonlinearity)
@@ -107,15 +107,17 @@ def rnn_forward(x, h_0, params, nonlinearity="tanh"):
     for h_prev, h_t in zip(h[:-1], h[1:], strict=True):    # h_t holds the input product; add the rest
         h_t += h_prev.dot(W_hh_T, recurrent)               # .dot: a small product starts sooner than with @
         activation(h_t, h_t)                               # the second argument is where the result goes
-    return read_only(h), RNNCache(x1, h, params, nonlinearity)
+    return batch_first(h), RNNCache(x1, h, params, nonlinearity)
 
 
 def rnn_backward(dh, cache):
     """Backpropagation through time for `rnn_forward`.   (eq. 2.2)
 
-    dh  (B, T, H)  dL/dh_t for every t, without what flows back through later steps
+    dh  (B, T, H)  for every t what reaches h_t from outside the recurrence (the loss at t), not what
+                   arrives from step t+1: that is added here. `rnn_cell_backward` takes the sum of both
 
     Returns dx (B, T, D), dh_0 (B, H) and grads, a dict keyed like params.
+    Raises ValueError for a dh of another shape or dtype.
     """
     x1, h, params, nonlinearity = cache
     _, slope = nonlinearity_of(nonlinearity)

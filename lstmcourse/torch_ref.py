@@ -1,14 +1,18 @@
-"""PyTorch as the witness: weights converted both ways, and reference runs with autograd.
+"""PyTorch as the reference implementation: weights converted both ways, and reference runs with autograd.
 
-The only module that imports torch. The names differ by a rename, never by a transpose:
+The only module of the core that imports torch. The names differ by a rename, never by a transpose:
 weight_ih_l0 <-> W_ih, weight_hh_l0 <-> W_hh, bias_ih_l0 <-> b_ih, bias_hh_l0 <-> b_hh.
 """
 
 import numpy as np
 import torch
 
+from lstmcourse.recurrent import KINDS, kind_named
+from lstmcourse.validation import check_keys
+
 RENAMES = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "b_ih", "bias_hh": "b_hh"}
-MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+MODULES = {name: getattr(torch.nn, name.upper()) for name in KINDS if hasattr(torch.nn, name.upper())}
+CONVERTIBLE = (*MODULES.values(), torch.nn.RNNCell, torch.nn.LSTMCell, torch.nn.GRUCell)
 
 
 def params_from_torch(module, nonlinearity="tanh"):
@@ -18,28 +22,41 @@ def params_from_torch(module, nonlinearity="tanh"):
                   is refused unless "relu" is asked for
 
     Returns a dict W_ih, W_hh, b_ih, b_hh of NumPy copies.
-    Raises ValueError for more layers, two directions, no biases, another nonlinearity or another module.
+    Raises ValueError for what it would misread: another module or nonlinearity, more layers, two directions,
+    no biases, a projection, a dtype that is neither float64 nor float32, or a module without numbers (meta).
     """
+    if not isinstance(module, CONVERTIBLE):
+        raise ValueError(f"module is a {type(module).__name__}; wanted "
+                         f"{', '.join('nn.' + c.__name__ for c in CONVERTIBLE)}")
     theirs = getattr(module, "nonlinearity", "tanh")
     if theirs != nonlinearity:
-        raise ValueError(f"module has nonlinearity {theirs!r}; wanted {nonlinearity!r}: for an RNN with ReLU pass "
+        raise ValueError(f"module has the nonlinearity {theirs!r}; wanted {nonlinearity!r}: for an RNN with ReLU pass "
                          "nonlinearity='relu' here and to rnn_forward")
     state = {name.removesuffix("_l0"): value for name, value in module.state_dict().items()}
     if set(state) != set(RENAMES):
         raise ValueError(f"module has the parameters {sorted(module.state_dict())}; wanted one layer, one "
                          f"direction, with biases: {sorted(RENAMES)}")
-    return {RENAMES[name]: value.detach().numpy().copy() for name, value in state.items()}
+    for name, value in state.items():
+        if value.dtype not in (torch.float64, torch.float32) or value.is_meta:
+            raise ValueError(f"module.{name} is {value.dtype} on {value.device}; wanted numbers in float64 or float32")
+    return {RENAMES[name]: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
 
 def params_to_torch(params, kind, nonlinearity="tanh"):
-    """A torch module that holds params: kind "rnn" (with its nonlinearity), "lstm" or "gru", batch_first=True."""
+    """A torch module that holds params: kind "rnn" (with its nonlinearity), "lstm" or "gru", batch_first=True.
+
+    Raises ValueError for another kind, for params without the keys of one, or of another kind.
+    """
+    check_keys("params", params, kind_named(kind).keys)
+    if kind not in MODULES:
+        raise ValueError(f"kind is {kind!r}; wanted one that torch.nn has: {sorted(MODULES)}")
     rows, D = params["W_ih"].shape
     H = params["W_hh"].shape[1]
     module = MODULES[kind](D, H, batch_first=True, dtype=torch.from_numpy(params["W_ih"]).dtype,
                            **_options(kind, nonlinearity))
-    if module.weight_hh_l0.shape[0] != rows:
+    if len(kind_named(kind).gates) * H != rows:
         raise ValueError(f"params['W_ih'] has {rows} rows; kind {kind!r} with H = {H} wants "
-                         f"{module.weight_hh_l0.shape[0]}")
+                         f"{len(kind_named(kind).gates) * H}")
     module.load_state_dict({f"{torch_name}_l0": torch.from_numpy(params[name].copy())
                             for torch_name, name in RENAMES.items()})
     return module
@@ -53,7 +70,7 @@ def _options(kind, nonlinearity):
 
 
 def torch_gradients(f, inputs, upstream):
-    """Run f on torch copies of inputs and let autograd do the backward.
+    """Run f on torch copies of inputs and let autograd do the backward pass.
 
     f         takes tensors (and dicts of tensors), returns one tensor or a tuple of them
     inputs    list of arrays, tuples or dicts of arrays (or of dicts: params)
@@ -74,7 +91,7 @@ def torch_gradients(f, inputs, upstream):
     return [out.detach().numpy() for out in outputs], grads
 
 
-def recurrent(kind, nonlinearity="tanh"):
+def torch_recurrent(kind, nonlinearity="tanh"):
     """torch.nn's own layer as a function of (x, h_0, [c_0,] params), for `torch_gradients`.
 
     Returns h (B, T, H) and, for "lstm", the last cell state (B, H).
@@ -84,9 +101,9 @@ def recurrent(kind, nonlinearity="tanh"):
         module = MODULES[kind](x.shape[2], states[0].shape[1], batch_first=True, dtype=x.dtype,
                                **_options(kind, nonlinearity))
         weights = {f"{torch_name}_l0": params[name] for torch_name, name in RENAMES.items()}
-        given = tuple(state[None] for state in states)
-        h, last = torch.func.functional_call(module, weights, (x, given if kind == "lstm" else given[0]))
-        return (h, last[1][0]) if kind == "lstm" else h
+        h_0, *c_0 = (state[None] for state in states)
+        h, last = torch.func.functional_call(module, weights, (x, (h_0, *c_0) if c_0 else h_0))
+        return (h, last[1][0]) if c_0 else h
     return run
 
 
@@ -167,7 +184,7 @@ def torch_block(mask, heads, norm_first):
     return run
 
 
-def attention(query, keys, values, mask, scale=1.0, params=None):
+def torch_attention(query, keys, values, mask, scale=1.0, params=None):
     """context and alpha of torch tensors: dot attention, or additive where params are given.
 
     mask  (B, T_tgt, T_src) or (B, 1, T_src), True = may be looked at
@@ -175,13 +192,13 @@ def attention(query, keys, values, mask, scale=1.0, params=None):
     if params is None:
         scores = scale * torch.bmm(query, keys.transpose(1, 2))
     else:
-        joined = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
-        scores = torch.tanh(joined) @ params["v"]
+        a = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
+        scores = torch.tanh(a) @ params["v"]
     alpha = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
     return torch.bmm(alpha, values), alpha
 
 
-def decoder(kind, E, H, dtype):
+def torch_decoder(kind, E, H, dtype):
     """The decoder of `lstmcourse.seq2seq`, of torch's own layers, as a function for tests and the benchmark.
 
     Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha (or None).
@@ -190,20 +207,20 @@ def decoder(kind, E, H, dtype):
 
     def run(inputs, state, memory, params, scale=1.0):
         weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}
-        state = tuple(s[None] for s in state)
+        h_0, *c_0 = (s[None] for s in state)
         y = torch.nn.functional.embedding(inputs, params["target_embedding"]["W"])
-        h, _ = torch.func.functional_call(module, weights, (y, state if kind == "lstm" else state[0]))
+        h, _ = torch.func.functional_call(module, weights, (y, (h_0, *c_0) if c_0 else h_0))
         alpha = None
         if memory is not None:
             keys, values, mask = memory
-            context, alpha = attention(h, keys, values, mask[:, None], scale, params.get("attention"))
+            context, alpha = torch_attention(h, keys, values, mask[:, None], scale, params.get("attention"))
             h = torch.tanh(torch.nn.functional.linear(torch.cat([context, h], 2), params["combine"]["W"],
                                                       params["combine"]["b"]))
         return torch.nn.functional.linear(h, params["output"]["W"], params["output"]["b"]), alpha
     return run
 
 
-def encoder(source, lengths, params, kind):
+def torch_encoder(source, lengths, params, kind):
     """The encoder of `lstmcourse.seq2seq`, by nn.LSTM or nn.GRU and packed sequences: h, last, words."""
     pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
     words = torch.nn.functional.embedding(source, params["source_embedding"]["W"])
@@ -215,4 +232,4 @@ def encoder(source, lengths, params, kind):
     packed = pack(words, torch.as_tensor(lengths), batch_first=True, enforce_sorted=False)
     h, last = torch.func.functional_call(module, weights, (packed,))
     h, _ = unpack(h, batch_first=True, total_length=source.shape[1])
-    return h, tuple(torch.cat(list(s), dim=1) for s in (last if kind == "lstm" else (last,))), words
+    return h, tuple(torch.cat(list(s), dim=1) for s in (last if isinstance(last, tuple) else (last,))), words

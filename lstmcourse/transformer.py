@@ -39,9 +39,9 @@ def layer_norm_forward(x, params, eps=1e-5):
 
     Returns y (..., D) and the cache for `layer_norm_backward`.
     """
-    D = np.shape(x)[-1]
-    check_array("x", x, (..., D))
-    check_params(params, {"W": (D,), "b": (D,)}, x.dtype)
+    check_array("x", x, (..., None))
+    D = x.shape[-1]
+    check_params("params", params, {"W": (D,), "b": (D,)}, x.dtype)
     centred = x - x.mean(axis=-1, keepdims=True)
     std = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + x.dtype.type(eps))
     normalized = centred / std
@@ -72,10 +72,12 @@ def feed_forward_forward(x, params):
 
     Returns y (..., E) and the cache for `feed_forward_backward`.
     """
-    check_keys(params, ("linear1", "linear2"))
-    E, F = np.shape(x)[-1], len(params["linear1"].get("W", ()))
+    check_array("x", x, (..., None))
+    check_keys("params", params, ("linear1", "linear2"))
+    check_keys("params['linear1']", params["linear1"], ("W", "b"))
+    E, F = x.shape[-1], np.size(params["linear1"]["b"])
     for name, rows, width in (("linear1", F, E), ("linear2", E, F)):
-        check_params(params[name], {"W": (rows, width), "b": (rows,)}, x.dtype, f"params[{name!r}]")
+        check_params(f"params[{name!r}]", params[name], {"W": (rows, width), "b": (rows,)}, x.dtype)
     a, cache_1 = linear_forward(x, params["linear1"])
     hidden = relu(a)
     y, cache_2 = linear_forward(hidden, params["linear2"])
@@ -124,7 +126,7 @@ def transformer_block_forward(x, mask, params, heads, norm_first=False):
     after the last block.
 
     x       (B, T, E)
-    mask    (B, T) or (B, T, T), True = may be looked at; `causal_mask(B, T)` for a language model
+    mask    as `masked_softmax_forward`; `causal_mask(T)` for a language model
     params  the five dicts that the top of this file lists
     heads   a divisor of E
 
@@ -132,21 +134,22 @@ def transformer_block_forward(x, mask, params, heads, norm_first=False):
     Raises ValueError for a wrong shape, dtype, key or number of heads, or a row of the mask with no True.
     """
     check_array("x", x, (None, None, None))
-    check_keys(params, BLOCK)
+    check_keys("params", params, BLOCK)
     for name in ("norm1", "norm2"):
-        check_params(params[name], {"W": x.shape[2:], "b": x.shape[2:]}, x.dtype, f"params[{name!r}]")
+        check_params(f"params[{name!r}]", params[name], {"W": x.shape[2:], "b": x.shape[2:]}, x.dtype)
+    linears = {name: params[name] for name in ("linear1", "linear2")}
     if norm_first:
         normed, norm1 = layer_norm_forward(x, params["norm1"])
         context, alpha, attention = multi_head_attention_forward(
             normed, normed, normed, mask, params["self_attn"], heads)
         x = x + context
         normed, norm2 = layer_norm_forward(x, params["norm2"])
-        out, feed_forward = feed_forward_forward(normed, params)
+        out, feed_forward = feed_forward_forward(normed, linears)
         y = x + out
     else:
         context, alpha, attention = multi_head_attention_forward(x, x, x, mask, params["self_attn"], heads)
         x, norm1 = layer_norm_forward(x + context, params["norm1"])
-        out, feed_forward = feed_forward_forward(x, params)
+        out, feed_forward = feed_forward_forward(x, linears)
         y, norm2 = layer_norm_forward(x + out, params["norm2"])
     return y, alpha, BlockCache(attention, feed_forward, norm1, norm2, norm_first)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmcourse import gru, lstm, rnn
+from lstmcourse.recurrent import KINDS
 from lstmcourse.train import init_recurrent
 
 
@@ -19,13 +19,11 @@ class Layer:
     def __init__(self, name):
         self.name = name
         self.kind = name.split("_")[0]
-        module = {"rnn": rnn, "lstm": lstm, "gru": gru}[self.kind]
-        self.states = ["h_0", "c_0"] if self.kind == "lstm" else ["h_0"]
+        entry = KINDS[self.kind]
+        self.states = [f"{state}_0" for state in entry.states]
         self.options = {"gru_before": {"reset_after": False}, "rnn_relu": {"nonlinearity": "relu"}}.get(name, {})
-        self._forward = getattr(module, f"{self.kind}_forward")
-        self._backward = getattr(module, f"{self.kind}_backward")
-        self._cell_forward = getattr(module, f"{self.kind}_cell_forward")
-        self.cell_backward = getattr(module, f"{self.kind}_cell_backward")
+        self._forward, self._backward = entry.forward, entry.backward
+        self._cell_forward, self.cell_backward = entry.cell_forward, entry.cell_backward
 
     def forward(self, *arguments):
         return self._forward(*arguments, **self.options)

@@ -50,7 +50,7 @@ def block_params(rng, dtype="float64"):
 
 def block_mask(rng):
     """Causal, and the second sequence has padding after three steps."""
-    return causal_mask(B, T) & (np.arange(T) < np.array([T, 3, T])[:, None])[:, None]
+    return causal_mask(T) & (np.arange(T) < np.array([T, 3, T])[:, None])[:, None]
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (2, 3, 7), (1, 5, 2, 6)], ids=str)

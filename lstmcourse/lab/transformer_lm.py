@@ -56,7 +56,7 @@ def transformer_lm_forward(tokens, params, heads):
     x, embedding = embedding_forward(tokens, params["embedding"])
     added, positions = _positions(x, params)
     x = x + added
-    alphas, blocks, mask = [], [], causal_mask(*x.shape[:2])
+    alphas, blocks, mask = [], [], causal_mask(x.shape[1])
     for block in params["blocks"].values():
         x, alpha, cache = transformer_block_forward(x, mask, block, heads, norm_first=True)
         alphas.append(alpha)
