@@ -4,7 +4,8 @@
     rnn          the vanilla RNN: one cell, then the whole sequence
     lstm         the LSTM: the same two, with gates
     gru          the GRU: the same two, with fewer gates
-    attention    scores, masked softmax, context: dot and additive
+    attention    scores, masked softmax, context: dot, additive, multi-head
+    transformer  layer normalization, feed-forward block, positional encodings, and the block of them
     seq2seq      encoder, decoder, greedy decoding and beam search
     min_rnn      the minimal GRU and LSTM, step by step and as a parallel scan (lesson 09)
     train        initial weights, gradient clipping, Adam, one plain loop

@@ -45,37 +45,27 @@ def contenders(kind, dtype, size):
     import numpy as np
     import torch
 
-    from lstmcourse import gru, lstm, rnn, torch_ref, train
+    from lstmcourse import torch_ref, train
+    from lstmcourse.recurrent import KINDS
+    layer = KINDS[kind]
     T, B, D, H = size
     rng = np.random.default_rng(0)
     params = train.init_recurrent(kind, D, H, rng, dtype=dtype)
     x, dh = (rng.standard_normal((B, T, width)).astype(dtype) for width in (D, H))
-    states = [rng.standard_normal((B, H)).astype(dtype) for _ in range(2 if kind == "lstm" else 1)]
+    states = [rng.standard_normal((B, H)).astype(dtype) for _ in layer.states]
     module = torch_ref.params_to_torch(params, kind)
     x_torch, *states_torch = (torch.tensor(a, requires_grad=True) for a in (x, *states))
-    given = tuple(state[None] for state in states_torch)
-    given = given if kind == "lstm" else given[0]
+    h_0, *c_0 = (state[None] for state in states_torch)
+    given = (h_0, *c_0) if c_0 else h_0
     leaves = [x_torch, *states_torch, *module.parameters()]
     dh_torch = torch.tensor(dh)
 
-    if kind == "lstm":
-        def forward():
-            return lstm.lstm_forward(x, *states, params)
-
-        def backward(cache):
-            return lstm.lstm_backward(dh, None, cache)
-    else:
-        pair = {"rnn": (rnn.rnn_forward, rnn.rnn_backward), "gru": (gru.gru_forward, gru.gru_backward)}[kind]
-
-        def forward():
-            return pair[0](x, *states, params)
-
-        def backward(cache):
-            return pair[1](dh, cache)
+    def forward():
+        return layer.forward(x, *states, params)
 
     def step():
         h, *_, cache = forward()
-        *grads, by_name = backward(cache)
+        *grads, by_name = layer.backward(dh, *(None for _ in states[1:]), cache)
         return [h, *grads, *(by_name[name] for name in torch_ref.RENAMES.values())]
 
     def forward_torch():
@@ -93,9 +83,9 @@ def products(kind, dtype, size):
     """The matrix products of our forward and step and nothing else: what no NumPy code can go below."""
     import numpy as np
 
-    from lstmcourse.train import BLOCKS
+    from lstmcourse.recurrent import KINDS
     T, B, D, H = size
-    rows = BLOCKS[kind] * H
+    rows = len(KINDS[kind].gates) * H
     rng = np.random.default_rng(0)
     x, h, a = (rng.standard_normal((T * B, width)).astype(dtype) for width in (D, H, rows))
     W_x, W_h, W_h_back = (np.full(shape, 1 / shape[0], dtype) for shape in ((D, rows), (H, rows), (rows, H)))
@@ -147,7 +137,7 @@ def decoder_contenders(attention, dtype, size):
                                  for group in ((h_0, c_0), memory[:2]))
     inputs_torch, source_mask_torch = torch.tensor(inputs), torch.tensor(source_mask)
     targets_torch = torch.tensor(np.where(mask, targets, -100)).flatten()        # -100: not counted
-    run = torch_ref.decoder("lstm", D, H, h_0.dtype)
+    run = torch_ref.torch_decoder("lstm", D, H, h_0.dtype)
     leaves = [*state_torch, *memory_torch, *train.leaves(params_torch)]
 
     def forward_torch(grad=False):
@@ -238,7 +228,7 @@ def table(records):
 
 def main(argv=None):
     """Run the benchmark; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="lstmcourse bench", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="lstmcourse bench", description=str(__doc__).split("\n")[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--rounds", type=int, default=7)

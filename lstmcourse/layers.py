@@ -7,12 +7,22 @@ Leading axes are free: (B, D) and (B, T, D) both work.
 
 import numpy as np
 
-from lstmcourse.validation import check_array, check_tokens
+from lstmcourse.validation import check_array, check_keys, check_mask, check_tokens
 
 
 def sigmoid(a):
-    """Logistic function  1 / (1 + exp(-a)) = (tanh(a/2) + 1) / 2; cannot overflow.  (eq. 4.1)"""
-    return (np.tanh(a / 2) + 1) / 2
+    """Logistic function  1 / (1 + exp(-a)), for a < 0 written as exp(a) / (1 + exp(a)).  (eq. 4.1)
+
+    exp is only ever taken of a negative number: it cannot overflow, and small results keep all their digits.
+    """
+    with np.errstate(under="ignore"):                # exp(-1000) is 0, and so is sigmoid(-1000)
+        e = np.exp(-np.abs(a))
+        return np.where(a >= 0, 1, e) / (1 + e)
+
+
+def relu(a, out=None):
+    """max(a, 0), the rectified linear unit; its slope is 1 where the result is positive, else 0."""
+    return np.maximum(a, 0, out=out)
 
 
 def softmax(logits):
@@ -25,7 +35,7 @@ def softmax(logits):
 
 
 def softmax_backward(dp, p):
-    """Backward of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.4)"""
+    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.4)"""
     return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
 
 
@@ -36,14 +46,25 @@ def linear_forward(x, params):
     params  W (V, D), b (V,)
 
     Returns y (..., V) and the cache for `linear_backward`.
+    Raises ValueError for a wrong shape, dtype or key.
     """
-    check_array("x", x, (..., params["W"].shape[1]))
+    check_keys("params", params, ("W", "b"))
+    check_array("params['W']", params["W"], (None, None))
+    V, D = params["W"].shape
+    check_array("params['b']", params["b"], (V,), params["W"].dtype)
+    check_array("x", x, (..., D), params["W"].dtype)
     return x @ params["W"].T + params["b"], (x, params)
 
 
 def linear_backward(dy, cache):
-    """Backward of `linear_forward`: dx (..., D) and grads keyed like params."""
+    """Backward pass of `linear_forward`.
+
+    dy  (..., V)
+
+    Returns dx (..., D) and grads, keyed like params. Raises ValueError for a wrong shape or dtype.
+    """
     x, params = cache
+    check_array("dy", dy, (*x.shape[:-1], len(params["W"])), x.dtype)
     dx = dy @ params["W"]
     dy, x = dy.reshape(-1, dy.shape[-1]), x.reshape(-1, x.shape[-1])     # all leading axes are batch
     return dx, {"W": dy.T @ x, "b": dy.sum(axis=0)}
@@ -56,17 +77,24 @@ def embedding_forward(tokens, params):
     params  W (V, D)
 
     Returns x (..., D) and the cache for `embedding_backward`.
+    Raises ValueError for a wrong shape, dtype or key, and for tokens out of range.
     """
-    check_tokens("tokens", tokens, len(params["W"]))
+    check_keys("params", params, ("W",))
+    check_array("params['W']", params["W"], (None, None))
+    tokens = check_tokens("tokens", tokens, len(params["W"]))
     return params["W"][tokens], (tokens, params)
 
 
 def embedding_backward(dx, cache):
-    """Backward of `embedding_forward`: grads {W}. Tokens have no gradient.
+    """Backward pass of `embedding_forward`: grads {W (V, D)}. Tokens have no gradient.
+
+    dx  (..., D)
 
     A token that occurs more than once collects the sum of its gradients.
+    Raises ValueError for a wrong shape or dtype.
     """
     tokens, params = cache
+    check_array("dx", dx, (*tokens.shape, params["W"].shape[1]), params["W"].dtype)
     dW = np.zeros_like(params["W"])
     np.add.at(dW, tokens, dx)            # not dW[tokens] += dx: that keeps one of the repeats
     return {"W": dW}
@@ -76,19 +104,19 @@ def cross_entropy_forward(logits, targets, mask=None):
     """Mean of -log softmax(logits)[target] over the real tokens, in nats per token.  (eq. 1.4)
 
     logits   (..., V)  scores before the softmax
-    targets  (...)     integers 0 … V-1; what stands where the mask is False is not read
-    mask     (...)     True where a token counts; None: everywhere
+    targets  (...)     integers 0 … V-1; what is where the mask is False is not read, nor are the logits there
+    mask     (...)     bool, True where a token counts; None: everywhere
 
     Returns the loss (a float) and the cache for `cross_entropy_backward`.
+    Raises ValueError for a wrong shape or dtype, targets out of range, and a mask with no True.
     """
-    V = logits.shape[-1]
-    mask = np.ones(logits.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
-    check_array("targets", targets, logits.shape[:-1], integers=True)
-    check_array("mask", mask, logits.shape[:-1], integers=True)
+    check_array("logits", logits, (..., None))
+    mask = check_mask("mask", np.ones(logits.shape[:-1], bool) if mask is None else mask, logits.shape[:-1])
     if not mask.any():
         raise ValueError("mask: no True in it; the mean over no tokens is not defined")
-    targets = np.where(mask, targets, 0)
-    check_tokens("targets", targets, V)
+    if not mask.all():
+        logits = np.where(mask[..., None], logits, 0)
+    targets = check_tokens("targets", targets, logits.shape[-1], mask)
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     log_p_target = np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
@@ -97,7 +125,10 @@ def cross_entropy_forward(logits, targets, mask=None):
 
 
 def cross_entropy_backward(cache):
-    """Backward of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2.3)"""
+    """Backward pass of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2.3)
+
+    Returns dlogits (..., V), 0 where the mask is False.
+    """
     log_p, targets, mask = cache
     dlogits = np.exp(log_p)
     at_target = np.take_along_axis(dlogits, targets[..., None], axis=-1) - 1

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmcourse.layers import sigmoid
-from lstmcourse.validation import check_array, check_sequence, read_only
+from lstmcourse.validation import batch_first, check_array, check_sequence, read_only
 
 
 class LSTMCellCache(NamedTuple):
@@ -37,7 +37,7 @@ def lstm_cell_forward(x_t, h_prev, c_prev, params):
     c_prev  (B, H)   cell state from the step before: what the cell holds
     params  W_ih (4H, D), W_hh (4H, H), b_ih (4H,), b_hh (4H,)
 
-    Returns h_t (B, H), c_t (B, H) and the cache for `lstm_cell_backward`.
+    Returns h_t and c_t (B, H), read-only, and the cache for `lstm_cell_backward`.
     """
     a_t = (x_t @ params["W_ih"].T + params["b_ih"]
            + h_prev @ params["W_hh"].T + params["b_hh"])
@@ -48,14 +48,14 @@ def lstm_cell_forward(x_t, h_prev, c_prev, params):
     o = sigmoid(a_o)                         # how much to read
     c_t = f * c_prev + i * g
     h_t = o * np.tanh(c_t)
-    return h_t, c_t, LSTMCellCache(x_t, h_prev, c_prev, i, f, g, o, c_t, params)
+    return read_only(h_t), read_only(c_t), LSTMCellCache(x_t, h_prev, c_prev, i, f, g, o, c_t, params)
 
 
 def lstm_cell_backward(dh_t, dc_t, cache):
-    """Backward of `lstm_cell_forward`, its lines in reverse order.   (eq. 5.1)
+    """Backward pass of `lstm_cell_forward`, its lines in reverse order.   (eq. 5.1)
 
-    dh_t  (B, H)  dL/dh_t, summed over every use of h_t: the loss at t and step t+1
-    dc_t  (B, H)  dL/dc_t from step t+1, without what flows through h_t
+    dh_t  (B, H)  dL/dh_t, all of it: what the loss at t gives and what arrives from step t+1
+    dc_t  (B, H)  dL/dc_t likewise, but for what flows through h_t: that is added here
 
     Returns dx_t (B, D), dh_prev (B, H), dc_prev (B, H) and grads, a dict keyed like params.
     """
@@ -64,7 +64,7 @@ def lstm_cell_backward(dh_t, dc_t, cache):
     do = dh_t * tanh_c
     dc = dc_t + dh_t * o * (1 - tanh_c**2)   # c_t is used twice: by h_t and by c_{t+1}
     di, df, dg = dc * g, dc * c_prev, dc * i
-    dc_prev = dc * f                         # the belt: times f, and nothing else
+    dc_prev = dc * f                         # the direct path: times f, and nothing else
     da_t = np.concatenate([
         di * i * (1 - i),                    # sigmoid' = s (1 - s), from the output
         df * f * (1 - f),
@@ -82,10 +82,13 @@ def lstm_cell_backward(dh_t, dc_t, cache):
     return dx_t, dh_prev, dc_prev, grads
 
 
-# The whole sequence, as in rnn.py: time first inside, and the loop keeps only the recursion.
+# The whole sequence, as in rnn.py: time first inside, and the loop keeps only the recursion. It is fused
+# for speed: one matmul makes the four pre-activations from [h_{t-1}, x_t, 1], one tanh serves all gates
+# (sigmoid(a) = (tanh(a/2) + 1) / 2: absolute error below 1e-16, so a gate below that may show as 0), and
+# every result is written into memory that is there already. The test is the loop over cells.
 
 class LSTMCache(NamedTuple):
-    joined: np.ndarray   # (T + 1, B, H + D + 1)  h_{t-1}, x_t and a constant 1, side by side
+    hx1: np.ndarray      # (T + 1, B, H + D + 1)  augmented input [h_{t-1}, x_t, 1]
     gates: np.ndarray    # (T, 4, B, H)
     c: np.ndarray        # (T + 1, B, H)  c_0 … c_T
     tanh_c: np.ndarray   # (T, B, H)
@@ -103,7 +106,7 @@ def lstm_forward(x, h_0, c_0, params):
     h_0, c_0  (B, H)     the states before the first step
     params    as for the cell
 
-    Returns h (B, T, H), c (B, T, H) and the cache for `lstm_backward`; cache.i, .f, .g and .o
+    Returns h and c (B, T, H), read-only, and the cache for `lstm_backward`; cache.i, .f, .g and .o
     are the gates (B, T, H).
     Raises ValueError for a wrong shape, dtype or key, or parameters that are not finite.
     """
@@ -116,37 +119,39 @@ def lstm_forward(x, h_0, c_0, params):
     W *= half               # one tanh then serves all gates: sigmoid(a) = (tanh(a/2) + 1) / 2
     other_half = 1 - half
 
-    joined = np.ones((T + 1, B, H + D + 1), dtype)
-    joined[:T, :, H:-1] = x.swapaxes(0, 1)
-    h = joined[:, :, :H]
+    hx1 = np.ones((T + 1, B, H + D + 1), dtype)
+    hx1[:T, :, H:-1] = x.swapaxes(0, 1)
+    h = hx1[:, :, :H]
     h[0] = h_0
     gates = np.empty((T, 4, B, H), dtype)
     c, tanh_c = np.empty((T + 1, B, H), dtype), np.empty((T, B, H), dtype)
     c[0] = c_0
-    written = np.empty((B, H), dtype)
-    for joined_t, gates_t, i, f, g, o, c_prev, c_t, tanh_c_t, h_t in zip(
-            joined[:-1], gates, *gates.swapaxes(0, 1), c[:-1], c[1:], tanh_c, h[1:], strict=True):
-        np.matmul(joined_t, W, gates_t)                    # (B, K) times (4, K, H): the four gates
+    i_g = np.empty((B, H), dtype)
+    for hx1_t, gates_t, i, f, g, o, c_prev, c_t, tanh_c_t, h_t in zip(
+            hx1[:-1], gates, *gates.swapaxes(0, 1), c[:-1], c[1:], tanh_c, h[1:], strict=True):
+        np.matmul(hx1_t, W, gates_t)                    # (B, K) times (4, K, H): the four gates
         np.tanh(gates_t, gates_t)
         gates_t *= half
         gates_t += other_half
         np.multiply(f, c_prev, c_t)                        # the last argument is where the result goes
-        c_t += np.multiply(i, g, written)
+        c_t += np.multiply(i, g, i_g)
         np.multiply(o, np.tanh(c_t, tanh_c_t), h_t)
-    return read_only(h), read_only(c), LSTMCache(joined, gates, c, tanh_c, params)
+    return batch_first(h), batch_first(c), LSTMCache(hx1, gates, c, tanh_c, params)
 
 
 def lstm_backward(dh, dc, cache):
     """Backpropagation through time for `lstm_forward`.   (eq. 5.2)
 
-    dh  (B, T, H)  dL/dh_t for every t, without what flows back through later steps
-    dc  (B, T, H)  the same for c_t; None where only h enters the loss
+    dh  (B, T, H)  for every t what reaches h_t from outside the recurrence (the loss at t), not what
+                   arrives from step t+1: that is added here. `lstm_cell_backward` takes the sum of both
+    dc  (B, T, H)  likewise for c_t; None where only h enters the loss
 
     Returns dx (B, T, D), dh_0 (B, H), dc_0 (B, H) and grads, a dict keyed like params.
+    Raises ValueError for a dh or dc of another shape or dtype.
     """
-    joined, gates, c, tanh_c, params = cache
+    hx1, gates, c, tanh_c, params = cache
     T, _, B, H = gates.shape
-    D, dtype = joined.shape[2] - H - 1, gates.dtype
+    D, dtype = hx1.shape[2] - H - 1, gates.dtype
     check_array("dh", dh, (B, T, H), dtype)
     if dc is not None:
         check_array("dc", dc, (B, T, H), dtype)
@@ -158,12 +163,12 @@ def lstm_backward(dh, dc, cache):
     np.multiply(tanh_c * o, 1 - o, out=da[:, :, 3])        # dh_t/da_o
     dh_dc = o * (1 - tanh_c * tanh_c)                      # dh_t/dc_t
     dh_next, dc_next = np.zeros((B, H), dtype), np.zeros((B, H), dtype)    # what arrives from t+1
-    through_h = np.empty((B, H), dtype)
+    dc_from_h = np.empty((B, H), dtype)
     for t, dh_t, dh_dc_t, f_t, da_ifg, da_o, da_t in zip(
             range(T)[::-1], dh.swapaxes(0, 1)[::-1], dh_dc[::-1], f[::-1],
             da[::-1, :, :3], da[::-1, :, 3], da.reshape(T, B, 4 * H)[::-1], strict=True):
         dh_next += dh_t
-        dc_next += np.multiply(dh_next, dh_dc_t, through_h)
+        dc_next += np.multiply(dh_next, dh_dc_t, dc_from_h)
         if dc is not None:
             dc_next += dc[:, t]
         da_ifg *= dc_next[:, None]                         # then times what arrives
@@ -173,6 +178,6 @@ def lstm_backward(dh, dc, cache):
 
     da = da.reshape(T * B, 4 * H)
     dx = (da @ params["W_ih"]).reshape(T, B, D).swapaxes(0, 1)
-    dW = da.T @ joined[:T].reshape(T * B, H + D + 1)
+    dW = da.T @ hx1[:T].reshape(T * B, H + D + 1)
     grads = {"W_ih": dW[:, H:-1], "W_hh": dW[:, :H], "b_ih": dW[:, -1], "b_hh": dW[:, -1].copy()}
     return dx, dh_next, dc_next, grads

@@ -1,44 +1,76 @@
-"""PyTorch as the witness: weights converted both ways, and reference runs with autograd.
+"""PyTorch as the reference implementation: weights converted both ways, and reference runs with autograd.
 
-The only module that imports torch. The names differ by a rename, never by a transpose:
+The only module of the core that imports torch. The names differ by a rename, never by a transpose:
 weight_ih_l0 <-> W_ih, weight_hh_l0 <-> W_hh, bias_ih_l0 <-> b_ih, bias_hh_l0 <-> b_hh.
 """
 
 import numpy as np
 import torch
 
+from lstmcourse.recurrent import KINDS, kind_named
+from lstmcourse.validation import check_keys
+
 RENAMES = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "b_ih", "bias_hh": "b_hh"}
-MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+MODULES = {name: getattr(torch.nn, name.upper()) for name in KINDS if hasattr(torch.nn, name.upper())}
+CONVERTIBLE = (*MODULES.values(), torch.nn.RNNCell, torch.nn.LSTMCell, torch.nn.GRUCell)
 
 
-def params_from_torch(module):
+def params_from_torch(module, nonlinearity="tanh"):
     """params of an nn.RNN, nn.LSTM, nn.GRU (one layer, one direction) or one of their cells.
 
+    nonlinearity  the one with which the params will be used. It is not in the weights, and so a ReLU RNN
+                  is refused unless "relu" is asked for
+
     Returns a dict W_ih, W_hh, b_ih, b_hh of NumPy copies.
-    Raises ValueError for more layers, two directions, no biases or another module.
+    Raises ValueError for what it would misread: another module or nonlinearity, more layers, two directions,
+    no biases, a projection, a dtype that is neither float64 nor float32, or a module without numbers (meta).
     """
+    if not isinstance(module, CONVERTIBLE):
+        raise ValueError(f"module is a {type(module).__name__}; wanted "
+                         f"{', '.join('nn.' + c.__name__ for c in CONVERTIBLE)}")
+    theirs = getattr(module, "nonlinearity", "tanh")
+    if theirs != nonlinearity:
+        raise ValueError(f"module has the nonlinearity {theirs!r}; wanted {nonlinearity!r}: for an RNN with ReLU pass "
+                         "nonlinearity='relu' here and to rnn_forward")
     state = {name.removesuffix("_l0"): value for name, value in module.state_dict().items()}
     if set(state) != set(RENAMES):
         raise ValueError(f"module has the parameters {sorted(module.state_dict())}; wanted one layer, one "
                          f"direction, with biases: {sorted(RENAMES)}")
-    return {RENAMES[name]: value.detach().numpy().copy() for name, value in state.items()}
+    for name, value in state.items():
+        if value.dtype not in (torch.float64, torch.float32) or value.is_meta:
+            raise ValueError(f"module.{name} is {value.dtype} on {value.device}; wanted numbers in float64 or float32")
+    return {RENAMES[name]: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
 
-def params_to_torch(params, kind):
-    """A torch module that holds params: kind "rnn", "lstm" or "gru", batch_first=True."""
+def params_to_torch(params, kind, nonlinearity="tanh"):
+    """A torch module that holds params: kind "rnn" (with its nonlinearity), "lstm" or "gru", batch_first=True.
+
+    Raises ValueError for another kind, for params without the keys of one, or of another kind.
+    """
+    check_keys("params", params, kind_named(kind).keys)
+    if kind not in MODULES:
+        raise ValueError(f"kind is {kind!r}; wanted one that torch.nn has: {sorted(MODULES)}")
     rows, D = params["W_ih"].shape
     H = params["W_hh"].shape[1]
-    module = MODULES[kind](D, H, batch_first=True, dtype=torch.from_numpy(params["W_ih"]).dtype)
-    if module.weight_hh_l0.shape[0] != rows:
+    module = MODULES[kind](D, H, batch_first=True, dtype=torch.from_numpy(params["W_ih"]).dtype,
+                           **_options(kind, nonlinearity))
+    if len(kind_named(kind).gates) * H != rows:
         raise ValueError(f"params['W_ih'] has {rows} rows; kind {kind!r} with H = {H} wants "
-                         f"{module.weight_hh_l0.shape[0]}")
+                         f"{len(kind_named(kind).gates) * H}")
     module.load_state_dict({f"{torch_name}_l0": torch.from_numpy(params[name].copy())
                             for torch_name, name in RENAMES.items()})
     return module
 
 
+def _options(kind, nonlinearity):
+    """What torch.nn's layer must be told; only nn.RNN knows another nonlinearity than tanh."""
+    if kind != "rnn" and nonlinearity != "tanh":
+        raise ValueError(f"nonlinearity is {nonlinearity!r}; wanted 'tanh' for kind {kind!r}: it is a choice of 'rnn'")
+    return {"nonlinearity": nonlinearity} if kind == "rnn" else {}
+
+
 def torch_gradients(f, inputs, upstream):
-    """Run f on torch copies of inputs and let autograd do the backward.
+    """Run f on torch copies of inputs and let autograd do the backward pass.
 
     f         takes tensors (and dicts of tensors), returns one tensor or a tuple of them
     inputs    list of arrays, tuples or dicts of arrays (or of dicts: params)
@@ -59,22 +91,100 @@ def torch_gradients(f, inputs, upstream):
     return [out.detach().numpy() for out in outputs], grads
 
 
-def recurrent(kind):
+def torch_recurrent(kind, nonlinearity="tanh"):
     """torch.nn's own layer as a function of (x, h_0, [c_0,] params), for `torch_gradients`.
 
     Returns h (B, T, H) and, for "lstm", the last cell state (B, H).
     """
     def run(x, *states_and_params):
         *states, params = states_and_params
-        module = MODULES[kind](x.shape[2], states[0].shape[1], batch_first=True, dtype=x.dtype)
+        module = MODULES[kind](x.shape[2], states[0].shape[1], batch_first=True, dtype=x.dtype,
+                               **_options(kind, nonlinearity))
         weights = {f"{torch_name}_l0": params[name] for torch_name, name in RENAMES.items()}
-        given = tuple(state[None] for state in states)
-        h, last = torch.func.functional_call(module, weights, (x, given if kind == "lstm" else given[0]))
-        return (h, last[1][0]) if kind == "lstm" else h
+        h_0, *c_0 = (state[None] for state in states)
+        h, last = torch.func.functional_call(module, weights, (x, (h_0, *c_0) if c_0 else h_0))
+        return (h, last[1][0]) if c_0 else h
     return run
 
 
-def attention(query, keys, values, mask, scale=1.0, params=None):
+def multi_head_from_torch(module):
+    """params and heads of an nn.MultiheadAttention, for `multi_head_attention_forward`.
+
+    in_proj_weight (3E, E) and in_proj_bias (3E,) are cut into W_q, W_k, W_v and b_q, b_k, b_v; where keys or values
+    have a width of their own, torch has q_proj_weight, k_proj_weight and v_proj_weight instead. Not a transpose.
+    Raises ValueError for no biases, add_bias_kv or add_zero_attn.
+    """
+    state = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    if "in_proj_bias" not in state or "bias_k" in state or module.add_zero_attn:
+        raise ValueError(f"module has the parameters {sorted(state)} and add_zero_attn={module.add_zero_attn}; wanted "
+                         "biases, and neither add_bias_kv nor add_zero_attn")
+    projections = (np.split(state["in_proj_weight"], 3) if "in_proj_weight" in state
+                   else [state[f"{name}_proj_weight"] for name in "qkv"])
+    params = {f"W_{name}": W.copy() for name, W in zip("qkv", projections, strict=True)}
+    params |= {f"b_{name}": b.copy() for name, b in zip("qkv", np.split(state["in_proj_bias"], 3), strict=True)}
+    params |= {"W_o": state["out_proj.weight"].copy(), "b_o": state["out_proj.bias"].copy()}
+    return params, module.num_heads
+
+
+def block_from_torch(layer):
+    """params and options of an nn.TransformerEncoderLayer, for `transformer_block_forward(x, mask, params, **options)`.
+
+    Raises ValueError for what our block would compute otherwise: another activation than ReLU, eps or no biases.
+    """
+    if layer.activation_relu_or_gelu != 1:
+        raise ValueError(f"layer has activation {layer.activation}; wanted relu")
+    if {layer.norm1.eps, layer.norm2.eps} != {1e-5}:
+        raise ValueError(f"layer has layer_norm_eps {layer.norm1.eps}; wanted 1e-5")
+    self_attn, heads = multi_head_from_torch(layer.self_attn)
+    params = {name: {"W": getattr(layer, name).weight.detach().numpy().copy(),
+                     "b": getattr(layer, name).bias.detach().numpy().copy()}
+              for name in ("norm1", "linear1", "linear2", "norm2")}
+    return {"self_attn": self_attn} | params, {"heads": heads, "norm_first": layer.norm_first}
+
+
+def multi_head_weights(params):
+    """Our tensors under the names of nn.MultiheadAttention, the inverse of `multi_head_from_torch`."""
+    W = [params[f"W_{name}"] for name in "qkv"]
+    together = all(w.shape == W[0].shape for w in W)
+    weights = {"in_proj_weight": torch.cat(W)} if together else {
+        f"{name}_proj_weight": w for name, w in zip("qkv", W, strict=True)}
+    return weights | {"in_proj_bias": torch.cat([params[f"b_{name}"] for name in "qkv"]),
+                      "out_proj.weight": params["W_o"], "out_proj.bias": params["b_o"]}
+
+
+def block_weights(params):
+    """Our tensors under the names of nn.TransformerEncoderLayer, the inverse of `block_from_torch`."""
+    flat = {f"{name}.{theirs}": params[name][ours] for name in ("norm1", "linear1", "linear2", "norm2")
+            for theirs, ours in (("weight", "W"), ("bias", "b"))}
+    return flat | {f"self_attn.{name}": w for name, w in multi_head_weights(params["self_attn"]).items()}
+
+
+def torch_multi_head(mask, heads):
+    """nn.MultiheadAttention as a function of (query, keys, values, params), for `torch_gradients`: context and alpha.
+
+    mask  a NumPy mask (B, T_tgt, T_src), True = may be looked at; torch's attn_mask is the opposite
+    """
+    def run(query, keys, values, params):
+        E, K, M = query.shape[2], keys.shape[2], values.shape[2]
+        module = torch.nn.MultiheadAttention(E, heads, kdim=K, vdim=M, batch_first=True, dtype=query.dtype)
+        hidden = torch.from_numpy(~mask).repeat_interleave(heads, 0)
+        return torch.func.functional_call(module, multi_head_weights(params), (query, keys, values), {
+            "attn_mask": hidden, "average_attn_weights": False})
+    return run
+
+
+def torch_block(mask, heads, norm_first):
+    """nn.TransformerEncoderLayer as a function of (x, params), for `torch_gradients`; mask as `torch_multi_head`."""
+    def run(x, params):
+        F, E = params["linear1"]["W"].shape
+        layer = torch.nn.TransformerEncoderLayer(E, heads, F, dropout=0, batch_first=True, norm_first=norm_first,
+                                                 dtype=x.dtype)
+        hidden = torch.from_numpy(~mask).repeat_interleave(heads, 0)
+        return torch.func.functional_call(layer, block_weights(params), (x, hidden))
+    return run
+
+
+def torch_attention(query, keys, values, mask, scale=1.0, params=None):
     """context and alpha of torch tensors: dot attention, or additive where params are given.
 
     mask  (B, T_tgt, T_src) or (B, 1, T_src), True = may be looked at
@@ -82,13 +192,13 @@ def attention(query, keys, values, mask, scale=1.0, params=None):
     if params is None:
         scores = scale * torch.bmm(query, keys.transpose(1, 2))
     else:
-        joined = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
-        scores = torch.tanh(joined) @ params["v"]
+        a = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
+        scores = torch.tanh(a) @ params["v"]
     alpha = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
     return torch.bmm(alpha, values), alpha
 
 
-def decoder(kind, E, H, dtype):
+def torch_decoder(kind, E, H, dtype):
     """The decoder of `lstmcourse.seq2seq`, of torch's own layers, as a function for tests and the benchmark.
 
     Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha (or None).
@@ -97,20 +207,20 @@ def decoder(kind, E, H, dtype):
 
     def run(inputs, state, memory, params, scale=1.0):
         weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}
-        state = tuple(s[None] for s in state)
+        h_0, *c_0 = (s[None] for s in state)
         y = torch.nn.functional.embedding(inputs, params["target_embedding"]["W"])
-        h, _ = torch.func.functional_call(module, weights, (y, state if kind == "lstm" else state[0]))
+        h, _ = torch.func.functional_call(module, weights, (y, (h_0, *c_0) if c_0 else h_0))
         alpha = None
         if memory is not None:
             keys, values, mask = memory
-            context, alpha = attention(h, keys, values, mask[:, None], scale, params.get("attention"))
+            context, alpha = torch_attention(h, keys, values, mask[:, None], scale, params.get("attention"))
             h = torch.tanh(torch.nn.functional.linear(torch.cat([context, h], 2), params["combine"]["W"],
                                                       params["combine"]["b"]))
         return torch.nn.functional.linear(h, params["output"]["W"], params["output"]["b"]), alpha
     return run
 
 
-def encoder(source, lengths, params, kind):
+def torch_encoder(source, lengths, params, kind):
     """The encoder of `lstmcourse.seq2seq`, by nn.LSTM or nn.GRU and packed sequences: h, last, words."""
     pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
     words = torch.nn.functional.embedding(source, params["source_embedding"]["W"])
@@ -122,4 +232,4 @@ def encoder(source, lengths, params, kind):
     packed = pack(words, torch.as_tensor(lengths), batch_first=True, enforce_sorted=False)
     h, last = torch.func.functional_call(module, weights, (packed,))
     h, _ = unpack(h, batch_first=True, total_length=source.shape[1])
-    return h, tuple(torch.cat(list(s), dim=1) for s in (last if kind == "lstm" else (last,))), words
+    return h, tuple(torch.cat(list(s), dim=1) for s in (last if isinstance(last, tuple) else (last,))), words

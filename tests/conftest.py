@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lstmcourse import gru, lstm, rnn
+from lstmcourse.recurrent import KINDS
 from lstmcourse.train import init_recurrent
 
 
@@ -19,13 +19,11 @@ class Layer:
     def __init__(self, name):
         self.name = name
         self.kind = name.split("_")[0]
-        module = {"rnn": rnn, "lstm": lstm, "gru": gru}[self.kind]
-        self.states = ["h_0", "c_0"] if self.kind == "lstm" else ["h_0"]
-        self.options = {"reset_after": False} if name == "gru_before" else {}
-        self._forward = getattr(module, f"{self.kind}_forward")
-        self._backward = getattr(module, f"{self.kind}_backward")
-        self._cell_forward = getattr(module, f"{self.kind}_cell_forward")
-        self.cell_backward = getattr(module, f"{self.kind}_cell_backward")
+        entry = KINDS[self.kind]
+        self.states = [f"{state}_0" for state in entry.states]
+        self.options = {"gru_before": {"reset_after": False}, "rnn_relu": {"nonlinearity": "relu"}}.get(name, {})
+        self._forward, self._backward = entry.forward, entry.backward
+        self._cell_forward, self.cell_backward = entry.cell_forward, entry.cell_backward
 
     def forward(self, *arguments):
         return self._forward(*arguments, **self.options)
@@ -44,13 +42,13 @@ class Layer:
         return [x, *(rng.standard_normal((B, H)).astype(dtype) for _ in self.states), params]
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru", "gru_before"])
+@pytest.fixture(params=["rnn", "rnn_relu", "lstm", "gru", "gru_before"])
 def layer(request):
     """Each recurrent layer in turn; gru_before is Cho's convention."""
     return Layer(request.param)
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru"])
+@pytest.fixture(params=["rnn", "rnn_relu", "lstm", "gru"])
 def torch_layer(request):
     """Each layer that torch.nn has too."""
     return Layer(request.param)

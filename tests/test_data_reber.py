@@ -47,7 +47,8 @@ def test_embedded_reber_both_branches_are_equally_likely(rng):
 
 def test_reber_strings_agree_with_the_string(rng):
     drawn = reber_strings(rng, 30)
-    for tokens, mask, legal, far in zip(drawn["tokens"], drawn["mask"], drawn["legal"], drawn["far"], strict=True):
+    columns = (drawn[name] for name in ("tokens", "mask", "allowed_next", "long_range"))
+    for tokens, mask, legal, far in zip(*columns, strict=True):
         n = mask.sum()
         string = "".join(SYMBOLS[token] for token in tokens[:n + 1])
         assert accepted(string[3:-2])
@@ -61,9 +62,9 @@ def test_reber_strings_agree_with_the_string(rng):
 def test_reber_stream_is_one_string_after_the_other(rng):
     drawn = reber_stream(rng, 3, 90)
     assert drawn["tokens"].shape == (3, 91)
-    assert drawn["far"].shape == (3, 90)
-    assert drawn["legal"].shape == (3, 90, 7)
-    for tokens, legal, far in zip(drawn["tokens"], drawn["legal"], drawn["far"], strict=True):
+    assert drawn["long_range"].shape == (3, 90)
+    assert drawn["allowed_next"].shape == (3, 90, 7)
+    for tokens, legal, far in zip(drawn["tokens"], drawn["allowed_next"], drawn["long_range"], strict=True):
         text = "".join(SYMBOLS[token] for token in tokens)
         whole = re.split("(?<=[TP]E)(?=B[TP]B)", text)
         assert all(accepted(part[3:-2]) for part in whole[:-1])

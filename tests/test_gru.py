@@ -1,12 +1,17 @@
-"""What is particular to the GRU: the two places of the reset gate, and the sense of z."""
+"""What is particular to the GRU: where the reset gate is applied, what z multiplies, and its gradients by themselves.
+
+What holds for every layer (torch.nn, the loop over cells, error messages) is in test_recurrent.py.
+"""
 
 import numpy as np
+import pytest
 import torch
 
-from lstmcourse.gradcheck import relative_error
-from lstmcourse.gru import gru_cell_forward, gru_forward
+from lstmcourse.gradcheck import assert_gradients, relative_error
+from lstmcourse.gru import gru_backward, gru_cell_backward, gru_cell_forward, gru_forward
 from lstmcourse.torch_ref import torch_gradients
 from lstmcourse.train import init_recurrent
+from tests.compare import assert_agree
 
 
 def cho(x, h, params):
@@ -26,15 +31,13 @@ def cho(x, h, params):
 
 
 def test_gru_before_matches_cho_with_autograd(rng):
-    from lstmcourse.gru import gru_backward
     inputs = [rng.standard_normal((3, 6, 4)), rng.standard_normal((3, 5)), init_recurrent("gru", 4, 5, rng)]
     h, cache = gru_forward(*inputs, reset_after=False)
     dh = rng.standard_normal(h.shape)
     (wanted,), (dx, dh_0, grads) = torch_gradients(cho, inputs, [dh])
     got = gru_backward(dh, cache)
-    assert relative_error(h, wanted) < 1e-12
-    assert max(relative_error(got[0], dx), relative_error(got[1], dh_0)) < 1e-12
-    assert max(relative_error(got[2][key], grads[key]) for key in grads) < 1e-12
+    assert_agree({"h": h, "dx": got[0], "dh_0": got[1], **got[2]}, {"h": wanted, "dx": dx, "dh_0": dh_0, **grads},
+                 1e-12)
 
 
 def test_gru_conventions_differ(rng):
@@ -58,3 +61,19 @@ def test_gru_gate_order_is_r_z_n():
     _, cache = gru_cell_forward(np.zeros((1, 2)), np.zeros((1, H)), params)
     wanted = {"r": 1 / (1 + np.exp(-1)), "z": 1 / (1 + np.exp(-2)), "n": np.tanh(3)}
     assert all(np.allclose(getattr(cache, gate), value, atol=1e-15) for gate, value in wanted.items())
+
+
+both_conventions = pytest.mark.parametrize("reset_after", [True, False])
+
+
+@both_conventions
+def test_gru_cell_backward_is_the_gradient(reset_after, rng):
+    inputs = [rng.standard_normal((2, 3)), rng.standard_normal((2, 5)), init_recurrent("gru", 3, 5, rng)]
+    assert_gradients(lambda x_t, h_prev, params: gru_cell_forward(x_t, h_prev, params, reset_after), gru_cell_backward,
+                     inputs, rng)
+
+
+@both_conventions
+def test_gru_backward_is_the_gradient(reset_after, rng):
+    inputs = [rng.standard_normal((2, 4, 3)), rng.standard_normal((2, 5)), init_recurrent("gru", 3, 5, rng)]
+    assert_gradients(lambda x, h_0, params: gru_forward(x, h_0, params, reset_after), gru_backward, inputs, rng)

@@ -18,6 +18,12 @@ def test_sigmoid_of_huge_numbers_does_not_overflow():
         assert layers.sigmoid(np.array([-1e4, 1e4])).tolist() == [0.0, 1.0]
 
 
+def test_relu_matches_torch(rng):
+    a = rng.standard_normal((3, 4)).astype("float32")
+    assert np.array_equal(layers.relu(a), torch.relu(torch.tensor(a)).numpy())
+    assert layers.relu(a).dtype == np.float32
+
+
 def test_softmax_matches_torch(rng):
     logits = rng.standard_normal((3, 4, 5)) * 10
     assert relative_error(layers.softmax(logits), torch.softmax(torch.tensor(logits), -1).numpy()) < 1e-14
@@ -102,9 +108,77 @@ def test_cross_entropy_keeps_float32():
 @pytest.mark.parametrize(("change", "message"), [
     ({"targets": np.zeros((2, 4), int)}, r"targets has shape \(2, 4\); wanted \(2, 3\)"),
     ({"targets": np.full((2, 3), 5)}, "targets holds 5 … 5; wanted 0 … 4"),
+    ({"targets": [[0, 0, 0]]}, r"targets has shape \(1, 3\); wanted \(2, 3\)"),
+    ({"targets": np.zeros((2, 3))}, "targets has dtype float64; wanted integers"),
+    ({"mask": np.ones((2, 3))}, "mask has dtype float64; wanted bool"),
+    ({"logits": np.zeros((2, 3, 5), int)}, "logits has dtype int64; wanted float64 or float32"),
+    ({"logits": [[0.0]]}, "logits is a list; wanted an array"),
     ({"mask": np.ones((2,), bool)}, r"mask has shape \(2,\); wanted \(2, 3\)"),
     ({"mask": np.zeros((2, 3), bool)}, "mask: no True in it")], ids=lambda v: v if isinstance(v, str) else "")
 def test_cross_entropy_rejects(change, message):
     arguments = {"logits": np.zeros((2, 3, 5)), "targets": np.zeros((2, 3), int), "mask": np.ones((2, 3), bool)}
     with pytest.raises(ValueError, match=message):
         layers.cross_entropy_forward(**arguments | change)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sigmoid_keeps_its_digits_far_from_0(dtype):
+    a = np.array([-85, -40, -36, -1, 0, 1, 36, 40, 85], dtype)
+    wanted = torch.sigmoid(torch.tensor(a)).numpy()
+    assert np.abs(layers.sigmoid(a) / wanted - 1).max() < 4 * np.finfo(dtype).eps
+
+
+def test_sigmoid_keeps_float32():
+    assert layers.sigmoid(np.zeros(3, "float32")).dtype == np.float32
+
+
+def test_sigmoid_of_nan_is_nan():
+    assert np.isnan(layers.sigmoid(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize(("params", "message"), [
+    ({"W": np.zeros((5, 4))}, "^params has no 'b'"), ([1], "^params is a list; wanted a dict with the keys W, b"),
+    ({"W": np.zeros((5, 4)), "b": np.zeros(5), "a": 0}, r"^params has \['a'\] besides"),
+    ({"W": np.zeros((5, 4)), "b": np.zeros(4)}, r"^params\['b'\] has shape \(4,\); wanted \(5,\)"),
+    ({"W": np.zeros((5, 4), "float32"), "b": np.zeros(5, "float32")}, "^x has dtype float64; wanted float32")])
+def test_linear_rejects_params(params, message):
+    with pytest.raises(ValueError, match=message):
+        layers.linear_forward(np.zeros((2, 4)), params)
+
+
+@pytest.mark.parametrize(("dy", "message"), [(np.zeros((2, 4)), r"^dy has shape \(2, 4\); wanted \(2, 5\)"),
+                                             (np.zeros((2, 5), "float32"), "^dy has dtype float32; wanted float64")])
+def test_linear_backward_rejects(dy, message):
+    _, cache = layers.linear_forward(np.zeros((2, 4)), {"W": np.zeros((5, 4)), "b": np.zeros(5)})
+    with pytest.raises(ValueError, match=message):
+        layers.linear_backward(dy, cache)
+
+
+@pytest.mark.parametrize(("params", "message"), [({}, "^params has no 'W'"),
+                                                 ({"W": [[1.0]]}, r"^params\['W'\] is a list")])
+def test_embedding_rejects_params(params, message):
+    with pytest.raises(ValueError, match=message):
+        layers.embedding_forward(np.zeros(2, int), params)
+
+
+def test_embedding_backward_rejects_dx_of_another_width():
+    _, cache = layers.embedding_forward(np.zeros(2, int), {"W": np.zeros((6, 3))})
+    with pytest.raises(ValueError, match=r"^dx has shape \(2, 4\); wanted \(2, 3\)"):
+        layers.embedding_backward(np.zeros((2, 4)), cache)
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf, 1e6])
+def test_cross_entropy_gradient_is_0_in_the_padding(spoilt, rng):
+    logits, targets = rng.standard_normal((2, 3, 5)), rng.integers(5, size=(2, 3))
+    mask = np.array([[True, True, False], [True, False, False]])
+    _, cache = layers.cross_entropy_forward(np.where(mask[..., None], logits, spoilt), targets, mask)
+    assert (layers.cross_entropy_backward(cache)[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, 1e6])
+def test_cross_entropy_gradient_does_not_read_the_padding(spoilt, rng):
+    logits, targets = rng.standard_normal((2, 3, 5)), rng.integers(5, size=(2, 3))
+    mask = np.array([[True, True, False], [True, False, False]])
+    one, other = (layers.cross_entropy_backward(layers.cross_entropy_forward(given, targets, mask)[1])
+                  for given in (logits, np.where(mask[..., None], logits, spoilt)))
+    assert np.array_equal(one, other)

@@ -80,7 +80,7 @@ def test_encoder_matches_packed_sequences_of_torch(rng, model):
     parts = {name: params[name] for name in params if "encoder" in name or "source" in name}
 
     def run(p):
-        h_torch, last_torch, words_torch = torch_ref.encoder(torch.tensor(source), lengths, p, model.kind)
+        h_torch, last_torch, words_torch = torch_ref.torch_encoder(torch.tensor(source), lengths, p, model.kind)
         return h_torch, words_torch, *last_torch
     (h_torch, _, *last_torch), (grads_torch,) = torch_ref.torch_gradients(run, [parts], [dh, dwords, *dlast])
     assert relative_error(h * real, h_torch) < 1e-12
@@ -107,7 +107,7 @@ def test_decoder_matches_torch(rng, model):
     parts = {name: params[name] for name in params if "encoder" not in name and "source" not in name}
     logits, _, alpha, cache = seq2seq.decoder_forward(inputs, state, memory, params)
     dlogits = rng.standard_normal(logits.shape)
-    decoder, keys_values = torch_ref.decoder(model.kind, E, H, "float64"), () if memory is None else memory[:2]
+    decoder, keys_values = torch_ref.torch_decoder(model.kind, E, H, "float64"), () if memory is None else memory[:2]
 
     def run(s, kv, p):
         memory_torch = (*kv, torch.tensor(memory.mask)) if kv else None
@@ -133,11 +133,11 @@ def test_loss_and_every_gradient_match_torch(rng, model):
     params, batch = big_params(model, rng), sentences(rng)
     source, lengths, inputs, targets, mask = batch
     loss, grads = seq2seq.loss_and_grads(params, *batch, model)
-    decoder = torch_ref.decoder(model.kind, E, H, "float64")
+    decoder = torch_ref.torch_decoder(model.kind, E, H, "float64")
     scale = H**-0.5 if model.attention == "scaled" else 1.0
 
     def run(p):
-        h, last, words = torch_ref.encoder(torch.tensor(source), lengths, p, model.kind)
+        h, last, words = torch_ref.torch_encoder(torch.tensor(source), lengths, p, model.kind)
         memory = None if model.attention is None else (
             h, words if model.values == "words" else h, torch.tensor(np.arange(T_SRC) < lengths[:, None]))
         logits, _ = decoder(torch.tensor(inputs), last, memory, p, scale)
@@ -293,8 +293,8 @@ def test_model_learns_to_copy_in_a_few_steps(rng):
     assert losses[-1] < 0.3 * losses[0]
 
 
-@pytest.mark.parametrize(("lengths", "message"), [([5, 0, 3], "wanted 3 numbers in 1 … 5"), ([6, 2, 3], "in 1 … 5"),
-                                                 ([5, 2], "wanted 3 numbers")])
+@pytest.mark.parametrize(("lengths", "message"), [([5, 0, 3], "wanted 3 integers in 1 … 5"), ([6, 2, 3], "in 1 … 5"),
+                                                 ([5, 2], "wanted 3 integers")])
 def test_wrong_lengths_are_a_clear_error(rng, lengths, message):
     params = big_params(Model(), rng)
     with pytest.raises(ValueError, match=f"lengths is .*{message}"):
@@ -310,5 +310,5 @@ def test_unknown_part_of_a_model_is_a_clear_error(rng, model, message):
 
 
 def test_beam_without_width_is_a_clear_error(rng):
-    with pytest.raises(ValueError, match="width is 0; wanted at least 1"):
+    with pytest.raises(ValueError, match="width is 0; wanted an integer, at least 1"):
         seq2seq.beam_search(np.array([3]), big_params(Model(), rng), Model(), BOS, EOS, 4, width=0)

@@ -15,9 +15,10 @@ import pytest
 from lstmcourse import widgets
 from lstmcourse.data.pizza import WORDS, encode
 from lstmcourse.gru import gru_forward
-from lstmcourse.lab.interventions import GATES, run_clamped
+from lstmcourse.lab.interventions import run_clamped
 from lstmcourse.lab.models import init_network, network_forward
 from lstmcourse.lstm import lstm_forward
+from lstmcourse.recurrent import KINDS
 from lstmcourse.rnn import rnn_forward
 from lstmcourse.train import init_recurrent
 from lstmcourse.widgets import attention_explorer, gate_explorer, gradient_explorer
@@ -51,7 +52,7 @@ def test_run_clamped_is_what_the_library_computes(kind, rng):
     assert np.allclose(seen["h"], h[0], atol=1e-13)
 
 
-@pytest.mark.parametrize(("kind", "part"), [(kind, part) for kind, parts in GATES.items() for part in parts])
+@pytest.mark.parametrize(("kind", "part"), [(name, part) for name, kind in KINDS.items() for part in kind.gates])
 def test_run_clamped_holds_a_part_and_all_later_words_see_it(kind, part, rng):
     x, params = network(kind, rng)
     free, held = run_clamped(x, params), run_clamped(x, params, {(2, part, 1): 0.9})
@@ -314,7 +315,7 @@ def test_the_joined_module_is_valid_javascript(explorer, tmp_path):
 def test_javascript_unit_tests(rng, tmp_path):
     """`node --test`, with the library's numbers for random networks, free and with clamped gates."""
     cases = []
-    for kind, parts in GATES.items():
+    for kind, (parts, *_) in KINDS.items():
         x, params = network(kind, rng)
         net = gate_explorer(list("abcde"), x, one=(params, ["p", "q", "r"])).networks[0]
         for clamps in (0, 4):

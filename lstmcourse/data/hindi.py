@@ -274,5 +274,6 @@ def gold(pairs):
     sure, possible = np.zeros(shape, bool), np.zeros(shape, bool)
     for b, pair in enumerate(pairs):
         for links, filled in ((pair.sure, sure), (pair.possible, possible)):
-            filled[b, *zip(*links, strict=True)] = True
+            for target, source in links:
+                filled[b, target, source] = True
     return sure, possible

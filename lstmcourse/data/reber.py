@@ -9,7 +9,7 @@ second, which has to be kept over the whole inner string.
 import numpy as np
 
 SYMBOLS = "BTPSXVE"
-#        place -> what may come, and where it leads; 6 is the end (Reber 1967)
+#        node -> what may come, and where it leads; 6 is the end (Reber 1967)
 GRAPH = {0: {"T": 1, "P": 2}, 1: {"S": 1, "X": 3}, 2: {"T": 2, "V": 4}, 3: {"X": 2, "S": 5},
          4: {"P": 3, "V": 5}, 5: {"E": 6}}
 
@@ -17,36 +17,36 @@ GRAPH = {0: {"T": 1, "P": 2}, 1: {"S": 1, "X": 3}, 2: {"T": 2, "V": 4}, 3: {"X":
 def embedded_reber(rng):
     """One random string, such as BTBTXSETE, and what may come after each of its symbols.
 
-    Returns the string (N symbols) and legal, a list of N - 1 strings: legal[t] holds the symbols
-    that may stand at t + 1.
+    Returns the string (N symbols) and allowed_next, a list of N - 1 strings: allowed_next[t] holds the symbols
+    that may come at t + 1.
     """
     outer = "TP"[rng.integers(2)]
-    string, legal, place = f"B{outer}B", ["TP", "B"], 0
-    while place != 6:
-        choices = GRAPH[place]
-        legal.append("".join(choices))
-        symbol = legal[-1][rng.integers(len(choices))]
-        string, place = string + symbol, choices[symbol]
-    return f"{string}{outer}E", [*legal, outer, "E"]
+    string, allowed_next, node = f"B{outer}B", ["TP", "B"], 0
+    while node != 6:
+        choices = GRAPH[node]
+        allowed_next.append("".join(choices))
+        symbol = allowed_next[-1][rng.integers(len(choices))]
+        string, node = string + symbol, choices[symbol]
+    return f"{string}{outer}E", [*allowed_next, outer, "E"]
 
 
 def reber_strings(rng, B):
     """B embedded Reber strings, padded to the longest.
 
     Returns a dict: tokens (B, T + 1), integers in 0 … 6 (0 where the string is over), mask (B, T), True
-    where tokens[:, t + 1] is a symbol of the string, legal (B, T, 7), True for what may come next, and
-    far (B, T), True where the next symbol is the one that repeats the second.
+    where tokens[:, t + 1] is a symbol of the string, allowed_next (B, T, 7), True for what may come next, and
+    long_range (B, T), True where the next symbol is the one that repeats the second.
     """
     strings = [embedded_reber(rng) for _ in range(B)]
-    T = max(len(legal) for _, legal in strings)
+    T = max(len(allowed_next) for _, allowed_next in strings)
     tokens, allowed = np.zeros((B, T + 1), int), np.zeros((B, T, 7), bool)
-    mask, far = np.zeros((B, T), bool), np.zeros((B, T), bool)
-    for b, (string, legal) in enumerate(strings):
+    mask, long_range = np.zeros((B, T), bool), np.zeros((B, T), bool)
+    for b, (string, allowed_next) in enumerate(strings):
         tokens[b, :len(string)] = [SYMBOLS.index(symbol) for symbol in string]
-        _allow(allowed[b], legal)
-        mask[b, :len(legal)] = True
-        far[b, len(legal) - 2] = True
-    return {"tokens": tokens, "mask": mask, "legal": allowed, "far": far}
+        _allow(allowed[b], allowed_next)
+        mask[b, :len(allowed_next)] = True
+        long_range[b, len(allowed_next) - 2] = True
+    return {"tokens": tokens, "mask": mask, "allowed_next": allowed, "long_range": long_range}
 
 
 def reber_stream(rng, B, T):
@@ -54,20 +54,20 @@ def reber_stream(rng, B, T):
 
     Returns what `reber_strings` returns; mask is True everywhere. After E comes the B of the next string.
     """
-    tokens, allowed, far = np.zeros((B, T + 1), int), np.zeros((B, T, 7), bool), np.zeros((B, T), bool)
+    tokens, allowed, long_range = np.zeros((B, T + 1), int), np.zeros((B, T, 7), bool), np.zeros((B, T), bool)
     for b in range(B):
-        text, legal, distant = "", [], []
+        text, allowed_next, distant = "", [], []
         while len(text) < T + 1:
             string, after = embedded_reber(rng)
-            text, legal = text + string, [*legal, *after, "B"]
+            text, allowed_next = text + string, [*allowed_next, *after, "B"]
             distant += [*[False] * (len(after) - 2), True, False, False]
         tokens[b] = [SYMBOLS.index(symbol) for symbol in text[:T + 1]]
-        _allow(allowed[b], legal[:T])
-        far[b] = distant[:T]
-    return {"tokens": tokens, "mask": np.ones((B, T), bool), "legal": allowed, "far": far}
+        _allow(allowed[b], allowed_next[:T])
+        long_range[b] = distant[:T]
+    return {"tokens": tokens, "mask": np.ones((B, T), bool), "allowed_next": allowed, "long_range": long_range}
 
 
-def _allow(allowed, legal):
-    """Mark in allowed (T, 7) the symbols of each string in legal."""
-    for t, symbols in enumerate(legal):
+def _allow(allowed, allowed_next):
+    """Mark in allowed (T, 7) the symbols of each string in allowed_next."""
+    for t, symbols in enumerate(allowed_next):
         allowed[t, [SYMBOLS.index(symbol) for symbol in symbols]] = True

@@ -11,7 +11,7 @@ words, and True at the target words that count. Neither model has an empty sourc
 
 import numpy as np
 
-from lstmcourse.validation import check_array
+from lstmcourse.validation import check_array, check_mask
 
 
 def alignment_error_rate(alpha, sure, possible, mask=None):
@@ -23,13 +23,18 @@ def alignment_error_rate(alpha, sure, possible, mask=None):
     sure      (..., T_tgt, T_src)  True where a link must be
     possible  the same shape       True where a link may be; includes the sure ones
     mask      (..., T_tgt)         True for the target words that count; None: all
+
+    Returns a float from 0 to 1. Raises ValueError for a wrong shape or dtype, and where no word counts.
     """
-    check_array("sure", sure, alpha.shape, integers=True)
-    check_array("possible", possible, alpha.shape, integers=True)
-    mask = np.ones(alpha.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
+    check_array("alpha", alpha, (..., None, None))
+    sure, possible = check_mask("sure", sure, alpha.shape), check_mask("possible", possible, alpha.shape)
+    mask = check_mask("mask", np.ones(alpha.shape[:-1], bool) if mask is None else mask, alpha.shape[:-1])
+    if not mask.any():
+        raise ValueError("mask: no True in it; the error rate of no words is not defined")
+    sure = sure & mask[..., None]
     links = (np.arange(alpha.shape[-1]) == alpha.argmax(axis=-1)[..., None]) & mask[..., None]
     right = (links & sure).sum() + (links & (possible | sure)).sum()
-    return float(1 - right / (links.sum() + np.sum(sure)))
+    return float(1 - right / (links.sum() + sure.sum()))
 
 
 def ibm_model_1(batches, V_src, V_tgt, iterations=10):

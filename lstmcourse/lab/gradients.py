@@ -6,9 +6,8 @@
 
 import numpy as np
 
-from lstmcourse.gru import gru_cell_backward, gru_cell_forward
-from lstmcourse.lstm import lstm_cell_backward, lstm_cell_forward
-from lstmcourse.rnn import rnn_cell_backward, rnn_cell_forward, rnn_forward
+from lstmcourse.recurrent import KINDS, kind_of
+from lstmcourse.rnn import rnn_forward
 from lstmcourse.train import init_orthogonal
 from lstmcourse.validation import check_array
 
@@ -19,7 +18,7 @@ def jacobian_norms_by_lag(h, W_hh):
     h     (T, H)  the states h_1 … h_T of one sequence
     W_hh  (H, H)
 
-    Returns (T,): the largest factor by which a gradient at h_T can have changed its length when it
+    Returns (T,): the largest factor by which the norm of a gradient at h_T can have changed when it
     arrives lag steps earlier. Entry 0 is 1.
     Raises ValueError for a wrong shape.
     """
@@ -62,7 +61,7 @@ def jacobian_norms_at_radius(radius, input_size, rng, T=100, H=64, orthogonal=Fa
     """`jacobian_norms_by_lag` of a random tanh RNN whose W_hh has this spectral radius, fed with noise.
 
     input_size  standard deviation of what the input adds to each pre-activation; 0 is silence
-    orthogonal  W_hh is a random rotation times radius, instead of normal numbers
+    orthogonal  W_hh is a random orthogonal matrix times radius, instead of normal numbers
 
     Returns (T,). Before the T steps that count, the network runs T steps to forget its start.
     """
@@ -73,39 +72,35 @@ def jacobian_norms_at_radius(radius, input_size, rng, T=100, H=64, orthogonal=Fa
     return jacobian_norms_by_lag(h[0, T:], W_hh)
 
 
-CELLS = {1: (rnn_cell_forward, rnn_cell_backward), 3: (gru_cell_forward, gru_cell_backward)}
-
-
 def gradient_norms_by_lag(x, dh_last, params):
-    """How much of a gradient at the last step is left, lag steps before.   (eq. 5.3)
+    """The fraction of a gradient at the last step that is left, lag steps before.   (eq. 5.3)
 
     x        (B, T, D)  inputs; the states start at zero
     dh_last  (B, H)     dL/dh_T
-    params   of an RNN, a GRU or an LSTM
+    params   of any of `recurrent.KINDS`
 
     Returns an array (T,): at index lag the norm of dL/dc_{T-lag} (LSTM) or dL/dh_{T-lag} (RNN, GRU),
     root mean square over the batch, divided by the value at lag 0.
+    Raises ValueError for a wrong shape or dtype.
     """
-    (B, T, _), H = x.shape, dh_last.shape[1]
-    caches, norms, zeros = [], [], np.zeros((B, H), x.dtype)
-    if len(params["W_hh"]) == 4 * H:
-        h, c = zeros, zeros
-        for t in range(T):
-            h, c, cache = lstm_cell_forward(x[:, t], h, c, params)
-            caches.append(cache)
-        dh, dc = dh_last, zeros
-        for cache in reversed(caches):
-            arrived = dc + dh * cache.o * (1 - np.tanh(cache.c_t) ** 2)      # by the belt and through h_t
-            norms.append(np.sqrt(np.mean((arrived**2).sum(axis=1))))
-            _, dh, dc, _ = lstm_cell_backward(dh, dc, cache)
-    else:
-        forward, backward = CELLS[len(params["W_hh"]) // H]
-        h = zeros
-        for t in range(T):
-            h, cache = forward(x[:, t], h, params)
-            caches.append(cache)
-        dh = dh_last
-        for cache in reversed(caches):
-            norms.append(np.sqrt(np.mean((dh**2).sum(axis=1))))
-            _, dh, _ = backward(dh, cache)
+    kind, H = KINDS[kind_of(params)], params["W_hh"].shape[1]
+    check_array("x", x, (None, None, params["W_ih"].shape[1]), params["W_hh"].dtype)
+    check_array("dh_last", dh_last, (len(x), H), x.dtype)
+    states = [np.zeros((len(x), H), x.dtype) for _ in kind.states]
+    caches, norms = [], []
+    for t in range(x.shape[1]):
+        *states, cache = kind.cell_forward(x[:, t], *states, params)
+        caches.append(cache)
+    dstates = [dh_last, *(np.zeros_like(dh_last) for _ in kind.states[1:])]
+    for cache in reversed(caches):
+        norms.append(np.sqrt(np.mean((_arriving(dstates, cache)**2).sum(axis=1))))
+        _, *dstates, _ = kind.cell_backward(*dstates, cache)
     return np.array(norms) / norms[0]
+
+
+def _arriving(dstates, cache):
+    """dL/dh_t, or with a cell state dL/dc_t: what arrives directly and what comes through h_t."""
+    if len(dstates) == 1:
+        return dstates[0]
+    dh, dc = dstates
+    return dc + dh * cache.o * (1 - np.tanh(cache.c_t) ** 2)

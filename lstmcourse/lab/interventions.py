@@ -1,18 +1,17 @@
 """Interventions: clamp a gate of a trained network, or ablate a unit, and see what changes.
 
-    lstm_clamped, gru_clamped   a batch, with a function that may change any gate at any step
-    run_clamped                 one sentence, with chosen gates of chosen units set to numbers
-    clamp_gate                  a gate that stays at one value, in training too
-    ablate_unit                 a unit that stays at zero
+    rnn_clamped, gru_clamped, lstm_clamped: a batch, with a function that may change any gate at any step
+    run_clamped     one sentence, with chosen gates of chosen units set to numbers
+    clamp_gate      a gate that stays at one value, in training too
+    ablate_unit     a unit that stays at zero
 """
 
 import numpy as np
 
 from lstmcourse.layers import sigmoid
+from lstmcourse.recurrent import KINDS, kind_of
 from lstmcourse.rnn import rnn_cell_forward
-from lstmcourse.train import kind_of
-
-GATES = {"rnn": "h", "gru": "rzn", "lstm": "ifgo"}     # what can be clamped; an RNN has its state alone
+from lstmcourse.validation import check_array
 
 
 def lstm_clamped(x, params, clamp):
@@ -57,6 +56,22 @@ def gru_clamped(x, params, clamp):
     return np.stack(h, axis=1)
 
 
+def rnn_clamped(x, params, clamp):
+    """`rnn_forward` from a zero state, with `clamp` applied to each state, called "h" as a gate, before it is used.
+
+    Arguments as for `lstm_clamped`. Returns h (B, T, H). With a clamp that returns its value, what `rnn_forward`
+    returns.
+    """
+    h_t, h = np.zeros((len(x), params["W_hh"].shape[1]), x.dtype), []
+    for t in range(x.shape[1]):
+        h_t = clamp(t, "h", rnn_cell_forward(x[:, t], h_t, params)[0])
+        h.append(h_t)
+    return np.stack(h, axis=1)
+
+
+CLAMPED = {"rnn": rnn_clamped, "gru": gru_clamped, "lstm": lstm_clamped}
+
+
 def run_clamped(x, params, clamped=None):
     """Run one sentence through a cell from zero states, with chosen gates of chosen units clamped.
 
@@ -68,13 +83,14 @@ def run_clamped(x, params, clamped=None):
     Returns a dict of arrays (T, H): h, and for an LSTM c, i, f, g, o, for a GRU r, z, n.
     Raises ValueError for a step, gate or unit that does not exist.
     """
-    T, H = len(x), params["W_hh"].shape[1]
     kind, clamped = kind_of(params), clamped or {}
+    T, H, gates = len(x), params["W_hh"].shape[1], KINDS[kind].gates
+    check_array("x", x, (None, params["W_ih"].shape[1]))
     for t, gate, unit in clamped:
-        if t not in range(T) or gate not in GATES[kind] or unit not in range(H):
+        if t not in range(T) or gate not in tuple(gates) or unit not in range(H):
             raise ValueError(f"clamped has {(t, gate, unit)}; wanted (step 0 to {T - 1}, one of "
-                             f"{', '.join(GATES[kind])}, unit 0 to {H - 1})")
-    values = {gate: np.zeros((T, H)) for gate in GATES[kind]}
+                             f"{', '.join(gates)}, unit 0 to {H - 1})")
+    values = {gate: np.zeros((T, H)) for gate in gates}
 
     def clamp(t, gate, value):
         value = value.copy()
@@ -84,15 +100,9 @@ def run_clamped(x, params, clamped=None):
         values[gate][t] = value[0]
         return value
 
-    if kind == "lstm":
-        h, c = lstm_clamped(x[None], params, clamp)
-        return values | {"h": h[0], "c": c[0]}
-    if kind == "gru":
-        return values | {"h": gru_clamped(x[None], params, clamp)[0]}
-    h = np.zeros((1, H))
-    for t in range(T):
-        h = clamp(t, "h", rnn_cell_forward(x[[t]], h, params)[0])
-    return values
+    outputs = CLAMPED[kind](x[None], params, clamp)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return values | {name: output[0] for name, output in zip(KINDS[kind].states, outputs, strict=True)}
 
 
 def clamp_gate(params, block, bias):
@@ -103,15 +113,20 @@ def clamp_gate(params, block, bias):
     """
     rows, H = params["W_hh"].shape
     if block not in range(rows // H):
-        raise ValueError(f"block is {block}; wanted 0 to {rows // H - 1}, the blocks of H = {H} rows in W_hh")
+        raise ValueError(f"block is {block}; wanted 0 to {rows // H - 1}: W_hh has {rows // H} blocks of {H} rows")
     for key in params:
         params[key][block * H:(block + 1) * H] = 0
     params["b_ih"][block * H:(block + 1) * H] = bias
 
 
 def ablate_unit(params, k):
-    """The params of the same language model, unit k ablated: input and forget gate 0, so that its cell state is 0."""
+    """The params of the same language model with unit k ablated: input gate and forget gate 0, so its cell state is 0.
+
+    Raises ValueError for a unit that does not exist.
+    """
     H = params["lstm"]["W_hh"].shape[1]
+    if k not in range(H):
+        raise ValueError(f"k is {k}; wanted a unit, 0 to {H - 1}")
     lstm = {name: array.copy() for name, array in params["lstm"].items()}
     for gate in (0, 1):
         lstm["W_ih"][gate * H + k] = lstm["W_hh"][gate * H + k] = 0

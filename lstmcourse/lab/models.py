@@ -1,23 +1,19 @@
-"""The network of the experiments: one recurrent layer, and a linear layer that reads it at every step.
+"""The model of the trials: one recurrent layer, and a linear layer that reads it at every step.
 
-params is {"recurrent": {"W_ih": …}, "linear": {"W": …, "b": …}}. Which kind it is, stands in the shape:
-W_hh is (H, H) in an RNN, (3H, H) in a GRU, (4H, H) in an LSTM.
+params is {"recurrent": {"W_ih": …}, "linear": {"W": …, "b": …}}. `recurrent.kind_of` tells the kind by the
+number of blocks in W_hh: (H, H) in an RNN, (3H, H) in a GRU, (4H, H) in an LSTM.
 """
 
 import numpy as np
 
-from lstmcourse.gru import gru_backward, gru_forward
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
-from lstmcourse.lstm import lstm_backward, lstm_forward
-from lstmcourse.rnn import rnn_backward, rnn_forward
+from lstmcourse.recurrent import KINDS, kind_of
 from lstmcourse.train import init_linear, init_recurrent
-from lstmcourse.validation import check_tokens
-
-PAIRS = {1: (rnn_forward, rnn_backward), 3: (gru_forward, gru_backward), 4: (lstm_forward, lstm_backward)}
+from lstmcourse.validation import check_array, check_keys, check_tokens
 
 
 def init_network(kind, D, H, V, rng, **options):
-    """First weights of a network from D inputs over H hidden units to V outputs; options as `init_recurrent`."""
+    """Initial weights of a network from D inputs over H hidden units to V outputs; options as `init_recurrent`."""
     return {"recurrent": init_recurrent(kind, D, H, rng, **options), "linear": init_linear(H, V, rng)}
 
 
@@ -28,28 +24,30 @@ def network_forward(x, params, states=None):
 
     Returns y, the states after the last step, and the cache for `network_backward`; cache[0] is the
     recurrent layer's own, with its gates.
+    Raises ValueError for a wrong shape, dtype or key, and for more or fewer states than the kind has.
     """
-    rows, H = params["recurrent"]["W_hh"].shape
-    forward, _ = PAIRS[rows // H]
+    check_keys("params", params, ("recurrent", "linear"))
+    kind = KINDS[kind_of(params["recurrent"])]
     if states is None:
-        states = [np.zeros((len(x), H), x.dtype)] * (2 if rows == 4 * H else 1)
-    h, *c, recurrent_cache = forward(x, *states, params["recurrent"])
-    y, linear_cache = linear_forward(h, params["linear"])
-    return y, [state[:, -1] for state in (h, *c)], (recurrent_cache, linear_cache)
+        states = [np.zeros((len(x), params["recurrent"]["W_hh"].shape[1]), x.dtype) for _ in kind.states]
+    if len(states) != len(kind.states):
+        raise ValueError(f"states has {len(states)} arrays; wanted {' and '.join(kind.states)}")
+    *states, recurrent_cache = kind.forward(x, *states, params["recurrent"])
+    y, linear_cache = linear_forward(states[0], params["linear"])
+    return y, [state[:, -1] for state in states], (recurrent_cache, linear_cache)
 
 
 def network_backward(dy, cache):
-    """Backward of `network_forward`: grads, keyed like params. No gradient flows into the states before x."""
+    """Backward pass of `network_forward`: grads, keyed like params. No gradient flows into the states before x."""
     recurrent_cache, linear_cache = cache
     dh, linear_grads = linear_backward(dy, linear_cache)
-    rows, H = recurrent_cache.params["W_hh"].shape
-    _, backward = PAIRS[rows // H]
-    *_, grads = backward(dh, None, recurrent_cache) if rows == 4 * H else backward(dh, recurrent_cache)
+    kind = KINDS[kind_of(recurrent_cache.params)]
+    *_, grads = kind.backward(dh, *(None for _ in kind.states[1:]), recurrent_cache)
     return {"recurrent": grads, "linear": linear_grads}
 
 
 def one_hot(tokens, D):
-    """Tokens (...) as vectors (..., D): a single 1, at the token's own place."""
+    """Tokens (...) as one-hot vectors (..., D): a single 1, at the index of the token."""
     check_tokens("tokens", tokens, D)
     return np.eye(D)[tokens]
 
@@ -63,6 +61,7 @@ def token_loss(params, tokens, targets, mask=None):
 
 def last_step_loss(params, x, y):
     """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,)."""
+    check_array("y", y, (len(x),))
     out, _, cache = network_forward(x, params)
     error = out[:, -1, 0] - y
     d_out = np.zeros_like(out)

@@ -1,21 +1,29 @@
-"""Counting instead of learning: what followed the last n characters, how often, in the training text."""
+"""An n-gram language model with Witten-Bell smoothing: what followed the last n characters, and how often."""
 
 import numpy as np
 
+from lstmcourse.validation import check_tokens
+
 
 def ngram_bits(train, test, order, V):
-    """Bits per character of count models on the test text, for every order from 0 to `order`.
+    """Bits per character of n-gram models on the test text, for every order from 0 to `order`.
 
         p_n(x | last n) = (count(last n, x) + kinds(last n) p_{n-1}(x | last n-1)) / (count(last n) + kinds(last n))
 
-    kinds is how many different characters followed the last n (Witten and Bell 1991): the more it were, the
-    more is left to the shorter memory. p_{-1} is 1/V. What never stood in the training text is left to p_{n-1}.
+    kinds is how many different characters followed the last n (Witten and Bell 1991): the more there were, the
+    more is left to the shorter context. p_{-1} is 1/V. A context that is not in the training text is left to p_{n-1}.
 
     train, test  (N,) integers 0 … V-1
     order        as large as V**(order + 1) fits into 63 bits: 8 where V is 96
 
     Returns an array (order + 1,).
+    Raises ValueError for tokens out of range, and for an order that is negative, too large, or not below the
+    lengths of both texts.
     """
+    train, test = check_tokens("train", train, V), check_tokens("test", test, V)
+    shorter = min(len(train), len(test))
+    if not 0 <= order < shorter:
+        raise ValueError(f"order is {order}; wanted 0 … {shorter - 1}, less than the length of each text")
     if V ** (order + 1) > np.iinfo(np.int64).max:
         raise ValueError(f"order is {order} with V = {V}; wanted V**(order + 1) < 2**63")
     p, bits = np.full(len(test), 1 / V), []
@@ -25,18 +33,18 @@ def ngram_bits(train, test, order, V):
             context = context[1:] + train[:-n] * V ** (n - 1)           # one character further back comes in
             test_context = test_context[1:] + test[:-n] * V ** (n - 1)
         pairs, count = np.unique(context * V + train[n:], return_counts=True)
-        first = np.flatnonzero(np.diff(pairs // V, prepend=-1))         # the pairs of one context stand side by side
+        first = np.flatnonzero(np.diff(pairs // V, prepend=-1))         # the pairs of one context are neighbours
         total, kinds = np.add.reduceat(count, first), np.diff(first, append=len(pairs))
-        here = _find(pairs[first] // V, test_context)
-        pair = _find(pairs, test_context * V + test[n:])
-        known = here >= 0
-        c, N, K = np.where(pair >= 0, count[pair], 0)[known], total[here][known], kinds[here][known]
+        context_at = _find(pairs[first] // V, test_context)
+        pair_at = _find(pairs, test_context * V + test[n:])
+        known = context_at >= 0
+        c, N, K = np.where(pair_at >= 0, count[pair_at], 0)[known], total[context_at][known], kinds[context_at][known]
         p[n:][known] = (c + K * p[n:][known]) / (N + K)
         bits.append(-np.log2(p).mean())
     return np.array(bits)
 
 
 def _find(keys, wanted):
-    """Where each of `wanted` stands in the sorted keys; -1 where it does not."""
+    """The index of each of `wanted` in the sorted keys; -1 where it is not among them."""
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[at] == wanted, at, -1)

@@ -1,18 +1,22 @@
-"""Experiments over many seeds: run them, save them, load them into a lesson.
+"""Runs over many seeds: do them, save them, load them into a lesson.
 
 A script in notebooks/experiments/ states its settings and seeds at its top and calls `run`; the
-results stand beside it as JSON. `make experiments` runs every script again. A run that was
-interrupted goes on where it stopped.
+results are beside it as JSON. `make experiments` runs every script again. A run that was
+interrupted goes on where it stopped, unless the code has changed.
 """
 
+import hashlib
 import json
 import math
 import os
 import pathlib
 import statistics
+import sys
 from typing import NamedTuple
 
 from tqdm.auto import tqdm
+
+NO_NUMBERS = ("plots/", "widgets/", "practice/", "grading/", "cli.py", "bench.py", "lab/trials.py")
 
 
 def run(script, settings, jobs, one):
@@ -20,35 +24,83 @@ def run(script, settings, jobs, one):
 
     script    __file__ of the calling script
     settings  dict: thresholds, sizes, whatever was fixed before the run; saved with the results
-    jobs      list of dicts, each the arguments of one run (a seed among them)
+    jobs      list of dicts, each the arguments of one run (a seed among them), no two alike
     one       called as one(**job); returns a dict of plain numbers and lists
 
-    What is done so far is kept in a .progress file until all is done.
+    What is done so far is kept in a .progress file until all is done. Each line of it says to which job it
+    belongs, under which settings and with which code (`fingerprint`) it was made: only what was made by this
+    very version is used again. The result says by which code all of its runs were made, under "code".
+
     Returns what `load` returns.
+    Raises ValueError for jobs that are alike and for settings called "runs" or "code"; at the first record
+    for one that JSON cannot hold, or that gives an argument of its job another value.
     """
     target = pathlib.Path(script).with_suffix(".json")
     progress = target.with_suffix(".progress")
-    header = json.dumps(settings, sort_keys=True)
-    lines = progress.read_text().splitlines() if progress.exists() else []
-    done = []
-    if lines and lines[0] == header:                       # other settings: start again
-        done = [json.loads(line) for line in lines[1:] if line.endswith("}")]
-    with open(progress, "w") as file:
-        file.writelines(line + "\n" for line in [header, *map(json.dumps, done)])
-        file.flush()
-        for job in tqdm(jobs, desc=target.stem, unit="run"):
-            if not any(job.items() <= record.items() for record in done):
-                done.append(job | one(**job))
-                file.write(json.dumps(done[-1]) + "\n")
+    if reserved := {"runs", "code"} & set(settings):
+        raise ValueError(f"settings has {sorted(reserved)}; these are written by run itself")
+    keys = [json.dumps(job, sort_keys=True) for job in jobs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"jobs has {max(keys, key=keys.count)} twice; wanted each once")
+    code = fingerprint(script)
+    version = hashlib.sha256(json.dumps([settings, code], sort_keys=True).encode()).hexdigest()[:16]
+    done = _done_before(progress, version)
+    with open(progress, "a", encoding="utf-8") as file:
+        for key, job in zip(keys, tqdm(jobs, desc=target.stem, unit="run"), strict=True):
+            if key not in done:
+                done[key] = _record(job, one(**job))
+                file.write("\n" + json.dumps([version, key, done[key]]))    # after a line that was cut off, too
                 file.flush()
-    runs = [next(record for record in done if job.items() <= record.items()) for job in jobs]
-    head = json.dumps(settings | {"runs": []}).removesuffix("]}")            # one run a line
-    text = head + "\n" + ",\n".join(map(json.dumps, runs)) + "\n]}\n"
+    head = json.dumps(settings | {"code": code, "runs": []}).removesuffix("]}")            # one run a line
+    text = head + "\n" + ",\n".join(json.dumps(done[key]) for key in keys) + "\n]}\n"
     unfinished = target.with_suffix(".json.new")
-    unfinished.write_text(text)
+    unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, target)
     progress.unlink()
     return load(target)
+
+
+def fingerprint(script):
+    """Which code a run uses: 16 letters of a hash over the text of the script and of the modules it has imported.
+
+    Counted are the modules beside the script and those of `lstmcourse`, but for figures, exercises and
+    grading, on which no number depends.
+    """
+    script, folder = pathlib.Path(script).resolve(), pathlib.Path(__file__).resolve().parent.parent
+    files = {pathlib.Path(module.__file__).resolve() for module in list(sys.modules.values())
+             if str(getattr(module, "__file__", None)).endswith(".py")}
+    names = {path: path.relative_to(folder).as_posix() for path in files if path.is_relative_to(folder)}
+    used = {name: path for path, name in names.items() if not name.startswith(NO_NUMBERS)}
+    used |= {path.name: path for path in (files | {script}) if path.parent == script.parent and path.exists()}
+    digest = hashlib.sha256()
+    for name in sorted(used):
+        digest.update(name.encode() + b"\0" + used[name].read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _done_before(progress, version):
+    """What an interrupted run of this version has left: the key of each job -> its record."""
+    done = {}
+    for line in progress.read_text(encoding="utf-8").splitlines() if progress.exists() else []:
+        try:
+            made_by, key, record = json.loads(line)
+        except ValueError:                                 # empty, or being written when the run was stopped
+            continue
+        if made_by == version:
+            done[key] = record
+    return done
+
+
+def _record(job, result):
+    """Job and result as one record, as JSON will give it back."""
+    if not isinstance(result, dict):
+        raise ValueError(f"one({job}) returned a {type(result).__name__}; wanted a dict")
+    if changed := [key for key in result if key in job and result[key] != job[key]]:
+        raise ValueError(f"one({job}) returned {changed} with another value; wanted the job's, or another name")
+    try:
+        return json.loads(json.dumps(job | result))
+    except TypeError as error:
+        raise ValueError(f"one({job}) returned what JSON cannot hold: {error}") from None
 
 
 def load(path):
@@ -62,12 +114,15 @@ def select(results, **values):
 
 
 def wilson(successes, n, z=1.96):
-    """95 % interval of a share of successes (Wilson 1927): (low, high), right for small n too."""
+    """95 % interval of a proportion (Wilson 1927): (low, high), right for small n too.
+
+    Raises ValueError for impossible counts.
+    """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"successes is {successes} of n = {n}; wanted 0 <= successes <= n, n > 0")
-    share, extra = successes / n, z * z / n
-    middle = (share + extra / 2) / (1 + extra)
-    half = z * math.sqrt(share * (1 - share) / n + extra / (4 * n)) / (1 + extra)
+    proportion, extra = successes / n, z * z / n
+    middle = (proportion + extra / 2) / (1 + extra)
+    half = z * math.sqrt(proportion * (1 - proportion) / n + extra / (4 * n)) / (1 + extra)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 

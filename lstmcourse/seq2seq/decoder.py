@@ -1,12 +1,13 @@
 """The decoder: writes the target, each word from the ones before it and from the encoder.
 
-    h       = LSTM or GRU over the embedded target words so far, from the encoder's last state
-    context = attention, with h_t as the query                       (only with attention)
-    mixed   = tanh(W [context_t, h_t] + b)                           (only with attention)
-    logits  = W mixed_t + b, or without attention W h_t + b
+    h        = LSTM or GRU over the embedded target words so far, from the encoder's last state
+    context  = attention, with h_t as the query                      (only with attention)
+    h_attn   = tanh(W [context_t, h_t] + b)                          (only with attention)
+    logits   = W h_attn_t + b, or without attention W h_t + b
 
-This is the placement of Luong et al. 2015: the recurrence does not wait for the attention, so in
-training, where all target words are known, each line is done for all steps at once.
+h_attn is the attentional hidden state of Luong et al. 2015, and so is the placement: the recurrence does
+not wait for the attention, so in training, where all target words are known, each line is done for all
+steps at once.
 """
 
 from typing import NamedTuple
@@ -42,42 +43,47 @@ def decoder_forward(inputs, state, memory, params):
 
     Returns logits (B, T_tgt, V), the states after the last step (to go on from, word by word), alpha
     (B, T_tgt, T_src) or None, and the cache for `decoder_backward`.
+    Raises ValueError where params are made for attention and memory is None, or the other way round.
     """
+    if ("combine" in params) != (memory is not None):
+        raise ValueError(f"memory is {'None' if memory is None else 'given'}; wanted "
+                         f"{'one, since params has' if memory is None else 'None, since params has no'} 'combine'")
     y, embedding_cache = embedding_forward(inputs, params["target_embedding"])
     states, layer_cache = layer_forward(y, state, params["decoder"])
     h, alpha, attention_cache, combine_cache = states[0], None, None, None
     if memory is not None:
+        looked_at = memory.keys, memory.values, memory.mask[:, None]           # the same for every step
         if "attention" in params:
-            context, alpha, attention_cache = additive_attention_forward(h, *memory[:3], params["attention"])
+            context, alpha, attention_cache = additive_attention_forward(h, *looked_at, params["attention"])
         else:
-            context, alpha, attention_cache = dot_attention_forward(h, *memory)
+            context, alpha, attention_cache = dot_attention_forward(h, *looked_at, memory.scale)
         a, combine_cache = linear_forward(np.concatenate([context, h], axis=2), params["combine"])
-        h = np.tanh(a)                                     # "mixed" above
+        h = np.tanh(a)                                     # h_attn above
     logits, output_cache = linear_forward(h, params["output"])
     caches = embedding_cache, layer_cache, attention_cache, combine_cache, output_cache
     return logits, tuple(s[:, -1] for s in states), alpha, (caches, h, len(states))
 
 
 def decoder_backward(dlogits, cache):
-    """Backward of `decoder_forward`, its lines in reverse order.   (eq. 7.4, with attention 8.9)
+    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7.4, with attention 8.9)
 
     dlogits  (B, T_tgt, V)
 
     Returns dstate (a tuple like state), dkeys and dvalues (0 without attention) and grads, keyed
     like params.
     """
-    (embedding_cache, layer_cache, attention_cache, combine_cache, output_cache), mixed, n_states = cache
+    (embedding_cache, layer_cache, attention_cache, combine_cache, output_cache), h_attn, n_states = cache
     grads, dkeys, dvalues = {}, 0, 0
     dh, grads["output"] = linear_backward(dlogits, output_cache)
     if attention_cache is not None:
-        da = dh * (1 - mixed**2)                           # tanh', from the output
-        djoined, grads["combine"] = linear_backward(da, combine_cache)
-        dcontext, dh = np.split(djoined, [djoined.shape[2] - dh.shape[2]], axis=2)
+        da = dh * (1 - h_attn**2)                          # tanh', from the output
+        dcombined, grads["combine"] = linear_backward(da, combine_cache)
+        dcontext, dh = np.split(dcombined, [dcombined.shape[2] - dh.shape[2]], axis=2)
         if attention_cache.params is not None:
             dquery, dkeys, dvalues, grads["attention"] = additive_attention_backward(dcontext, attention_cache)
         else:
             dquery, dkeys, dvalues = dot_attention_backward(dcontext, attention_cache)
         dh = dh + dquery                                   # h_t was used twice: as itself and as the query
-    dy, dstate, grads["decoder"] = layer_backward((dh, None)[:n_states], layer_cache)
+    dy, dstate, grads["decoder"] = layer_backward((dh, *(n_states - 1) * [None]), layer_cache)
     grads["target_embedding"] = embedding_backward(dy, embedding_cache)
     return dstate, dkeys, dvalues, grads

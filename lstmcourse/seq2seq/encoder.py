@@ -1,29 +1,34 @@
-"""The encoder: embeds the source words and reads them with an LSTM or GRU, once.
+"""The encoder: embeds the source words and reads them with a recurrent layer, once.
 
 Rows are padded at the end to a common length; `lengths` says where each one really ends. The
-padded steps are computed too, but nobody looks at them: the final state is the one at the last
+padded steps are computed too, and not used: the final state is the one at the last
 real word, and attention masks the rest. So more padding changes nothing.
 """
 
 import numpy as np
 
-from lstmcourse.gru import gru_backward, gru_forward
 from lstmcourse.layers import embedding_backward, embedding_forward
-from lstmcourse.lstm import lstm_backward, lstm_forward
+from lstmcourse.recurrent import KINDS, kind_of
 
 
 def layer_forward(x, state, params):
-    """An LSTM where state is (h_0, c_0), a GRU where it is (h_0,): (h, c) or (h,), and a cache."""
-    if len(state) == 2:
-        h, c, cache = lstm_forward(x, *state, params)
-        return (h, c), cache
-    h, cache = gru_forward(x, *state, params)
-    return (h,), cache
+    """The recurrent layer that params belongs to: the states of every step, (h, c) or (h,), and a cache.
+
+    state  a tuple  the states before the first step, each (B, H)
+
+    Raises ValueError for more or fewer states than the kind has.
+    """
+    kind = KINDS[kind_of(params)]
+    if len(state) != len(kind.states):
+        raise ValueError(f"state has {len(state)} arrays; wanted {' and '.join(kind.states)}: params are of kind "
+                         f"{kind_of(params)!r}")
+    *states, cache = kind.forward(x, *state, params)
+    return tuple(states), cache
 
 
 def layer_backward(dstates, cache):
-    """Backward of `layer_forward`: dx, the initial state's gradient (a tuple again), grads."""
-    dx, *dstate, grads = (lstm_backward if len(dstates) == 2 else gru_backward)(*dstates, cache)
+    """Backward pass of `layer_forward`: dx, the initial states' gradients (a tuple again), grads."""
+    dx, *dstate, grads = KINDS[kind_of(cache.params)].backward(*dstates, cache)
     return dx, tuple(dstate), grads
 
 
@@ -36,7 +41,7 @@ def last_states(h, lengths):
 
 
 def last_states_backward(dlast, lengths, T):
-    """Backward of `last_states`: dh (B, T, H), zero but at the last real step of each row."""
+    """Backward pass of `last_states`: dh (B, T, H), zero but at the last real step of each row."""
     dh = np.zeros((len(dlast), T, dlast.shape[1]), dlast.dtype)
     dh[np.arange(len(dlast)), lengths - 1] = dlast
     return dh
@@ -58,19 +63,25 @@ def encoder_forward(source, lengths, params, kind="lstm"):
     lengths  (B,)        how many of them are real, 1 … T_src
     params   source_embedding {W (V, E)}; encoder: weights of an LSTM or GRU from E to H; for both
              directions encoder_reverse too, which reads each sentence from its end to its start
-    kind     "lstm" or "gru"
+    kind     "lstm" or "gru" (any of `recurrent.KINDS`): the one that params was made for
 
     Returns h (B, T_src, H), the hidden state at each word ((B, T_src, 2H) for both directions, side
     by side), last, a tuple: the states (B, H) after each sentence's last word, (h, c) or (h,);
     words (B, T_src, E), the embeddings; and the cache for `encoder_backward`.
-    Raises ValueError for lengths out of range.
+    Raises ValueError for lengths that are not integers in 1 … T_src, and for params of another kind.
     """
+    source, lengths = np.asarray(source), np.asarray(lengths)
+    if source.ndim != 2:
+        raise ValueError(f"source has shape {source.shape}; wanted (B, T_src)")
     B, T = source.shape
-    lengths = np.asarray(lengths)
-    if lengths.shape != (B,) or not (lengths.min() >= 1 and lengths.max() <= T):
-        raise ValueError(f"lengths is {lengths.tolist()}; wanted {B} numbers in 1 … {T}, one for each row of source")
+    if (lengths.shape != (B,) or (B and not np.issubdtype(lengths.dtype, np.integer))
+            or not ((lengths >= 1) & (lengths <= T)).all()):
+        raise ValueError(f"lengths is {lengths.tolist()}; wanted {B} integers in 1 … {T}, one for each row of source")
+    for part in ("encoder", "encoder_reverse"):
+        if part in params and kind_of(params[part]) != kind:
+            raise ValueError(f"kind is {kind!r}; params[{part!r}] are of kind {kind_of(params[part])!r}")
     words, embedding_cache = embedding_forward(source, params["source_embedding"])
-    zero = (np.zeros((B, params["encoder"]["W_hh"].shape[1]), words.dtype),) * (2 if kind == "lstm" else 1)
+    zero = (np.zeros((B, params["encoder"]["W_hh"].shape[1]), words.dtype),) * len(KINDS[kind].states)
     caches = {}
 
     states, caches["encoder"] = layer_forward(words, zero, params["encoder"])
@@ -85,7 +96,7 @@ def encoder_forward(source, lengths, params, kind="lstm"):
 
 
 def encoder_backward(dh, dlast, dwords, cache):
-    """Backward of `encoder_forward`: grads, a dict keyed like its part of params.   (eq. 7.2)
+    """Backward pass of `encoder_forward`: grads, a dict keyed like its part of params.   (eq. 7.2)
 
     dh      (B, T_src, H)  dL/dh, or 0 where only the last state is used
     dlast   a tuple        dL/d(last)

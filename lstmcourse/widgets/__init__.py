@@ -20,7 +20,7 @@ import traitlets
 from lstmcourse import plots
 from lstmcourse.data.pizza import WORDS, encode
 from lstmcourse.lab.interventions import run_clamped
-from lstmcourse.train import kind_of
+from lstmcourse.recurrent import kind_of
 
 FOLDER = pathlib.Path(__file__).parent
 

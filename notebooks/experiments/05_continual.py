@@ -51,7 +51,8 @@ def one(forget, stream, seed):
     test = (reber_stream(rng, SETTINGS["test_streams"], SETTINGS["test_length"]) if stream
             else reber_strings(rng, SETTINGS["test_strings"]))
     logits, _, (cache, _) = network_forward(one_hot(test["tokens"][:, :-1], 7), params)
-    right, far, late = logits.argmax(axis=2) == test["tokens"][:, 1:], test["far"], np.arange(logits.shape[1]) >= 1000
+    right, late = logits.argmax(axis=2) == test["tokens"][:, 1:], np.arange(logits.shape[1]) >= 1000
+    far = test["long_range"]
     size = np.abs(cache.c[1:]).mean(axis=(1, 2))
     if not stream:
         return {"far": float(right[far].mean())}

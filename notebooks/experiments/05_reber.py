@@ -27,10 +27,10 @@ ADDED_SEEDS = range(3, 5)                                              # after t
 def passes(params, test):
     """Shares: of symbols at which every legal symbol is above every illegal one, of far symbols guessed right."""
     logits, _, _ = network_forward(one_hot(test["tokens"][:, :-1], 7), params)
-    legal = np.where(test["legal"], logits, np.inf).min(axis=2)
-    right = legal > np.where(test["legal"], -np.inf, logits).max(axis=2)
+    legal = np.where(test["allowed_next"], logits, np.inf).min(axis=2)
+    right = legal > np.where(test["allowed_next"], -np.inf, logits).max(axis=2)
     far = logits.argmax(axis=2) == test["tokens"][:, 1:]
-    return float(right[test["mask"]].mean()), float(far[test["far"]].mean())
+    return float(right[test["mask"]].mean()), float(far[test["long_range"]].mean())
 
 
 def one(net, lr, seed):

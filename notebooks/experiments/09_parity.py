@@ -13,11 +13,11 @@ length, where the control tells whether a network learns at all, all of them are
 
 import numpy as np
 
-from lstmcourse.lab.models import PAIRS
 from lstmcourse.lab.trials import run
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, linear_backward, linear_forward
 from lstmcourse.min_rnn import min_gru_backward, min_gru_forward, min_lstm_backward, min_lstm_forward
-from lstmcourse.train import BLOCKS, init_linear, init_recurrent, train
+from lstmcourse.recurrent import KINDS
+from lstmcourse.train import init_linear, init_recurrent, train
 
 SETTINGS = {"trained": 16, "tested": [16, 64, 256], "B": 32, "steps": 2000, "tracks": 0.99, "sequences": 200}
 NETS = {  # kind of each layer, hidden units: at least as many parameters for those that are expected to fail
@@ -55,9 +55,9 @@ def forward(params, x, kinds):
     caches = []
     for k, kind in enumerate(kinds):
         layer = params[str(k)]
-        H = len(layer["b_ih"]) // (MINIMAL[kind][0] if kind in MINIMAL else BLOCKS[kind])
+        H = len(layer["b_ih"]) // (MINIMAL[kind][0] if kind in MINIMAL else len(KINDS[kind].gates))
         states = [np.zeros((len(x), H))] * (2 if kind == "lstm" else 1)
-        step = MINIMAL[kind][1] if kind in MINIMAL else PAIRS[BLOCKS[kind]][0]
+        step = MINIMAL[kind][1] if kind in MINIMAL else KINDS[kind].forward
         x, *_, cache = step(x, *states, layer)
         caches.append(cache)
     logits, cache = linear_forward(x, params["linear"])
@@ -71,7 +71,7 @@ def loss_and_grads(params, x, targets, kinds):
     dx, linear = linear_backward(cross_entropy_backward(cache), caches.pop())
     grads = {"linear": linear}
     for k, kind in reversed(list(enumerate(kinds))):
-        back = MINIMAL[kind][2] if kind in MINIMAL else PAIRS[BLOCKS[kind]][1]
+        back = MINIMAL[kind][2] if kind in MINIMAL else KINDS[kind].backward
         given = (dx, None) if kind == "lstm" else (dx,)
         dx, *_, grads[str(k)] = back(*given, caches[k])
     return loss, {key: grads[key] for key in params}
