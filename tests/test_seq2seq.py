@@ -447,5 +447,6 @@ def test_decoder_takes_as_many_sentences_as_words(rng):
     model, n = Model(), 4
     params, source = big_params(model, rng), rng.integers(3, V_SRC, (n, n))
     targets = rng.integers(3, V_TGT, (n, n))
-    loss, _ = seq2seq.loss_and_grads(params, source, np.arange(1, n + 1), targets, targets, np.ones((n, n), bool), model)
+    everywhere = np.ones((n, n), bool)
+    loss, _ = seq2seq.loss_and_grads(params, source, np.arange(1, n + 1), targets, targets, everywhere, model)
     assert np.isfinite(loss)

@@ -64,7 +64,7 @@ def token_loss(params, tokens, targets, mask=None, **options):
 
 
 def last_step_loss(params, x, y, **options):
-    """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,); options as `token_loss`."""
+    """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,); options as above."""
     check_array("y", y, (len(x),))
     out, _, cache = network_forward(x, params, **options)
     error = out[:, -1, 0] - y
