@@ -4,6 +4,7 @@
     rnn          the vanilla RNN: one cell, then the whole sequence
     lstm         the LSTM: the same two, with gates
     gru          the GRU: the same two, with fewer gates
+    recurrent    these three in one table, for code that takes any of them
     attention    scores, masked softmax, context: dot, additive, multi-head
     transformer  layer normalization, feed-forward block, positional encodings, and the block of them
     seq2seq      encoder, decoder, greedy decoding and beam search

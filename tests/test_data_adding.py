@@ -28,3 +28,9 @@ def test_adding_problem_always_saying_one_has_an_error_of_a_sixth(rng):
 def test_adding_problem_rejects_one_step(rng):
     with pytest.raises(ValueError, match="T is 1; wanted at least 2"):
         adding_problem(rng, 3, 1)
+
+
+@pytest.mark.parametrize("half", [slice(None, 5), slice(5, None)], ids=["first", "second"])
+def test_adding_problem_marks_another_step_in_each_row(half, rng):
+    x, _ = adding_problem(rng, 60, 10)
+    assert set(x[:, half, 1].argmax(axis=1)) == {0, 1, 2, 3, 4}

@@ -24,3 +24,8 @@ def test_copy_memory_question_mark_is_the_step_of_the_first_answer(rng):
 def test_copy_memory_rejects_a_delay_of_zero(rng):
     with pytest.raises(ValueError, match="delay is 0; wanted at least 1"):
         copy_memory(rng, 2, 3, 0)
+
+
+def test_copy_memory_draws_each_symbol_by_itself(rng):
+    tokens, *_ = copy_memory(rng, 50, 3, 2, symbols=5)
+    assert len({tuple(row) for row in tokens[:, :3]}) > 30

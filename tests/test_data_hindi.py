@@ -166,3 +166,8 @@ def test_impossible_numbers_are_clear_errors():
         hindi.sentences(np.random.default_rng(0), 1, clauses=13)
     with pytest.raises(ValueError, match="B is 5; wanted 1 … 2, the number of pairs"):
         hindi.batches(list(hindi.all_clauses()[:2]), 5, np.random.default_rng(0))
+
+
+def test_gold_of_a_pair_without_links_is_all_false():
+    sure, possible = hindi.gold([hindi.Pair("mai", "i", frozenset(), frozenset([(0, 0)]), frozenset())])
+    assert (sure.any(), possible.sum()) == (False, 1)

@@ -72,3 +72,9 @@ def test_reber_stream_is_one_string_after_the_other(rng):
         assert all(legal[t, tokens[t + 1]] for t in range(90))
         ends = np.cumsum([len(part) for part in whole[:-1]])
         assert far.nonzero()[0][:len(ends)].tolist() == (ends - 3).tolist()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_reber_stream_is_long_enough_wherever_a_string_ends(seed):
+    drawn = reber_stream(np.random.default_rng(seed), 4, 9)
+    assert drawn["tokens"].shape == (4, 10)

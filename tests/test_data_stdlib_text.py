@@ -124,3 +124,18 @@ def test_labelled_gives_a_label_for_every_token():
     for k, name in enumerate(st.LABELS):
         assert np.array_equal(told[:len(TEXT), k], st.labels(TEXT)[name])
         assert np.array_equal(told[len(TEXT):, k], st.labels(TEXT)[name][:10])
+
+
+def test_alphabet_is_the_line_end_and_printable_ascii():
+    assert "\n" + "".join(chr(k) for k in range(128) if chr(k).isprintable()) == st.ALPHABET
+
+
+def test_labels_end_an_f_string_in_three_quotes_at_its_last_quote(monkeypatch):
+    text = "f'''a''' + 1\n"
+    tokens = [("FSTRING_START", "f'''", 0), ("FSTRING_MIDDLE", "a", 4), ("FSTRING_END", "'''", 5), ("OP", "+", 9),
+              ("NUMBER", "1", 11), ("NEWLINE", "\n", 12)]
+    made = [(name, token, (1, at), (1, at + len(token)), text) for name, token, at in tokens]
+    wanted = where(text, "string")
+    monkeypatch.setattr(st.tokenize, "generate_tokens", lambda readline: made)
+    monkeypatch.setattr(st.tokenize, "tok_name", {name: name for name, _, _ in tokens})
+    assert where(text, "string") == wanted == "0111111000000"

@@ -133,7 +133,8 @@ def test_numerical_gradient_leaves_its_array_alone(rng):
 
 
 @pytest.mark.parametrize(("a", "b", "wanted"), [
-    ([0.0], [1.0], 1), ([1.0], [0.0], 1), ([0.0], [0.0], 0), ([1.0], [-1.0], 2), ([1.0, 1000.0], [1.0, 1001.0], 1 / 1001),
+    ([0.0], [1.0], 1), ([1.0], [0.0], 1), ([0.0], [0.0], 0), ([1.0], [-1.0], 2),
+    ([1.0, 1000.0], [1.0, 1001.0], 1 / 1001),
     ([1.0, 1001.0], [1.0, 1000.0], 1 / 1001), ([1e-9], [2e-9], 0.5), ([1e9], [2e9], 0.5), ([], [], 0)], ids=str)
 def test_relative_error_is_the_difference_over_the_largest_magnitude(a, b, wanted):
     assert relative_error(np.array(a), np.array(b)) == pytest.approx(wanted, rel=1e-12)
@@ -157,14 +158,15 @@ def square_backward(dy, cache):
     return dy * cache["twice"]
 
 
-@pytest.mark.parametrize(("factor", "right"), [(1 + 1e-8, True), (1 - 1e-8, True), (1 + 1e-5, False), (1 - 1e-5, False)])
+@pytest.mark.parametrize(("factor", "right"), [(1 + 1e-8, True), (1 - 1e-8, True), (1 + 1e-5, False),
+                                               (1 - 1e-5, False)])
 def test_gradcheck_tolerance_is_a_millionth(factor, right, rng):
     def check():
         assert_gradients(square, lambda dy, cache: factor * square_backward(dy, cache), [rng.standard_normal(4)], rng)
     if right:
         check()
     else:
-        with pytest.raises(AssertionError, match=r"^x: backward differs from finite differences by 1\.0e-05 \(allowed 1e-06"):
+        with pytest.raises(AssertionError, match=r"^x: backward differs .* by 1\.0e-05 \(allowed 1e-06"):
             check()
 
 
@@ -201,7 +203,8 @@ def test_gradcheck_rejects_a_forward_that_adds_a_key(rng):
         params["seen"] = np.zeros(1)
         return square(params["w"])
     with pytest.raises(AssertionError, match="^forward changed one of its arguments in place: params$"):
-        assert_gradients(forward, lambda dy, cache: {"w": square_backward(dy, cache)}, [{"w": rng.standard_normal(4)}], rng)
+        assert_gradients(forward, lambda dy, cache: {"w": square_backward(dy, cache)}, [{"w": rng.standard_normal(4)}],
+                         rng)
 
 
 def test_gradcheck_rejects_a_forward_that_changes_its_input_the_second_time(rng):
@@ -245,7 +248,7 @@ def test_gradcheck_takes_nested_params_and_names_the_array(rng):
 
     def backward(dy, params):
         return {"rnn": {"w": 2 * dy * params["rnn"]["w"]}, "linear": {"w": 2 * dy}}
-    with pytest.raises(AssertionError, match=r"^params\['linear'\]\['w'\]: backward differs from finite differences by 3\.3e-01"):
+    with pytest.raises(AssertionError, match=r"^params\['linear'\]\['w'\]: backward differs .* by 3\.3e-01"):
         assert_gradients(forward, backward, [params], rng)
 
 

@@ -11,6 +11,7 @@ from lstmcourse.lab.gradients import (
     scale_to_spectral_radius,
 )
 from lstmcourse.lstm import lstm_backward, lstm_forward
+from lstmcourse.recurrent import KINDS
 from lstmcourse.rnn import rnn_backward, rnn_forward
 from lstmcourse.train import init_orthogonal, init_recurrent
 
@@ -35,8 +36,41 @@ def test_jacobian_norms_by_lag_of_a_silent_orthogonal_network_is_one(rng):
 
 
 def test_jacobian_norms_by_lag_rejects_a_batch(rng):
-    with pytest.raises(ValueError, match="h"):
+    with pytest.raises(ValueError, match=r"^h has shape \(2, 6, 4\); wanted \(any, any\)"):
         jacobian_norms_by_lag(np.zeros((2, 6, 4)), np.eye(4))
+
+
+def test_jacobian_norms_by_lag_names_a_matrix_of_another_size():
+    with pytest.raises(ValueError, match=r"^W_hh has shape \(5, 5\); wanted \(4, 4\)"):
+        jacobian_norms_by_lag(np.zeros((6, 4)), np.eye(5))
+
+
+def test_jacobian_norms_at_radius_has_its_defaults(rng):
+    state = rng.bit_generator.state
+    default = jacobian_norms_at_radius(0.9, 0.1, rng)
+    rng.bit_generator.state = state
+    assert np.array_equal(default, jacobian_norms_at_radius(0.9, 0.1, rng, T=100, H=64, orthogonal=False))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru"])
+def test_gradient_norms_by_lag_of_one_state_is_the_sequence_backward(kind, rng):
+    B, T, D, H = 2, 6, 3, 4
+    x, params, dh_last = rng.standard_normal((B, T, D)), init_recurrent(kind, D, H, rng), rng.standard_normal((B, H))
+    got, h = gradient_norms_by_lag(x, dh_last, params), KINDS[kind].forward(x, np.zeros((B, H)), params)[0]
+    for lag in range(1, T):
+        _, cache = KINDS[kind].forward(x[:, T - lag:], h[:, T - lag - 1], params)
+        dh = np.zeros((B, lag, H))
+        dh[:, -1] = dh_last
+        left = KINDS[kind].backward(dh, cache)[1]
+        assert got[lag] == pytest.approx(np.sqrt((left**2).sum() / (dh_last**2).sum()), rel=1e-12)
+
+
+@pytest.mark.parametrize(("x", "dh", "message"), [
+    (np.zeros((2, 5, 7)), np.zeros((2, 4)), r"^x has shape \(2, 5, 7\); wanted \(any, any, 3\)"),
+    (np.zeros((2, 5, 3)), np.zeros((2, 5)), r"^dh_last has shape \(2, 5\); wanted \(2, 4\)")], ids=["x", "dh_last"])
+def test_gradient_norms_by_lag_names_a_wrong_shape(x, dh, message, rng):
+    with pytest.raises(ValueError, match=message):
+        gradient_norms_by_lag(x, dh, init_recurrent("gru", 3, 4, rng))
 
 
 def test_scale_to_spectral_radius_sets_the_largest_eigenvalue(rng):

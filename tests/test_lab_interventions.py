@@ -5,9 +5,10 @@ import pytest
 
 from lstmcourse.gradcheck import relative_error
 from lstmcourse.gru import gru_forward
-from lstmcourse.lab.interventions import clamp_gate, gru_clamped, lstm_clamped
+from lstmcourse.lab.interventions import clamp_gate, gru_clamped, lstm_clamped, run_clamped
 from lstmcourse.lab.models import init_network, last_step_loss, network_forward
 from lstmcourse.lstm import lstm_forward
+from lstmcourse.recurrent import KINDS
 from lstmcourse.train import init_recurrent, leaves
 
 
@@ -61,3 +62,41 @@ def test_clamp_gate_stays_open_in_training(rng):
 def test_clamp_gate_rejects_a_block_that_a_gru_does_not_have(rng):
     with pytest.raises(ValueError, match="block is 3; wanted 0 to 2"):
         clamp_gate(init_recurrent("gru", 3, 4, rng), 3, 60.0)
+
+
+@pytest.mark.parametrize(("kind", "block"), [("gru", 0), ("lstm", 1), ("lstm", 3)])
+def test_clamp_gate_leaves_every_other_row(kind, block, rng):
+    params = init_recurrent(kind, 3, 4, rng)
+    before = {key: value.copy() for key, value in params.items()}
+    clamp_gate(params, block, 60.0)
+    others = np.delete(np.arange(len(params["W_hh"])), np.arange(4) + 4 * block)
+    assert {key for key in params if not np.array_equal(params[key][others], before[key][others])} == set()
+
+
+def test_clamp_gate_sets_only_the_first_bias(rng):
+    params = init_recurrent("gru", 3, 4, rng)
+    clamp_gate(params, 1, 60.0)
+    assert {key: params[key][4:8].ravel().tolist() for key in params} == {
+        "W_ih": [0] * 12, "W_hh": [0] * 16, "b_ih": [60] * 4, "b_hh": [0] * 4}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_run_clamped_without_a_clamp_is_the_layer(kind, rng):
+    x, params = rng.standard_normal((6, 3)), init_recurrent(kind, 3, 4, rng)
+    zeros = [np.zeros((1, 4)) for _ in KINDS[kind].states]
+    *wanted, _ = KINDS[kind].forward(x[None], *zeros, params)
+    got = run_clamped(x, params)
+    for name, states in zip(KINDS[kind].states, wanted, strict=True):
+        assert relative_error(got[name], states[0]) < 1e-14
+
+
+@pytest.mark.parametrize(("clamp", "shown"), [((6, "f", 0), r"\(6, 'f', 0\)"), ((0, "z", 0), r"\(0, 'z', 0\)"),
+                                              ((0, "if", 0), r"\(0, 'if', 0\)"), ((0, "f", 4), r"\(0, 'f', 4\)")])
+def test_run_clamped_names_what_there_is_not(clamp, shown, rng):
+    with pytest.raises(ValueError, match=f"^clamped has {shown}; wanted .step 0 to 5, one of i, f, g, o, unit 0 to 3"):
+        run_clamped(rng.standard_normal((6, 3)), init_recurrent("lstm", 3, 4, rng), {clamp: 1.0})
+
+
+def test_run_clamped_names_a_wrong_input(rng):
+    with pytest.raises(ValueError, match=r"^x has shape \(6, 7\); wanted \(any, 3\)"):
+        run_clamped(rng.standard_normal((6, 7)), init_recurrent("lstm", 3, 4, rng))

@@ -57,3 +57,36 @@ def test_one_hot_has_a_one_at_the_token(rng):
 def test_one_hot_rejects_a_token_that_is_too_large():
     with pytest.raises(ValueError, match="tokens holds 0 … 3; wanted 0 … 2"):
         models.one_hot(np.array([0, 3]), 3)
+
+
+def test_network_names_a_missing_part(rng):
+    params = models.init_network("gru", 3, 4, 2, rng)
+    with pytest.raises(ValueError, match="^params has no 'linear'"):
+        models.network_forward(np.zeros((2, 5, 3)), {"recurrent": params["recurrent"]})
+
+
+def test_network_names_states_that_are_too_few(rng):
+    params = models.init_network("lstm", 3, 4, 2, rng)
+    with pytest.raises(ValueError, match="^states has 1 arrays; wanted h and c"):
+        models.network_forward(np.zeros((2, 5, 3)), params, [np.zeros((2, 4))])
+
+
+def test_last_step_loss_names_targets_of_another_shape(rng):
+    params = models.init_network("lstm", 2, 4, 1, rng)
+    with pytest.raises(ValueError, match=r"^y has shape \(3, 1\); wanted \(3,\)"):
+        models.last_step_loss(params, np.zeros((3, 6, 2)), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("case", ["tokens", "last step"])
+def test_network_losses_return_the_gradient_of_a_relu_rnn(case, rng):
+    params = models.init_network("rnn", 5, 4, 5, rng, identity=True)
+    params["linear"]["b"] += 1
+    if case == "tokens":
+        batch, loss = (rng.integers(5, size=(2, 6)), rng.integers(5, size=(2, 6))), models.token_loss
+    else:
+        batch, loss = (rng.standard_normal((3, 6, 5)), rng.standard_normal(3)), models.last_step_loss
+    value, grads = loss(params, *batch, nonlinearity="relu")
+    assert value != loss(params, *batch)[0]
+    wanted = numerical_gradient(lambda a: loss({**params, "recurrent": {**params["recurrent"], "W_hh": a}}, *batch,
+                                               nonlinearity="relu")[0], params["recurrent"]["W_hh"])
+    assert relative_error(grads["recurrent"]["W_hh"], wanted) < 1e-6

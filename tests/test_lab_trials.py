@@ -13,14 +13,14 @@ def script(tmp_path):
 JOBS = [{"lag": lag, "seed": seed} for lag in (1, 2) for seed in range(3)]
 
 
-def test_experiments_run_saves_every_job_in_order(script):
+def test_trials_run_saves_every_job_in_order(script):
     results = trials.run(script, {"solved": 0.5}, JOBS, lambda lag, seed: {"score": lag + seed / 10})
     assert [run["score"] for run in results["runs"]] == [1.0, 1.1, 1.2, 2.0, 2.1, 2.2]
     assert results == trials.load(script.with_suffix(".json"))
     assert results["solved"] == 0.5
 
 
-def test_experiments_run_goes_on_after_an_interruption(script):
+def test_trials_run_goes_on_after_an_interruption(script):
     done = []
 
     def one(lag, seed):
@@ -35,21 +35,129 @@ def test_experiments_run_goes_on_after_an_interruption(script):
     assert done == [(1, 0), (1, 1), (1, 2), (2, 0), "again", (2, 1), (2, 2)]
 
 
-def test_experiments_run_survives_a_half_written_line(script):
-    trials.run(script, {}, JOBS[:2], lambda lag, seed: {"score": 0})
-    progress = script.with_suffix(".progress")
-    progress.write_text('{}\n{"lag": 1, "seed": 0, "score": 7}\n{"lag": 1, "see')
-    results = trials.run(script, {}, JOBS[:2], lambda lag, seed: {"score": 8})
-    assert [run["score"] for run in results["runs"]] == [7, 8]
+def interrupted(script, settings, jobs, after, score):
+    """Start a run that is stopped after some jobs, as the power cut would."""
+    done = []
+
+    def one(lag, seed):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append((lag, seed))
+        return {"score": score}
+    with pytest.raises(KeyboardInterrupt):
+        trials.run(script, settings, jobs, one)
 
 
-def test_experiments_run_starts_again_when_the_settings_changed(script):
-    script.with_suffix(".progress").write_text('{"old": 1}\n{"lag": 1, "seed": 0, "score": 7}\n')
-    results = trials.run(script, {"old": 2}, JOBS[:1], lambda lag, seed: {"score": 8})
-    assert results["runs"][0]["score"] == 8
+def scores(script, settings, jobs, score):
+    """The scores of a run whose own are all `score`."""
+    return [run["score"] for run in trials.run(script, settings, jobs, lambda lag, seed: {"score": score})["runs"]]
 
 
-def test_experiments_select_finds_the_records():
+def test_trials_run_survives_a_half_written_line(script):
+    interrupted(script, {}, JOBS[:2], 1, 7)
+    with open(script.with_suffix(".progress"), "a") as file:
+        file.write('\n["0123", "{\\"lag')
+    interrupted(script, {}, JOBS[:3], 1, 8)
+    assert scores(script, {}, JOBS[:3], 9) == [7, 8, 9]
+
+
+def test_trials_run_writes_each_record_at_once(script):
+    def one(lag, seed):
+        lines = script.with_suffix(".progress").read_text().split() if script.with_suffix(".progress").exists() else []
+        return {"before": sum("score" in line or "before" in line for line in lines)}
+    assert [run["before"] for run in trials.run(script, {}, JOBS[:3], one)["runs"]] == [0, 1, 2]
+
+
+def test_trials_run_starts_again_when_the_settings_changed(script):
+    interrupted(script, {"old": 1}, JOBS[:2], 1, 7)
+    assert scores(script, {"old": 2}, JOBS[:2], 8) == [8, 8]
+
+
+def test_trials_run_starts_again_when_the_script_changed(script):
+    script.write_text("old")
+    interrupted(script, {}, JOBS[:2], 1, 7)
+    script.write_text("new")
+    assert scores(script, {}, JOBS[:2], 8) == [8, 8]
+
+
+def test_trials_run_uses_again_what_its_own_version_has_left(script):
+    script.write_text("old")
+    interrupted(script, {}, JOBS[:2], 1, 7)
+    script.write_text("new")
+    interrupted(script, {}, JOBS[:2], 1, 8)
+    script.write_text("old")
+    assert scores(script, {}, JOBS[:2], 9) == [7, 9]
+
+
+def test_trials_run_tells_a_job_from_one_that_says_more(script):
+    jobs = [{"lag": 1, "seed": 0}, {"lag": 1}]
+    results = trials.run(script, {}, jobs, lambda lag, seed=5: {"score": seed})
+    assert [run["score"] for run in results["runs"]] == [0, 5]
+
+
+def test_trials_run_does_not_take_another_jobs_record(script):
+    interrupted(script, {}, [{"lag": 1, "seed": 0}, {"lag": 2, "seed": 0}], 1, 7)
+    assert scores(script, {}, [{"lag": 1, "seed": 1}, {"lag": 1, "seed": 0}], 8) == [8, 7]
+
+
+@pytest.mark.parametrize(("result", "message"), [
+    ({"H": 64}, r"^one\(\{'H': None\}\) returned \['H'\] with another value"),
+    (3, r"^one\(\{'H': None\}\) returned a int; wanted a dict"),
+    ({"score": {1, 2}}, r"^one\(\{'H': None\}\) returned what JSON cannot hold")])
+def test_trials_run_names_a_record_that_it_cannot_keep_at_once(result, message, script):
+    calls = []
+
+    def one(H):
+        calls.append(H)
+        return result
+    with pytest.raises(ValueError, match=message):
+        trials.run(script, {}, [{"H": None}, {"H": 1}], one)
+    assert calls == [None]
+
+
+def test_trials_run_names_jobs_that_are_alike(script):
+    with pytest.raises(ValueError, match=r'^jobs has \{"lag": 1, "seed": 0\} twice'):
+        trials.run(script, {}, [JOBS[0], JOBS[1], dict(reversed(JOBS[0].items()))], lambda lag, seed: {})
+
+
+@pytest.mark.parametrize("name", ["runs", "code"])
+def test_trials_run_names_settings_that_it_writes_itself(name, script):
+    with pytest.raises(ValueError, match=rf"^settings has \['{name}'\]"):
+        trials.run(script, {name: 1}, JOBS, lambda lag, seed: {})
+
+
+def test_trials_run_says_with_which_code_it_was_made(script):
+    script.write_text("print()")
+    assert trials.run(script, {}, JOBS[:1], lambda lag, seed: {"score": 0})["code"] == trials.fingerprint(script)
+
+
+def test_fingerprint_is_of_the_script(script):
+    script.write_text("one")
+    before = trials.fingerprint(script)
+    script.write_text("two")
+    assert trials.fingerprint(script) != before
+
+
+def test_fingerprint_is_of_the_library(script, monkeypatch, tmp_path):
+    before = trials.fingerprint(script)
+    copy = tmp_path / "lstmcourse" / "lab"
+    copy.mkdir(parents=True)
+    (copy.parent / "layers.py").write_text("changed")
+    monkeypatch.setattr(trials, "__file__", str(copy / "trials.py"))
+    monkeypatch.setattr("lstmcourse.layers.__file__", str(copy.parent / "layers.py"))
+    assert trials.fingerprint(script) != before
+
+
+def test_trials_select_takes_records_in_which_every_value_is_right():
+    results = {"runs": [{"lag": 1, "seed": 0}, {"lag": 1, "seed": 1}]}
+    assert trials.select(results, lag=1, seed=1) == [{"lag": 1, "seed": 1}]
+
+
+def test_trials_select_takes_a_record_that_has_nothing_else():
+    assert trials.select({"runs": [{"lag": 1}]}, lag=1) == [{"lag": 1}]
+
+
+def test_trials_select_finds_the_records():
     results = {"runs": [{"lag": 1, "score": 2}, {"lag": 2, "score": 3}]}
     assert trials.select(results, lag=2) == [{"lag": 2, "score": 3}]
 
@@ -111,3 +219,8 @@ def test_choose_refuses_a_best_rate_at_the_edge():
 def test_choose_takes_a_tie_inside_the_grid():
     records = pilots({(0.1, 9): 1.0, (0.01, 9): 1.0, (0.001, 9): 0.2})
     assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [9])["rnn"]["lr"] == 0.01
+
+
+def test_wilson_rejects_no_runs_at_all():
+    with pytest.raises(ValueError, match="successes is 0 of n = 0"):
+        trials.wilson(0, 0)

@@ -1,10 +1,14 @@
 """The project's own promises: one source for each thing, imports that point one way."""
 
 import ast
+import importlib.util
+import io
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tokenize
 import tomllib
 
 import pytest
@@ -69,8 +73,9 @@ def test_numerics_and_practice_load_neither_torch_nor_matplotlib(module):
 
 
 def test_numerics_import_nothing_but_numpy_tqdm_and_each_other():
-    numerics = ["validation", "layers", "rnn", "lstm", "gru", "train", "gradcheck"]
-    allowed = {"numpy", "tqdm.auto", "typing", *(f"lstmcourse.{name}" for name in numerics)}
+    numerics = ["validation", "layers", "rnn", "lstm", "gru", "recurrent", "train", "gradcheck"]
+    standard = {"collections.abc", "inspect", "math", "numbers", "typing"}
+    allowed = {"numpy", "tqdm.auto", "lstmcourse", *standard, *(f"lstmcourse.{name}" for name in numerics)}
     for name in numerics:
         assert set(imports(LIBRARY / f"{name}.py")) <= allowed
 
@@ -135,3 +140,66 @@ def test_every_make_target_is_listed_by_make_help():
 
 def test_citation_has_the_version_of_the_package():
     assert str(yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]) == PROJECT["version"]
+
+
+# The core: the files at the top of lstmcourse/ but for the map, the command and the benchmark, and seq2seq/.
+AROUND = {"__init__.py", "__main__.py", "cli.py", "bench.py"}
+MAP = re.findall(r"^    (\w+)  ", (LIBRARY / "__init__.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
+CORE = sorted((path for path in [*LIBRARY.glob("*.py"), *LIBRARY.glob("seq2seq/*.py")]
+               if path.name not in AROUND or path.parent.name == "seq2seq"),
+              key=lambda path: (MAP.index(path.relative_to(LIBRARY).parts[0].removesuffix(".py")), path.name))
+
+
+def lines_of_code(path):
+    """Lines that are neither blank nor comment nor docstring."""
+    text = path.read_text(encoding="utf-8")
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+               tokenize.ENCODING}
+    code = {line for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in skipped
+            for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            code -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(code)
+
+
+def table_of_the_core():
+    """README's table: file, the first line of its docstring, lines of code. This file, run, prints it."""
+    rows = ["| file | what is in it | lines of code |", "|---|---|---|"]
+    for path in CORE:
+        name = path.relative_to(LIBRARY).as_posix()
+        what = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        what = what.splitlines()[0].rstrip(".:")
+        rows.append(f"| [{name}](lstmcourse/{name}) | {what} | {lines_of_code(path)} |")
+    return "\n".join([*rows, f"| together | | {sum(map(lines_of_code, CORE)):,} |"])
+
+
+def test_core_has_fewer_than_1300_lines_of_code():
+    assert sum(map(lines_of_code, CORE)) < 1300
+
+
+def test_core_is_listed_in_the_readme_with_its_lines_of_code():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table_of_the_core() in readme, "python tests/test_project.py prints the table"
+
+
+def test_core_imports_no_folder_but_seq2seq():
+    folders = {path.name for path in LIBRARY.iterdir() if path.is_dir()} - {"seq2seq"}
+    assert [(path.name, name) for path in CORE for name in imports(path) if folders & set(name.split(".")[1:2])] == []
+
+
+def test_core_and_folders_have_no_two_files_with_one_name():
+    names = [path.name for path in LIBRARY.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_core_has_no_type_errors():
+    """pyright on what [tool.pyright] in pyproject.toml includes; it needs node, and is left out where there is none."""
+    if not shutil.which("node") or importlib.util.find_spec("pyright") is None:
+        pytest.skip("pyright or node is not here")
+    done = subprocess.run([sys.executable, "-m", "pyright"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+if __name__ == "__main__":
+    print(table_of_the_core())

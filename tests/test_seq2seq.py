@@ -8,6 +8,7 @@ from lstmcourse import seq2seq, torch_ref, train
 from lstmcourse.gradcheck import assert_gradients, relative_error
 from lstmcourse.layers import cross_entropy_forward
 from lstmcourse.seq2seq import Memory, Model
+from tests.compare import assert_agree
 
 B, T_SRC, T_TGT, V_SRC, V_TGT, E, H = 3, 5, 4, 11, 9, 7, 6
 LENGTHS = np.array([5, 2, 3])
@@ -87,9 +88,7 @@ def test_encoder_matches_packed_sequences_of_torch(rng, model):
     for ours, theirs in zip(last, last_torch, strict=True):
         assert relative_error(ours, theirs) < 1e-12
     grads = seq2seq.encoder_backward(dh, dlast, dwords, cache)
-    assert set(grads) == set(parts)
-    for key, theirs in flat(grads_torch).items():
-        assert relative_error(flat(grads)[key], theirs) < 1e-12, key
+    assert_agree(flat(grads), flat(grads_torch), 1e-12)
 
 
 def decoder_inputs(model, rng):
@@ -119,13 +118,11 @@ def test_decoder_matches_torch(rng, model):
     for ours, theirs in zip([logits, alpha], outputs, strict=False):
         assert relative_error(ours, theirs) < 1e-12
     dstate, dkeys, dvalues, grads = seq2seq.decoder_backward(dlogits, cache)
-    assert set(flat(grads)) == set(flat(parts))
     for ours, theirs in zip(dstate, dstate_torch, strict=True):
         assert relative_error(ours, theirs) < 1e-12
     for ours, theirs in zip([dkeys, dvalues], dkv_torch, strict=False):
         assert relative_error(ours, theirs) < 1e-12
-    for key, theirs in flat(grads_torch).items():
-        assert relative_error(flat(grads)[key], theirs) < 1e-12, key
+    assert_agree(flat(grads), flat(grads_torch), 1e-12)
 
 
 @models
@@ -144,9 +141,7 @@ def test_loss_and_every_gradient_match_torch(rng, model):
         return torch.nn.functional.cross_entropy(logits[torch.tensor(mask)], torch.tensor(targets[mask]))
     (loss_torch,), (grads_torch,) = torch_ref.torch_gradients(run, [params], [np.array(1.0)])
     assert abs(loss - loss_torch) < 1e-12 * loss
-    assert set(flat(grads)) == set(flat(params))
-    for key, theirs in flat(grads_torch).items():
-        assert relative_error(flat(grads)[key], theirs) < 1e-12, key
+    assert_agree(flat(grads), flat(grads_torch), 1e-12)
 
 
 @pytest.mark.parametrize("model", [Model("lstm", True, "additive", "words"), Model("gru", True, "scaled", "states"),
@@ -162,21 +157,42 @@ def test_gradients_match_finite_differences(rng, model):
                      [flat(big_params(model, rng))], rng)
 
 
+@pytest.fixture
+def padded(model):
+    """The same sentences with no and with three more columns of padding, and the weights that read them."""
+    return (big_params(model, np.random.default_rng(0)),
+            *(sentences(np.random.default_rng(1), more) for more in (0, 3)))
+
+
 @models
-def test_more_padding_changes_nothing(model):
-    params = big_params(model, np.random.default_rng(0))
-    short, long = (sentences(np.random.default_rng(1), more) for more in (0, 3))
-    (loss, grads), (loss_long, grads_long) = (seq2seq.loss_and_grads(params, *batch, model) for batch in (short, long))
-    assert relative_error(np.array(loss), np.array(loss_long)) < 1e-14
-    for key, g in flat(grads).items():
-        assert relative_error(g, flat(grads_long)[key]) < 1e-13, key
-    states = [seq2seq.encoder_forward(batch[0], LENGTHS, params, model.kind) for batch in (short, long)]
-    for one, other in zip(states[0][1], states[1][1], strict=True):
-        assert relative_error(one, other) < 1e-14
-    for row, n in enumerate(LENGTHS):
-        assert relative_error(states[0][0][row, :n], states[1][0][row, :n]) < 1e-14
-    outputs = [seq2seq.greedy(batch[0], LENGTHS, params, model, BOS, EOS, 6)[0] for batch in (short, long)]
-    np.testing.assert_array_equal(*outputs)
+def test_more_padding_does_not_change_the_loss(model, padded):
+    params, short, long = padded
+    (loss, _), (loss_long, _) = (seq2seq.loss_and_grads(params, *batch, model) for batch in (short, long))
+    assert loss == pytest.approx(loss_long, rel=1e-14)
+
+
+@models
+def test_more_padding_does_not_change_the_gradients(model, padded):
+    params, short, long = padded
+    (_, grads), (_, grads_long) = (seq2seq.loss_and_grads(params, *batch, model) for batch in (short, long))
+    assert_agree(flat(grads), flat(grads_long), 1e-13)
+
+
+@models
+def test_more_padding_does_not_change_the_states(model, padded):
+    params, short, long = padded
+    (h, last, *_), (h_long, last_long, *_) = (
+        seq2seq.encoder_forward(batch[0], LENGTHS, params, model.kind) for batch in (short, long))
+    real = {f"h of row {row}": (h[row, :n], h_long[row, :n]) for row, n in enumerate(LENGTHS)}
+    real |= {f"last {k}": pair for k, pair in enumerate(zip(last, last_long, strict=True))}
+    assert_agree(*({name: pair[k] for name, pair in real.items()} for k in range(2)), 1e-14)
+
+
+@models
+def test_more_padding_does_not_change_what_is_written(model, padded):
+    params, short, long = padded
+    one, other = (seq2seq.greedy(batch[0], LENGTHS, params, model, BOS, EOS, 6)[0] for batch in (short, long))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_padding_embeddings_get_no_gradient(rng):
@@ -312,3 +328,125 @@ def test_unknown_part_of_a_model_is_a_clear_error(rng, model, message):
 def test_beam_without_width_is_a_clear_error(rng):
     with pytest.raises(ValueError, match="width is 0; wanted an integer, at least 1"):
         seq2seq.beam_search(np.array([3]), big_params(Model(), rng), Model(), BOS, EOS, 4, width=0)
+
+
+def test_model_has_its_defaults():
+    assert Model() == ("lstm", False, "dot", "states")
+
+
+def test_memory_has_no_scale_unless_asked():
+    assert Memory(None, None, None).scale == 1.0
+
+
+@models
+def test_init_seq2seq_makes_every_array_of_the_dtype(rng, model):
+    params = seq2seq.init_seq2seq(model, V_SRC, V_TGT, E, H, rng, "float32")
+    assert {a.dtype.name for a in train.leaves(params)} == {"float32"}
+
+
+@pytest.mark.parametrize(("made", "asked", "message"), [
+    (Model(), Model(attention="additive"), "^params has no 'attention'"),
+    (Model(attention="additive"), Model(), r"^params has \['attention'\] besides"),
+    (Model(), Model(attention=None), r"^params has \['combine'\] besides"),
+    (Model(attention=None), Model(), "^params has no 'combine'"),
+    (Model(), Model(bidirectional=True), "^params has no 'encoder_reverse'"),
+    (Model(bidirectional=True), Model(), r"^params has \['encoder_reverse'\] besides"),
+    (Model("gru"), Model("lstm"), r"^model\.kind is 'lstm'; params\['encoder'\] are of kind 'gru'"),
+    (Model(values="words"), Model(), r"^params\['combine'\]\['W'\] has shape \(6, 13\); wanted \(6, 12\), since"),
+    (Model(), Model(values="words"), r"^params\['combine'\]\['W'\] has shape \(6, 12\); wanted \(6, 13\), since"),
+    (Model(), Model(attention="bogus"), "^model.attention is 'bogus'; wanted one of"),
+    (Model(), Model(values="word"), "^model.values is 'word'; wanted one of"),
+    (Model(), Model(kind="rnn"), "^model.kind is 'rnn'; wanted one of"),
+    (Model(), Model(bidirectional=None), "^model.bidirectional is None; wanted one of")],
+    ids=lambda v: "-".join(map(str, v)) if isinstance(v, Model) else "")
+def test_params_of_another_model_are_refused(rng, made, asked, message):
+    with pytest.raises(ValueError, match=message):
+        seq2seq.loss_and_grads(big_params(made, rng), *sentences(rng), asked)
+
+
+@pytest.mark.parametrize("write", ["greedy", "beam_search"])
+def test_search_refuses_params_of_another_model(rng, write):
+    source = sentences(rng)[0]
+    given = (source, LENGTHS) if write == "greedy" else (source[0],)
+    with pytest.raises(ValueError, match="^params has no 'attention'"):
+        getattr(seq2seq, write)(*given, big_params(Model(), rng), Model(attention="additive"), BOS, EOS, 5)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "LSTM", "gru"])
+def test_encoder_refuses_params_of_another_kind(rng, kind):
+    with pytest.raises(ValueError, match=rf"^kind is '{kind}'; params\['encoder'\] are of kind 'lstm'"):
+        seq2seq.encoder_forward(sentences(rng)[0], LENGTHS, big_params(Model(), rng), kind)
+
+
+def test_decoder_refuses_a_state_of_another_kind(rng):
+    params, (inputs, state, memory) = big_params(Model(), rng), decoder_inputs(Model(), rng)
+    with pytest.raises(ValueError, match="^state has 1 arrays; wanted h and c: params are of kind 'lstm'"):
+        seq2seq.decoder_forward(inputs, state[:1], memory, params)
+
+
+@pytest.mark.parametrize(("attention", "message"), [
+    ("dot", "^memory is None; wanted one, since params has 'combine'"),
+    (None, "^memory is given; wanted None, since params has no 'combine'")])
+def test_decoder_refuses_a_memory_that_params_do_not_go_with(rng, attention, message):
+    params = big_params(Model(attention=attention), rng)
+    inputs, state, memory = decoder_inputs(Model(attention=None if attention else "dot"), rng)
+    with pytest.raises(ValueError, match=message):
+        seq2seq.decoder_forward(inputs, state, memory, params)
+
+
+def test_lengths_that_are_floats_are_a_clear_error(rng):
+    with pytest.raises(ValueError, match=r"^lengths is \[5\.0, 2\.0, 3\.0\]; wanted 3 integers in 1 … 5"):
+        seq2seq.encoder_forward(sentences(rng)[0], LENGTHS.astype(float), big_params(Model(), rng))
+
+
+def test_source_of_one_axis_is_a_clear_error(rng):
+    with pytest.raises(ValueError, match=r"^source has shape \(5,\); wanted \(B, T_src\)"):
+        seq2seq.encoder_forward(sentences(rng)[0][0], LENGTHS[:1], big_params(Model(), rng))
+
+
+@pytest.mark.parametrize("max_length", [0, -1, 2.5])
+@pytest.mark.parametrize("write", ["greedy", "beam_search"])
+def test_search_of_no_length_is_a_clear_error(rng, write, max_length):
+    source = sentences(rng)[0]
+    given = (source, LENGTHS) if write == "greedy" else (source[0],)
+    with pytest.raises(ValueError, match=f"^max_length is {max_length}; wanted an integer, at least 1"):
+        getattr(seq2seq, write)(*given, big_params(Model(), rng), Model(), BOS, EOS, max_length)
+
+
+@pytest.mark.parametrize("write", ["greedy", "beam_search"])
+def test_search_stops_at_logits_that_are_not_finite(rng, write):
+    params, source = big_params(Model(), rng), sentences(rng)[0]
+    params["output"]["W"][3] = np.nan
+    given = (source, LENGTHS) if write == "greedy" else (source[0],)
+    with pytest.raises(FloatingPointError, match="^the logits hold NaN or infinity"):
+        getattr(seq2seq, write)(*given, params, Model(), BOS, EOS, 5)
+
+
+@models
+def test_beam_search_ends_a_sentence_at_its_eos(rng, model):
+    found = seq2seq.beam_search(np.array([4, 7, 3, 3]), big_params(model, rng), model, BOS, EOS, 6, width=9)
+    assert any(tokens[-1] == EOS for tokens, _ in found)
+    assert [tokens for tokens, _ in found if EOS in tokens[:-1]] == []
+
+
+def test_beam_scores_of_huge_logits_are_finite(rng):
+    params = big_params(Model(), rng)
+    params["output"] = {"W": 0 * params["output"]["W"], "b": 1e3 * np.arange(V_TGT)}
+    (tokens, p), *_ = seq2seq.beam_search(np.array([4, 7]), params, Model(), BOS, EOS, 3, width=2)
+    assert (tokens, p) == ((V_TGT - 1,) * 3, 0.0)
+
+
+def test_alpha_of_the_decoder_is_read_only(rng):
+    inputs, state, memory = decoder_inputs(Model(), rng)
+    *_, alpha, _ = seq2seq.decoder_forward(inputs, state, memory, big_params(Model(), rng))
+    assert not alpha.flags.writeable
+
+
+def test_decoder_takes_as_many_sentences_as_words(rng):
+    """B = T_tgt = T_src: where a mask of two axes could be read either way."""
+    model, n = Model(), 4
+    params, source = big_params(model, rng), rng.integers(3, V_SRC, (n, n))
+    targets = rng.integers(3, V_TGT, (n, n))
+    everywhere = np.ones((n, n), bool)
+    loss, _ = seq2seq.loss_and_grads(params, source, np.arange(1, n + 1), targets, targets, everywhere, model)
+    assert np.isfinite(loss)

@@ -48,7 +48,7 @@ def test_init_recurrent_identity_is_the_irnn_start(rng):
     ({"kind": "LSTM"}, "kind is 'LSTM'; wanted one of"),
     ({"kind": "lstm", "update_bias": 1.0}, "update_bias is for kind 'gru'; kind is 'lstm'"),
     ({"kind": "rnn", "update_bias": 0}, "update_bias is for kind 'gru'; kind is 'rnn'"),
-    ({"kind": "gru", "identity": True}, "identity is for kind 'rnn' without orthogonal; kind is 'gru'"),
+    ({"kind": "gru", "identity": True}, "identity is for 'rnn' without orthogonal; kind is 'gru'"),
     ({"kind": "rnn", "identity": True, "orthogonal": True}, "kind is 'rnn', orthogonal is True"),
     ({"kind": "gru", "forget_bias": 1.0}, "forget_bias is for kind 'lstm'; kind is 'gru'")])
 def test_init_recurrent_rejects(arguments, message, rng):
@@ -154,7 +154,7 @@ def test_train_clips_at_1_unless_told_otherwise(rng):
 def test_train_stops_at_a_gradient_that_is_not_finite(max_norm, value):
     def loss_and_grads(params, k):
         return 1.0, {"W": np.array([1.0, value if k == 2 else 1.0])}
-    message = r"^grads\['W'\] holds NaN or infinity; wanted finite gradients, at step 2, where the loss is 1.0: try a smaller"
+    message = r"^grads\['W'\] holds NaN or infinity; .*, at step 2, where the loss is 1.0: try a smaller lr"
     with pytest.raises(FloatingPointError, match=message):
         train.train(loss_and_grads, {"W": np.zeros(2)}, [(k,) for k in range(5)], max_norm=max_norm, progress=False)
 
@@ -185,7 +185,8 @@ def test_adam_keeps_float32_when_its_rate_is_changed_to_a_numpy_number():
 @pytest.mark.parametrize(("grads", "message"), [
     ({"W": np.ones(3)}, r"^grads\['W'\] has shape \(3,\); wanted \(2, 3\)"), ({}, "^grads has no 'W'"),
     ({"W": np.ones((2, 3)), "b": np.ones(1)}, r"^grads has \['b'\] besides"),
-    ({"W": np.ones((2, 3), "float32")}, r"^grads\['W'\] has dtype float32; wanted float64")], ids=["shape", "key", "extra", "dtype"])
+    ({"W": np.ones((2, 3), "float32")}, r"^grads\['W'\] has dtype float32; wanted float64")],
+    ids=["shape", "key", "extra", "dtype"])
 def test_adam_rejects_gradients_of_another_form(grads, message):
     with pytest.raises(ValueError, match=message):
         train.Adam().step({"W": np.ones((2, 3))}, grads)

@@ -21,10 +21,9 @@ def r_squared(states, labels, directions):
     with_labels, covariance, variance = _moments(states, labels)
     along = np.einsum("hk,hk->k", directions, covariance @ directions)
     explained = (directions.T @ with_labels) ** 2
-    # a number that never changes has no more variance than rounding gives it
-    rounding = (np.finfo(states.dtype).eps * np.abs(directions.T) @ np.abs(states).max(axis=0, initial=0)) ** 2
-    constant = (along <= rounding)[:, None] | (variance <= 0)
-    return np.where(constant, 0, explained / np.where(constant, 1, np.outer(along, variance)))
+    # what never changes is told by its range: rounding gives it a variance
+    varies = np.outer((np.abs(directions.T) @ np.ptp(states, axis=0) > 0) & (along > 0), np.ptp(labels, axis=0) > 0)
+    return np.where(varies, explained / np.where(varies, np.outer(along, variance), 1), 0)
 
 
 def best_directions(states, labels, directions):

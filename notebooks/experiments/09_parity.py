@@ -56,7 +56,7 @@ def forward(params, x, kinds):
     for k, kind in enumerate(kinds):
         layer = params[str(k)]
         H = len(layer["b_ih"]) // (MINIMAL[kind][0] if kind in MINIMAL else len(KINDS[kind].gates))
-        states = [np.zeros((len(x), H))] * (2 if kind == "lstm" else 1)
+        states = [np.zeros((len(x), H))] * (len(KINDS[kind].states) if kind in KINDS else 1)
         step = MINIMAL[kind][1] if kind in MINIMAL else KINDS[kind].forward
         x, *_, cache = step(x, *states, layer)
         caches.append(cache)
@@ -72,7 +72,7 @@ def loss_and_grads(params, x, targets, kinds):
     grads = {"linear": linear}
     for k, kind in reversed(list(enumerate(kinds))):
         back = MINIMAL[kind][2] if kind in MINIMAL else KINDS[kind].backward
-        given = (dx, None) if kind == "lstm" else (dx,)
+        given = (dx, *(None for _ in KINDS[kind].states[1:])) if kind in KINDS else (dx,)
         dx, *_, grads[str(k)] = back(*given, caches[k])
     return loss, {key: grads[key] for key in params}
 
