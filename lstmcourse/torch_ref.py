@@ -15,19 +15,23 @@ MODULES = {name: getattr(torch.nn, name.upper()) for name in KINDS if hasattr(to
 CONVERTIBLE = (*MODULES.values(), torch.nn.RNNCell, torch.nn.LSTMCell, torch.nn.GRUCell)
 
 
-def params_from_torch(module):
+def params_from_torch(module, nonlinearity="tanh"):
     """params of an nn.RNN, nn.LSTM, nn.GRU (one layer, one direction) or one of their cells.
 
+    nonlinearity  the one with which the params will be used. It is not in the weights, and so a ReLU RNN
+                  is refused unless "relu" is asked for
+
     Returns a dict W_ih, W_hh, b_ih, b_hh of NumPy copies.
-    Raises ValueError for what it would misread: another module, a ReLU RNN, more layers, two directions,
+    Raises ValueError for what it would misread: another module or nonlinearity, more layers, two directions,
     no biases, a projection, a dtype that is neither float64 nor float32, or a module without numbers (meta).
     """
     if not isinstance(module, CONVERTIBLE):
         raise ValueError(f"module is a {type(module).__name__}; wanted "
                          f"{', '.join('nn.' + c.__name__ for c in CONVERTIBLE)}")
-    if getattr(module, "nonlinearity", "tanh") != "tanh":
-        raise ValueError(f"module has the nonlinearity {module.nonlinearity!r}; wanted 'tanh', the one that "
-                         "rnn_forward has")
+    theirs = getattr(module, "nonlinearity", "tanh")
+    if theirs != nonlinearity:
+        raise ValueError(f"module has the nonlinearity {theirs!r}; wanted {nonlinearity!r}: for an RNN with ReLU pass "
+                         "nonlinearity='relu' here and to rnn_forward")
     state = {name.removesuffix("_l0"): value for name, value in module.state_dict().items()}
     if set(state) != set(RENAMES):
         raise ValueError(f"module has the parameters {sorted(module.state_dict())}; wanted one layer, one "
@@ -38,8 +42,8 @@ def params_from_torch(module):
     return {RENAMES[name]: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
 
-def params_to_torch(params, kind):
-    """A torch module that holds params: kind "rnn", "lstm" or "gru", batch_first=True.
+def params_to_torch(params, kind, nonlinearity="tanh"):
+    """A torch module that holds params: kind "rnn" (with its nonlinearity), "lstm" or "gru", batch_first=True.
 
     Raises ValueError for another kind, for params without the keys of one, or of another kind.
     """
@@ -48,13 +52,21 @@ def params_to_torch(params, kind):
         raise ValueError(f"kind is {kind!r}; wanted one that torch.nn has: {sorted(MODULES)}")
     rows, D = params["W_ih"].shape
     H = params["W_hh"].shape[1]
-    module = MODULES[kind](D, H, batch_first=True, dtype=torch.from_numpy(params["W_ih"]).dtype)
+    module = MODULES[kind](D, H, batch_first=True, dtype=torch.from_numpy(params["W_ih"]).dtype,
+                           **_options(kind, nonlinearity))
     if len(kind_named(kind).gates) * H != rows:
         raise ValueError(f"params['W_ih'] has {rows} rows; kind {kind!r} with H = {H} wants "
                          f"{len(kind_named(kind).gates) * H}")
     module.load_state_dict({f"{torch_name}_l0": torch.from_numpy(params[name].copy())
                             for torch_name, name in RENAMES.items()})
     return module
+
+
+def _options(kind, nonlinearity):
+    """What torch.nn's layer must be told; only nn.RNN knows another nonlinearity than tanh."""
+    if kind != "rnn" and nonlinearity != "tanh":
+        raise ValueError(f"nonlinearity is {nonlinearity!r}; wanted 'tanh' for kind {kind!r}: it is a choice of 'rnn'")
+    return {"nonlinearity": nonlinearity} if kind == "rnn" else {}
 
 
 def torch_gradients(f, inputs, upstream):
@@ -79,14 +91,15 @@ def torch_gradients(f, inputs, upstream):
     return [out.detach().numpy() for out in outputs], grads
 
 
-def torch_recurrent(kind):
+def torch_recurrent(kind, nonlinearity="tanh"):
     """torch.nn's own layer as a function of (x, h_0, [c_0,] params), for `torch_gradients`.
 
     Returns h (B, T, H) and, for "lstm", the last cell state (B, H).
     """
     def run(x, *states_and_params):
         *states, params = states_and_params
-        module = MODULES[kind](x.shape[2], states[0].shape[1], batch_first=True, dtype=x.dtype)
+        module = MODULES[kind](x.shape[2], states[0].shape[1], batch_first=True, dtype=x.dtype,
+                               **_options(kind, nonlinearity))
         weights = {f"{torch_name}_l0": params[name] for torch_name, name in RENAMES.items()}
         h_0, *c_0 = (state[None] for state in states)
         h, last = torch.func.functional_call(module, weights, (x, (h_0, *c_0) if c_0 else h_0))

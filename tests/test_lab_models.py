@@ -75,3 +75,18 @@ def test_last_step_loss_names_targets_of_another_shape(rng):
     params = models.init_network("lstm", 2, 4, 1, rng)
     with pytest.raises(ValueError, match=r"^y has shape \(3, 1\); wanted \(3,\)"):
         models.last_step_loss(params, np.zeros((3, 6, 2)), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("case", ["tokens", "last step"])
+def test_network_losses_return_the_gradient_of_a_relu_rnn(case, rng):
+    params = models.init_network("rnn", 5, 4, 5, rng, identity=True)
+    params["linear"]["b"] += 1
+    if case == "tokens":
+        batch, loss = (rng.integers(5, size=(2, 6)), rng.integers(5, size=(2, 6))), models.token_loss
+    else:
+        batch, loss = (rng.standard_normal((3, 6, 5)), rng.standard_normal(3)), models.last_step_loss
+    value, grads = loss(params, *batch, nonlinearity="relu")
+    assert value != loss(params, *batch)[0]
+    wanted = numerical_gradient(lambda a: loss({**params, "recurrent": {**params["recurrent"], "W_hh": a}}, *batch,
+                                               nonlinearity="relu")[0], params["recurrent"]["W_hh"])
+    assert relative_error(grads["recurrent"]["W_hh"], wanted) < 1e-6

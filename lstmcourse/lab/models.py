@@ -17,10 +17,11 @@ def init_network(kind, D, H, V, rng, **options):
     return {"recurrent": init_recurrent(kind, D, H, rng, **options), "linear": init_linear(H, V, rng)}
 
 
-def network_forward(x, params, states=None):
+def network_forward(x, params, states=None, **options):
     """Outputs y (B, T, V) for inputs x (B, T, D).
 
     states  the states before the first step, h_0 and for an LSTM c_0, each (B, H); None: zeros
+    options  of the layer: nonlinearity="relu" of the RNN, reset_after=False of the GRU
 
     Returns y, the states after the last step, and the cache for `network_backward`; cache[0] is the
     recurrent layer's own, with its gates.
@@ -32,7 +33,7 @@ def network_forward(x, params, states=None):
         states = [np.zeros((len(x), params["recurrent"]["W_hh"].shape[1]), x.dtype) for _ in kind.states]
     if len(states) != len(kind.states):
         raise ValueError(f"states has {len(states)} arrays; wanted {' and '.join(kind.states)}")
-    *states, recurrent_cache = kind.forward(x, *states, params["recurrent"])
+    *states, recurrent_cache = kind.forward(x, *states, params["recurrent"], **options)
     y, linear_cache = linear_forward(states[0], params["linear"])
     return y, [state[:, -1] for state in states], (recurrent_cache, linear_cache)
 
@@ -52,17 +53,20 @@ def one_hot(tokens, D):
     return np.eye(D)[tokens]
 
 
-def token_loss(params, tokens, targets, mask=None):
-    """Cross-entropy in nats per token where mask is True, and its gradients. tokens, targets, mask (B, T)."""
-    logits, _, cache = network_forward(one_hot(tokens, params["recurrent"]["W_ih"].shape[1]), params)
+def token_loss(params, tokens, targets, mask=None, **options):
+    """Cross-entropy in nats per token where mask is True, and its gradients. tokens, targets, mask (B, T).
+
+    options  as `network_forward`; for `train`: functools.partial(token_loss, nonlinearity="relu")
+    """
+    logits, _, cache = network_forward(one_hot(tokens, params["recurrent"]["W_ih"].shape[1]), params, **options)
     loss, loss_cache = cross_entropy_forward(logits, targets, mask)
     return loss, network_backward(cross_entropy_backward(loss_cache), cache)
 
 
-def last_step_loss(params, x, y):
-    """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,)."""
+def last_step_loss(params, x, y, **options):
+    """Mean squared error of the output at the last step, and its gradients. x (B, T, D), y (B,); options as above."""
     check_array("y", y, (len(x),))
-    out, _, cache = network_forward(x, params)
+    out, _, cache = network_forward(x, params, **options)
     error = out[:, -1, 0] - y
     d_out = np.zeros_like(out)
     d_out[:, -1, 0] = 2 * error / len(y)

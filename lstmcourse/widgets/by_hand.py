@@ -1,11 +1,11 @@
-"""Networks whose weights are written down, not learned, for the pizza sentence: lesson 04's LSTM, and what
+"""Networks whose weights are set by hand, not learned, for the pizza sentence: lesson 04's LSTM, and what
 a GRU and an RNN can do of it with less machinery. Each function returns params and the names of the units."""
 
 import numpy as np
 
 from lstmcourse.data.pizza import WORDS, encode
 
-SURE = np.tanh(3.0)          # what a unit holds after a word has said plus three
+SURE = np.tanh(3.0)          # what a unit holds after a word has written plus three
 
 
 def lstm_by_hand():
@@ -24,7 +24,7 @@ def lstm_by_hand():
 
 
 def gru_by_hand():
-    """Three units as in lesson 04: who, nishchal's food, friend's food. A GRU shows all that it holds."""
+    """Three units as in lesson 04: who, nishchal's food, friend's food. Without an output gate, h shows all of it."""
     V, H = len(WORDS), 3
     W_ih, W_hh, b = np.zeros((3, H, V)), np.zeros((3, H, H)), np.zeros((3, H))
     z, n = 1, 2

@@ -46,5 +46,5 @@ def test_exercise_solved_wrongly_then_rightly_changes_its_message(page, pictures
 def test_saved_notebook_shows_the_still_picture_before_it_is_run(page, pictures):
     page.open("still")
     page.page.wait_for_selector(".jp-OutputArea :is(.jp-RenderedImage, .jp-RenderedSVG) img")
-    assert "Gate explorer: what the LSTM holds" in page.page.locator(".jp-OutputArea").first.inner_text()
+    assert "Gate explorer: the states of the LSTM" in page.page.locator(".jp-OutputArea").first.inner_text()
     page.page.screenshot(path=pictures / "still.png")
