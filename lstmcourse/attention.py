@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstmcourse.layers import softmax, softmax_backward
-from lstmcourse.validation import check_array, check_keys, check_mask, check_number, read_only
+from lstmcourse.layers import linear_backward, linear_forward, softmax, softmax_backward
+from lstmcourse.validation import check_array, check_keys, check_mask, check_number, check_params, read_only
 
 
 def masked_softmax_forward(scores, mask):
@@ -159,3 +159,86 @@ def _check_memory(query, keys, values, keys_width=None):
     B, dtype = len(query), query.dtype
     check_array("keys", keys, (B, None, keys_width), dtype)
     check_array("values", values, (B, keys.shape[1], None), dtype)
+
+
+def causal_mask(T):
+    """Mask (1, T, T) of sequences that look at themselves: step t may look at the steps up to t, not at later ones.
+
+    With padding: `causal_mask(T) & mask[:, None]`, for a mask (B, T) that is True at the real steps.
+    """
+    return np.tri(T, dtype=bool)[None]
+
+
+class MultiHeadCache(NamedTuple):
+    projections: tuple           # what linear_backward needs for q, k, v and o
+    attention: AttentionCache    # of all heads, as batch rows: alpha is (heads * B, T_tgt, T_src)
+    heads: int
+
+
+def multi_head_attention_forward(query, keys, values, mask, params, heads):
+    """Several dot attentions at once, each in a projection of its own.   (Vaswani et al. 2017, section 3.2.2)
+
+        q, k, v  = query W_q^T + b_q,  keys W_k^T + b_k,  values W_v^T + b_v
+        head_n   = softmax(q_n k_n^T / sqrt(E / heads)) v_n       q_n: the n-th block of E / heads units; k_n, v_n too
+        context  = (head_1, head_2, …) W_o^T + b_o
+
+    query   (B, T_tgt, E)
+    keys    (B, T_src, K)  self-attention: query, keys and values are the same array
+    values  (B, T_src, M)
+    mask    as `masked_softmax_forward`, the same for every head
+    params  W_q (E, E), W_k (E, K), W_v (E, M), W_o (E, E) and b_q, b_k, b_v, b_o (E,): those of
+            torch.nn.MultiheadAttention, whose in_proj_weight is W_q, W_k, W_v one above the other
+    heads   a divisor of E
+
+    Returns context (B, T_tgt, E), alpha (B, heads, T_tgt, T_src) and the cache for `multi_head_attention_backward`.
+    Raises ValueError for a wrong shape, dtype, key or number of heads, or a row of the mask with no True.
+    """
+    check_array("query", query, (None, None, None))
+    _check_memory(query, keys, values)
+    (B, T_tgt, E), T_src = query.shape, keys.shape[1]
+    if heads < 1 or E % heads:
+        raise ValueError(f"heads is {heads}; wanted a divisor of {E}, the width of query")
+    mask = _mask_3d(mask, B, T_tgt, T_src)
+    K, M = keys.shape[2], values.shape[2]
+    check_params("params", params, {"W_q": (E, E), "W_k": (E, K), "W_v": (E, M), "W_o": (E, E),
+                                    "b_q": (E,), "b_k": (E,), "b_v": (E,), "b_o": (E,)}, query.dtype)
+    (q, cache_q), (k, cache_k), (v, cache_v) = (
+        linear_forward(given, {"W": params[f"W_{name}"], "b": params[f"b_{name}"]})
+        for name, given in (("q", query), ("k", keys), ("v", values)))
+    mask = np.tile(np.broadcast_to(mask, (B, *mask.shape[1:])), (heads, 1, 1))      # a head: another row of the batch
+    context, alpha, attention = dot_attention_forward(
+        *(_split_heads(a, heads) for a in (q, k, v)), mask, scale=float(E // heads) ** -0.5)
+    context, cache_o = linear_forward(_join_heads(context, heads), {"W": params["W_o"], "b": params["b_o"]})
+    alpha = alpha.reshape(heads, B, T_tgt, T_src).swapaxes(0, 1).copy()
+    return context, alpha, MultiHeadCache((cache_q, cache_k, cache_v, cache_o), attention, heads)
+
+
+def multi_head_attention_backward(dcontext, cache):
+    """Backward pass of `multi_head_attention_forward`: dquery, dkeys, dvalues and grads, keyed like params.
+
+    dcontext  (B, T_tgt, E)
+
+    In self-attention all three are gradients of one array: dx = dquery + dkeys + dvalues.
+    Raises ValueError for a wrong shape or dtype.
+    """
+    (*inward, cache_o), attention, heads = cache
+    check_array("dcontext", dcontext, cache_o[0].shape, cache_o[0].dtype)
+    dcontext, grads_o = linear_backward(dcontext, cache_o)
+    dqkv = dot_attention_backward(_split_heads(dcontext, heads), attention)
+    (dquery, grads_q), (dkeys, grads_k), (dvalues, grads_v) = (
+        linear_backward(_join_heads(d, heads), cache_d) for d, cache_d in zip(dqkv, inward, strict=True))
+    return dquery, dkeys, dvalues, {
+        f"{key}_{name}": grads[key] for key in "Wb"
+        for name, grads in (("q", grads_q), ("k", grads_k), ("v", grads_v), ("o", grads_o))}
+
+
+def _split_heads(x, heads):
+    """(B, T, E) as (heads * B, T, E / heads): first every row of the batch for head 1, then for head 2 …"""
+    B, T, E = x.shape
+    return x.reshape(B, T, heads, E // heads).transpose(2, 0, 1, 3).reshape(heads * B, T, E // heads)
+
+
+def _join_heads(x, heads):
+    """The inverse of `_split_heads`: (heads * B, T, E / heads) as (B, T, E)."""
+    rows, T, width = x.shape
+    return x.reshape(heads, rows // heads, T, width).transpose(1, 2, 0, 3).reshape(rows // heads, T, heads * width)

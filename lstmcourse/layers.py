@@ -20,6 +20,11 @@ def sigmoid(a):
         return np.where(a >= 0, 1, e) / (1 + e)
 
 
+def relu(a, out=None):
+    """max(a, 0), the rectified linear unit; its slope is 1 where the result is positive, else 0."""
+    return np.maximum(a, 0, out=out)
+
+
 def softmax(logits):
     """exp(logits) / sum of exp(logits) over the last axis.  (eq. 1.3)
 

@@ -2,14 +2,26 @@
 
     h_t = tanh(x_t W_ih^T + b_ih + h_{t-1} W_hh^T + b_hh)
 
-Parameters as in torch.nn.RNN: W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,).
+or, with nonlinearity="relu", max(…, 0) in place of tanh(…). Parameters as in torch.nn.RNN:
+W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,).
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from lstmcourse.layers import relu
 from lstmcourse.validation import batch_first, check_array, check_sequence, read_only
+
+# name -> the activation and its slope, computed from its output h
+NONLINEARITIES = {"tanh": (np.tanh, lambda h: 1 - h**2), "relu": (relu, lambda h: (h > 0).astype(h.dtype))}
+
+
+def nonlinearity_of(name):
+    """The activation and its slope for "tanh" or "relu"; ValueError for another name."""
+    if name not in NONLINEARITIES:
+        raise ValueError(f"nonlinearity is {name!r}; wanted one of {sorted(NONLINEARITIES)}")
+    return NONLINEARITIES[name]
 
 
 class RNNCellCache(NamedTuple):
@@ -17,23 +29,26 @@ class RNNCellCache(NamedTuple):
     h_prev: np.ndarray   # (B, H)
     h_t: np.ndarray      # (B, H)
     params: dict
+    nonlinearity: str = "tanh"
 
 
-def rnn_cell_forward(x_t, h_prev, params):
-    """One step of a vanilla RNN:  h_t = tanh(a_t).        (eq. 1.1)
+def rnn_cell_forward(x_t, h_prev, params, nonlinearity="tanh"):
+    """One step of a vanilla RNN:  h_t = tanh(a_t).   (eq. 1.1)
 
         a_t = x_t W_ih^T + b_ih + h_prev W_hh^T + b_hh
 
     x_t     (B, D)   input at this step
     h_prev  (B, H)   hidden state from the step before
     params  W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)
+    nonlinearity  "tanh", or "relu" for max(a_t, 0)
 
     Returns h_t (B, H), read-only, and the cache for `rnn_cell_backward`.
     """
+    activation, _ = nonlinearity_of(nonlinearity)
     a_t = (x_t @ params["W_ih"].T + params["b_ih"]
            + h_prev @ params["W_hh"].T + params["b_hh"])
-    h_t = np.tanh(a_t)
-    return read_only(h_t), RNNCellCache(x_t, h_prev, h_t, params)
+    h_t = activation(a_t)
+    return read_only(h_t), RNNCellCache(x_t, h_prev, h_t, params, nonlinearity)
 
 
 def rnn_cell_backward(dh_t, cache):
@@ -43,8 +58,9 @@ def rnn_cell_backward(dh_t, cache):
 
     Returns dx_t (B, D), dh_prev (B, H) and grads, a dict keyed like params.
     """
-    x_t, h_prev, h_t, params = cache
-    da_t = dh_t * (1 - h_t**2)               # tanh'(a_t), from the output
+    x_t, h_prev, h_t, params, nonlinearity = cache
+    _, slope = nonlinearity_of(nonlinearity)
+    da_t = dh_t * slope(h_t)                 # activation'(a_t), from the output: 1 - h_t**2 for tanh
     dx_t = da_t @ params["W_ih"]
     dh_prev = da_t @ params["W_hh"]
     grads = {
@@ -64,18 +80,20 @@ class RNNCache(NamedTuple):
     x1: np.ndarray       # (T, B, D + 1)  augmented input [x_t, 1]: the weight of the 1 is the bias
     h: np.ndarray        # (T + 1, B, H)  h_0 … h_T
     params: dict
+    nonlinearity: str = "tanh"
 
 
-def rnn_forward(x, h_0, params):
+def rnn_forward(x, h_0, params, nonlinearity="tanh"):
     """`rnn_cell_forward` over a whole sequence.
 
     x       (B, T, D)
     h_0     (B, H)     the state before the first step
-    params  as for the cell
+    params, nonlinearity  as for the cell
 
     Returns h (B, T, H), every hidden state, read-only, and the cache for `rnn_backward`.
-    Raises ValueError for a wrong shape, dtype or key, or parameters that are not finite.
+    Raises ValueError for a wrong shape, dtype, key or nonlinearity, or parameters that are not finite.
     """
+    activation, _ = nonlinearity_of(nonlinearity)
     B, T, D, H, dtype = check_sequence(x, {"h_0": h_0}, params, gates=1)
     x1 = np.ones((T, B, D + 1), dtype)
     x1[:, :, :D] = x.swapaxes(0, 1)
@@ -88,8 +106,8 @@ def rnn_forward(x, h_0, params):
     recurrent = np.empty((B, H), dtype)
     for h_prev, h_t in zip(h[:-1], h[1:], strict=True):    # h_t holds the input product; add the rest
         h_t += h_prev.dot(W_hh_T, recurrent)               # .dot: a small product starts sooner than with @
-        np.tanh(h_t, h_t)                                  # the second argument is where the result goes
-    return batch_first(h), RNNCache(x1, h, params)
+        activation(h_t, h_t)                               # the second argument is where the result goes
+    return batch_first(h), RNNCache(x1, h, params, nonlinearity)
 
 
 def rnn_backward(dh, cache):
@@ -101,10 +119,11 @@ def rnn_backward(dh, cache):
     Returns dx (B, T, D), dh_0 (B, H) and grads, a dict keyed like params.
     Raises ValueError for a dh of another shape or dtype.
     """
-    x1, h, params = cache
+    x1, h, params, nonlinearity = cache
+    _, slope = nonlinearity_of(nonlinearity)
     T, B, D, H = x1.shape[0], x1.shape[1], x1.shape[2] - 1, h.shape[2]
     check_array("dh", dh, (B, T, H), h.dtype)
-    da = 1 - h[1:]**2                                      # tanh'(a_t), every step at once,
+    da = slope(h[1:])                                      # activation'(a_t), every step at once,
     dh_next = np.zeros((B, H), h.dtype)
     for dh_t, da_t in zip(dh.swapaxes(0, 1)[::-1], da[::-1], strict=True):
         dh_next += dh_t

@@ -13,15 +13,19 @@ from lstmcourse.recurrent import KINDS, kind_named
 from lstmcourse.validation import check_gradients, check_number
 
 
-def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="float64"):
+def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="float64", identity=False,
+                   update_bias=None):
     """Initial weights of an "rnn", "gru" or "lstm" (`recurrent.KINDS`): uniform in ±1/sqrt(H), as in PyTorch.
 
     forget_bias  of a kind with a forget gate: its first bias is set to this, its second to 0
     orthogonal   every H x H block of W_hh is a random orthogonal matrix instead (Saxe et al. 2014)
     dtype        "float64" or "float32"
+    identity     "rnn" only: W_hh is the identity and both biases are 0, for nonlinearity="relu": the IRNN of
+                 Le et al. 2015, who also draw W_ih with standard deviation 0.001
+    update_bias  as forget_bias, for the update gate z of the GRU: near 1 it keeps the state
 
     Returns params: W_ih (kH, D), W_hh (kH, H), b_ih (kH,), b_hh (kH,), k the number of gates.
-    Raises ValueError for another kind, or a forget_bias where there is no forget gate.
+    Raises ValueError for another kind, or a bias for a gate that the kind has not.
     """
     gates, keys = kind_named(kind).gates, kind_named(kind).keys
     rows, bound = len(gates) * H, 1 / np.sqrt(H)
@@ -29,13 +33,20 @@ def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="f
     params = {key: rng.uniform(-bound, bound, shape) for key, shape in shapes.items()}
     if orthogonal:
         params["W_hh"] = np.concatenate([init_orthogonal(H, rng) for _ in gates])
-    if forget_bias is not None:
-        if "f" not in gates:
-            with_one = " or ".join(repr(name) for name in KINDS if "f" in KINDS[name].gates)
-            raise ValueError(f"forget_bias is for kind {with_one}; kind is {kind!r}")
-        forget = slice(gates.index("f") * H, (gates.index("f") + 1) * H)
+    for name, gate, bias in (("forget_bias", "f", forget_bias), ("update_bias", "z", update_bias)):
+        if bias is None:
+            continue
+        if gate not in gates:
+            with_one = " or ".join(repr(name) for name in KINDS if gate in KINDS[name].gates)
+            raise ValueError(f"{name} is for kind {with_one}; kind is {kind!r}")
+        block = slice(gates.index(gate) * H, (gates.index(gate) + 1) * H)
         for n, key in enumerate(key for key in keys if key.startswith("b")):
-            params[key][forget] = 0 if n else forget_bias
+            params[key][block] = 0 if n else bias
+    if identity:
+        if kind != "rnn" or orthogonal:
+            raise ValueError(f"identity is for kind 'rnn' without orthogonal; kind is {kind!r}, "
+                             f"orthogonal is {orthogonal}")
+        params |= {"W_hh": np.eye(H), "b_ih": np.zeros(H), "b_hh": np.zeros(H)}
     return {key: value.astype(dtype) for key, value in params.items()}
 
 
@@ -55,6 +66,29 @@ def init_linear(D, V, rng, dtype="float64"):
 def init_embedding(V, D, rng, dtype="float64"):
     """Initial weights of `embedding_forward`: standard normal, as in PyTorch."""
     return {"W": rng.standard_normal((V, D)).astype(dtype)}
+
+
+def init_multi_head(E, rng, dtype="float64"):
+    """Initial weights of `multi_head_attention_forward` for one width E, as in PyTorch.
+
+    W_q, W_k, W_v uniform in ±sqrt(6 / 4E), Glorot's bound for their stack (3E, E); W_o in ±1/sqrt(E); biases 0.
+    """
+    bounds = {"W_q": np.sqrt(6 / (4 * E)), "W_k": np.sqrt(6 / (4 * E)), "W_v": np.sqrt(6 / (4 * E)),
+              "W_o": 1 / np.sqrt(E)}
+    params = {key: rng.uniform(-bound, bound, (E, E)).astype(dtype) for key, bound in bounds.items()}
+    return params | {f"b_{name}": np.zeros(E, dtype) for name in "qkvo"}
+
+
+def init_layer_norm(D, dtype="float64"):
+    """Initial weights of `layer_norm_forward`: W is 1 and b is 0, as in PyTorch."""
+    return {"W": np.ones(D, dtype), "b": np.zeros(D, dtype)}
+
+
+def init_transformer_block(E, F, rng, dtype="float64"):
+    """Initial weights of `transformer_block_forward`: width E, feed-forward block of F hidden units; as in PyTorch."""
+    return {"self_attn": init_multi_head(E, rng, dtype), "norm1": init_layer_norm(E, dtype),
+            "linear1": init_linear(E, F, rng, dtype), "linear2": init_linear(F, E, rng, dtype),
+            "norm2": init_layer_norm(E, dtype)}
 
 
 def tree_map(f, tree, *others):

@@ -76,6 +76,13 @@ def check_keys(name, params, keys):
         raise ValueError(f"{name} has {sorted(set(params) - set(keys))} besides; wanted {wanted} alone")
 
 
+def check_params(name, params, shapes, dtype):
+    """ValueError unless params is a dict with exactly the keys of shapes, each an array of this shape and dtype."""
+    check_keys(name, params, shapes)
+    for key, shape in shapes.items():
+        check_array(f"{name}[{key!r}]", params[key], shape, dtype)
+
+
 def check_gradients(grads, params, name="grads", finite=True):
     """Errors unless grads has the form of params: the same keys, shapes and dtypes, and only finite numbers.
 

@@ -21,7 +21,7 @@ class Layer:
         self.kind = name.split("_")[0]
         entry = KINDS[self.kind]
         self.states = [f"{state}_0" for state in entry.states]
-        self.options = {"reset_after": False} if name == "gru_before" else {}
+        self.options = {"gru_before": {"reset_after": False}, "rnn_relu": {"nonlinearity": "relu"}}.get(name, {})
         self._forward, self._backward = entry.forward, entry.backward
         self._cell_forward, self.cell_backward = entry.cell_forward, entry.cell_backward
 
@@ -42,13 +42,13 @@ class Layer:
         return [x, *(rng.standard_normal((B, H)).astype(dtype) for _ in self.states), params]
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru", "gru_before"])
+@pytest.fixture(params=["rnn", "rnn_relu", "lstm", "gru", "gru_before"])
 def layer(request):
     """Each recurrent layer in turn; gru_before is Cho's convention."""
     return Layer(request.param)
 
 
-@pytest.fixture(params=["rnn", "lstm", "gru"])
+@pytest.fixture(params=["rnn", "rnn_relu", "lstm", "gru"])
 def torch_layer(request):
     """Each layer that torch.nn has too."""
     return Layer(request.param)

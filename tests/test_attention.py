@@ -2,17 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcourse import torch_ref
+from lstmcourse import bench, torch_ref
 from lstmcourse.attention import (
     additive_attention_backward,
     additive_attention_forward,
+    causal_mask,
     dot_attention_backward,
     dot_attention_forward,
     masked_softmax_backward,
     masked_softmax_forward,
+    multi_head_attention_backward,
+    multi_head_attention_forward,
 )
 from lstmcourse.gradcheck import assert_gradients, relative_error
-from lstmcourse.train import leaves
+from lstmcourse.train import init_multi_head, leaves
+from tests import torch_models
 
 B, T_TGT, T_SRC, H, K, M, A = 3, 4, 6, 5, 7, 2, 8
 
@@ -87,7 +91,7 @@ def test_dot_attention_matches_torch(rng, which, scale):
     upstream = rng.standard_normal(context.shape)
     mask_torch = torch.tensor(mask if which else mask[:, None])
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        lambda *tensors: torch_ref.torch_attention(*tensors, mask_torch, scale), inputs,
+        lambda *tensors: bench.torch_attention(*tensors, mask_torch, scale), inputs,
         [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12
@@ -102,7 +106,7 @@ def test_additive_attention_matches_torch(rng, which):
     upstream = rng.standard_normal(context.shape)
     mask_torch = torch.tensor(mask if which else mask[:, None])
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        lambda q, k, v, p: torch_ref.torch_attention(q, k, v, mask_torch, params=p), inputs,
+        lambda q, k, v, p: bench.torch_attention(q, k, v, mask_torch, params=p), inputs,
         [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12
@@ -171,6 +175,171 @@ def test_wrong_weights_of_additive_attention_are_named(rng):
     params["W_k"] = params["W_k"].T
     with pytest.raises(ValueError, match=r"params\['W_k'\] has shape \(7, 8\); wanted \(8, 7\)"):
         additive_attention_forward(*inputs, masks(rng)[0], params)
+
+
+E, HEADS = 6, 3            # two units a head, so that a swap of the two axes is noticed
+
+
+def multi_head_inputs(rng, keys_width=K, values_width=M):
+    """query, keys and values of three widths, and params none of which is zero."""
+    shapes = {"W_q": (E, E), "W_k": (E, keys_width), "W_v": (E, values_width), "W_o": (E, E)}
+    params = {key: rng.standard_normal(shape) for key, shape in shapes.items()}
+    params |= {f"b_{name}": rng.standard_normal(E) for name in "qkvo"}
+    return [rng.standard_normal((B, T_TGT, E)), rng.standard_normal((B, T_SRC, keys_width)),
+            rng.standard_normal((B, T_SRC, values_width)), params]
+
+
+def multi_head_pair(mask, heads=HEADS):
+    """A forward that `assert_gradients` and `torch_gradients` can call: context alone."""
+    def forward(query, keys, values, params):
+        context, _, cache = multi_head_attention_forward(query, keys, values, mask, params, heads)
+        return context, cache
+    return forward
+
+
+@pytest.mark.parametrize("widths", [(K, M), (E, E)], ids=["three widths", "one width"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_multi_head_attention_matches_torch(rng, which, widths):
+    mask, inputs = masks(rng)[which], multi_head_inputs(rng, *widths)
+    context, alpha, cache = multi_head_attention_forward(*inputs[:3], mask, inputs[3], HEADS)
+    upstream = rng.standard_normal(context.shape)
+    full = np.broadcast_to(mask if which else mask[:, None], (B, T_TGT, T_SRC)).copy()
+    (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
+        torch_models.torch_multi_head(full, HEADS), inputs, [upstream, np.zeros(alpha.shape)])
+    assert relative_error(context, context_torch) < 1e-12
+    assert relative_error(alpha, alpha_torch) < 1e-12
+    *ours, ours_params = multi_head_attention_backward(upstream, cache)
+    assert set(ours_params) == set(inputs[3])
+    for one, other in zip(ours, grads[:3], strict=True):
+        assert relative_error(one, other) < 1e-12
+    noise = 1e-12 * np.abs(ours_params["W_k"]).max()      # b_k moves all scores of a query alike: its gradient is 0
+    for key, got in ours_params.items():
+        assert np.abs(got - grads[3][key]).max() < max(1e-12 * np.abs(got).max(), noise * (key == "b_k")), key
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_multi_head_attention_backward_matches_finite_differences(rng, which):
+    mask, inputs = masks(rng)[which], multi_head_inputs(rng)
+    *arrays, params = inputs
+    b_k = params.pop("b_k")                                # its gradient is 0, which has no relative error
+
+    def forward(query, keys, values, others):
+        return multi_head_pair(mask)(query, keys, values, {**others, "b_k": b_k})
+
+    def backward(dcontext, cache):
+        *grads, by_name = multi_head_attention_backward(dcontext, cache)
+        assert np.abs(by_name.pop("b_k")).max() < 1e-14 * np.abs(by_name["W_k"]).max() * T_SRC * B
+        return *grads, by_name
+    assert_gradients(forward, backward, [*arrays, params], rng)
+
+
+def test_one_head_without_projections_is_dot_attention(rng):
+    mask, (query, keys, _) = masks(rng)[1], dot_inputs(rng)
+    params = {f"W_{name}": np.eye(H) for name in "qkvo"} | {f"b_{name}": np.zeros(H) for name in "qkvo"}
+    context, alpha, _ = multi_head_attention_forward(query, keys, keys, mask, params, heads=1)
+    wanted, wanted_alpha, _ = dot_attention_forward(query, keys, keys, mask, H**-0.5)
+    assert relative_error(context, wanted) < 1e-15
+    assert relative_error(alpha[:, 0], wanted_alpha) < 1e-15
+
+
+def test_heads_read_blocks_of_units(rng):
+    mask, (*arrays, params) = masks(rng)[1], multi_head_inputs(rng)
+    _, alpha, _ = multi_head_attention_forward(*arrays, mask, params, HEADS)
+    params["W_q"][2:4], params["b_q"][2:4] = 0, 0          # the second head asks for nothing: all its scores are 0
+    _, moved, _ = multi_head_attention_forward(*arrays, mask, params, HEADS)
+    assert np.array_equal(alpha[:, [0, 2]], moved[:, [0, 2]])
+    assert np.allclose(moved[:, 1], mask / mask.sum(axis=2, keepdims=True), rtol=1e-14)
+
+
+def test_causal_mask_hides_later_steps():
+    assert causal_mask(3).tolist() == [[[True, False, False], [True, True, False], [True, True, True]]]
+    assert causal_mask(3).dtype == bool
+
+
+def test_causal_self_attention_does_not_see_later_steps(rng):
+    x, params = rng.standard_normal((B, 5, E)), init_multi_head(E, rng)
+    before, *_ = multi_head_attention_forward(x, x, x, causal_mask(5), params, HEADS)
+    moved = x.copy()
+    moved[:, 3:] += rng.standard_normal((B, 2, E))
+    after, *_ = multi_head_attention_forward(moved, moved, moved, causal_mask(5), params, HEADS)
+    assert np.array_equal(before[:, :3], after[:, :3])
+    assert (before[:, 3:] != after[:, 3:]).all()
+
+
+def test_multi_head_attention_keeps_float32(rng):
+    *arrays, params = multi_head_inputs(rng)
+    arrays = [a.astype("float32") for a in arrays]
+    params = {key: value.astype("float32") for key, value in params.items()}
+    context, alpha, cache = multi_head_attention_forward(*arrays, masks(rng)[1], params, np.int64(HEADS))
+    *grads, by_name = multi_head_attention_backward(context, cache)
+    assert {a.dtype.name for a in (context, alpha, *grads, *by_name.values())} == {"float32"}
+
+
+def test_alpha_of_multi_head_attention_is_the_callers(rng):
+    *arrays, params = multi_head_inputs(rng)
+    context, alpha, cache = multi_head_attention_forward(*arrays, masks(rng)[0], params, HEADS)
+    dquery, *_ = multi_head_attention_backward(context, cache)
+    alpha[:], context = 0, context.copy()
+    assert np.array_equal(multi_head_attention_backward(context, cache)[0], dquery)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"heads": 4}, "heads is 4; wanted a divisor of 6, the width of query"),
+    ({"heads": 0}, "heads is 0; wanted a divisor of 6"),
+    ({"query": np.ones((B, E))}, r"query has shape \(3, 6\); wanted \(any, any, any\)"),
+    ({"keys": np.ones((B + 1, T_SRC, K))}, r"keys has shape \(4, 6, 7\); wanted \(3, any, any\)"),
+    ({"values": np.ones((B, T_SRC + 1, M))}, r"values has shape \(3, 7, 2\); wanted \(3, 6, any\)"),
+    ({"mask": np.ones((B, T_TGT), bool)}, r"mask has shape \(3, 4\); wanted \(3, 6\)"),
+    ({"mask": np.ones((B * HEADS, T_TGT, T_SRC), bool)}, r"mask has shape \(9, 4, 6\); wanted \(3, 4, 6\)"),
+    ({"mask": np.arange(B)[:, None] * np.ones(T_SRC, int) != 2}, r"mask has no True in row \(2,\)"),
+    ({"W_k": np.ones((E, E))}, r"params\['W_k'\] has shape \(6, 6\); wanted \(6, 7\)"),
+    ({"b_o": np.ones(1)}, r"params\['b_o'\] has shape \(1,\); wanted \(6,\)"),
+    ({"W_q": np.ones((E, E), "float32")}, r"params\['W_q'\] has dtype float32; wanted float64"),
+    ({"W_o": None}, r"params has no 'W_o': it has \['W_k', 'W_q', 'W_v', .*wanted W_k, W_o, W_q, W_v"),
+], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
+def test_wrong_argument_of_multi_head_attention_is_named(rng, change, message):
+    query, keys, values, params = multi_head_inputs(rng)
+    given = {"query": query, "keys": keys, "values": values, "mask": masks(rng)[0], "heads": HEADS}
+    given |= {key: value for key, value in change.items() if key in given}
+    params |= {key: value for key, value in change.items() if key not in given}
+    params = {key: value for key, value in params.items() if value is not None}
+    with pytest.raises(ValueError, match=message):
+        multi_head_attention_forward(**given, params=params)
+
+
+def test_wrong_upstream_of_multi_head_attention_is_named(rng):
+    *arrays, params = multi_head_inputs(rng)
+    *_, cache = multi_head_attention_forward(*arrays, masks(rng)[0], params, HEADS)
+    with pytest.raises(ValueError, match=r"dcontext has shape \(3, 4, 5\); wanted \(3, 4, 6\)"):
+        multi_head_attention_backward(np.ones((B, T_TGT, E - 1)), cache)
+
+
+@pytest.mark.parametrize("widths", [{}, {"kdim": K, "vdim": M}], ids=["one width", "three widths"])
+def test_multi_head_weights_come_from_torch(rng, widths):
+    module = torch.nn.MultiheadAttention(E, HEADS, batch_first=True, dtype=torch.float64, **widths)
+    torch.nn.init.normal_(module.in_proj_bias)
+    params, heads = torch_ref.multi_head_from_torch(module)
+    arrays = multi_head_inputs(rng, *(widths.values() or (E, E)))[:3]
+    context, alpha, _ = multi_head_attention_forward(*arrays, np.ones((B, T_SRC), bool), params, heads)
+    theirs, theirs_alpha = module(*(torch.tensor(a) for a in arrays), average_attn_weights=False)
+    assert relative_error(context, theirs.detach().numpy()) < 1e-12
+    assert relative_error(alpha, theirs_alpha.detach().numpy()) < 1e-12
+
+
+@pytest.mark.parametrize("options", [{"bias": False}, {"add_bias_kv": True}, {"add_zero_attn": True}], ids=str)
+def test_multi_head_from_torch_refuses_what_has_no_counterpart(options):
+    with pytest.raises(ValueError, match="wanted biases, and neither add_bias_kv nor add_zero_attn"):
+        torch_ref.multi_head_from_torch(torch.nn.MultiheadAttention(E, HEADS, **options))
+
+
+def test_init_multi_head_is_bounded_as_in_torch(rng):
+    ours = init_multi_head(40, rng, "float32")
+    theirs, _ = torch_ref.multi_head_from_torch(torch.nn.MultiheadAttention(40, 4))
+    assert set(ours) == set(theirs)
+    for key, value in ours.items():
+        assert value.shape == theirs[key].shape
+        assert value.dtype == np.float32
+        assert np.isclose(np.abs(value).max(), np.abs(theirs[key]).max(), rtol=0.02), key
 
 
 @pytest.mark.parametrize("above", [2000, 1e308])

@@ -7,6 +7,7 @@ from lstmcourse.lab.gradients import (
     gradient_norms_by_lag,
     jacobian_norms_at_radius,
     jacobian_norms_by_lag,
+    lyapunov_exponent,
     scale_to_spectral_radius,
 )
 from lstmcourse.lstm import lstm_backward, lstm_forward
@@ -101,3 +102,20 @@ def test_gradient_norms_by_lag_starts_at_one(kind, rng):
                                   init_recurrent(kind, 3, 4, rng))
     assert left.shape == (5,)
     assert left[0] == 1
+
+
+def test_lyapunov_exponent_of_a_silent_network_is_the_log_of_its_radius(rng):
+    assert np.isclose(lyapunov_exponent(np.zeros((50, 6)), 0.7 * init_orthogonal(6, rng), rng), np.log(0.7))
+
+
+def test_lyapunov_exponent_is_how_fast_two_copies_part(rng):
+    H, apart = 30, 1e-9
+    W_hh = scale_to_spectral_radius(rng.standard_normal((H, H)), 2.0)
+    params = {"W_ih": np.eye(H), "W_hh": W_hh, "b_ih": np.zeros(H), "b_hh": np.zeros(H)}
+    x, h_0 = np.zeros((1, 300, H)), rng.standard_normal((1, H))
+    h, _ = rnn_forward(x, h_0, params)
+    start = h[:, 199] + apart * rng.standard_normal((1, H)) / np.sqrt(H)
+    moved, _ = rnn_forward(x[:, 200:240], start, params)
+    measured = np.log(np.linalg.norm(moved[0, -1] - h[0, 239]) / np.linalg.norm(start - h[:, 199])) / 40
+    assert measured > 0.05
+    assert abs(lyapunov_exponent(h[0, 200:], W_hh, rng) - measured) < 0.15

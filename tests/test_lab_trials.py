@@ -177,3 +177,50 @@ def test_wilson_rejects_impossible_counts():
 def test_wilson_rejects_no_runs_at_all():
     with pytest.raises(ValueError, match="successes is 0 of n = 0"):
         trials.wilson(0, 0)
+
+
+@pytest.mark.parametrize(("n", "low", "high"), [(6, 1, 6), (10, 2, 9), (20, 6, 15), (30, 10, 21)])
+def test_median_interval_has_the_ranks_of_the_sign_test(n, low, high):
+    assert trials.median_interval(range(1, n + 1)) == (low, (n + 1) / 2, high)
+
+
+def test_median_interval_holds_the_median_in_95_of_100_samples():
+    import numpy as np
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(2000):
+        low, _, high = trials.median_interval(rng.exponential(size=17))
+        inside += low <= np.log(2) <= high
+    assert 0.945 < inside / 2000 < 0.985
+
+
+def test_median_interval_rejects_five_values():
+    with pytest.raises(ValueError, match="5 numbers"):
+        trials.median_interval([1, 2, 3, 4, 5])
+
+
+def test_verdict_rejects_a_word_that_decides_nothing():
+    assert trials.verdict("True if the gate is open", "It holds.", "3 of 3").word.startswith("True if")
+    with pytest.raises(ValueError, match="word is 'not shown'"):
+        trials.verdict("not shown", "", "")
+
+
+def pilots(scores, kind="rnn"):
+    """Records with three seeds around each score: {(lr, steps): score}."""
+    return [{"kind": kind, "lr": lr, "steps": steps, "seed": seed, "score": score + 0.001 * (seed - 1)}
+            for (lr, steps), score in scores.items() for seed in range(3)]
+
+
+def test_choose_takes_the_best_rate_and_the_budget_that_settles():
+    records = pilots({(0.1, 100): 0.4, (0.01, 100): 0.7, (0.001, 100): 0.2, (0.01, 200): 0.9, (0.01, 400): 0.905})
+    assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [100, 200, 400]) == {"rnn": {"lr": 0.01, "steps": 200}}
+
+
+def test_choose_refuses_a_best_rate_at_the_edge():
+    with pytest.raises(ValueError, match="edge of the grid"):
+        trials.choose(pilots({(0.1, 9): 0.9, (0.01, 9): 0.7, (0.001, 9): 0.2}), ["rnn"], [0.1, 0.01, 0.001], [9])
+
+
+def test_choose_takes_a_tie_inside_the_grid():
+    records = pilots({(0.1, 9): 1.0, (0.01, 9): 1.0, (0.001, 9): 0.2})
+    assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [9])["rnn"]["lr"] == 0.01

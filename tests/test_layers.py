@@ -18,6 +18,12 @@ def test_sigmoid_of_huge_numbers_does_not_overflow():
         assert layers.sigmoid(np.array([-1e4, 1e4])).tolist() == [0.0, 1.0]
 
 
+def test_relu_matches_torch(rng):
+    a = rng.standard_normal((3, 4)).astype("float32")
+    assert np.array_equal(layers.relu(a), torch.relu(torch.tensor(a)).numpy())
+    assert layers.relu(a).dtype == np.float32
+
+
 def test_softmax_matches_torch(rng):
     logits = rng.standard_normal((3, 4, 5)) * 10
     assert relative_error(layers.softmax(logits), torch.softmax(torch.tensor(logits), -1).numpy()) < 1e-14

@@ -192,16 +192,6 @@ def test_core_is_listed_in_the_readme_with_its_lines_of_code():
     assert table_of_the_core() in readme, "python tests/test_project.py prints the table"
 
 
-def test_core_imports_no_folder_but_seq2seq():
-    folders = {path.name for path in LIBRARY.iterdir() if path.is_dir()} - {"seq2seq"}
-    assert [(path.name, name) for path in CORE for name in imports(path) if folders & set(name.split(".")[1:2])] == []
-
-
-def test_core_and_folders_have_no_two_files_with_one_name():
-    names = [path.name for path in LIBRARY.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
-    assert sorted(name for name in set(names) if names.count(name) > 1) == []
-
-
 def test_core_has_no_type_errors():
     """pyright on what [tool.pyright] in pyproject.toml includes; it needs node, and is left out where there is none."""
     if not shutil.which("node") or importlib.util.find_spec("pyright") is None:

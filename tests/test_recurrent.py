@@ -7,6 +7,7 @@ import torch
 from lstmcourse import torch_ref
 from lstmcourse.gradcheck import assert_gradients, relative_error
 from lstmcourse.recurrent import KINDS, kind_of
+from lstmcourse.rnn import rnn_cell_forward, rnn_forward
 from lstmcourse.train import init_recurrent
 from tests.compare import assert_agree
 
@@ -33,7 +34,8 @@ def assert_torch_agrees(layer, inputs, rng, tolerance):
     """AssertionError that names the output or gradient that is not torch.nn's with autograd."""
     ours, cache = outputs_of(layer, inputs)
     upstream = [rng.standard_normal(out.shape).astype(out.dtype) for out in ours]
-    theirs, wanted = torch_ref.torch_gradients(torch_ref.torch_recurrent(layer.kind), inputs, upstream)
+    theirs, wanted = torch_ref.torch_gradients(
+        torch_ref.torch_recurrent(layer.kind, **layer.options), inputs, upstream)
     grads = gradients_of(layer, cache, upstream, inputs[0].shape[1])
     names = ["h", "c_T"][:len(ours)]
     assert_agree(named(names, ours, layer, grads), named(names, theirs, layer, wanted), tolerance)
@@ -192,6 +194,48 @@ def test_params_go_to_torch_and_back_unchanged(kind, rng):
     params = init_recurrent(kind, 3, 5, rng)
     back = torch_ref.params_from_torch(torch_ref.params_to_torch(params, kind))
     assert all(np.array_equal(params[key], back[key]) for key in params)
+
+
+@pytest.mark.parametrize("module", [torch.nn.RNN, torch.nn.RNNCell])
+def test_params_from_torch_refuses_a_relu_rnn_as_a_tanh_one(module):
+    with pytest.raises(ValueError, match="module has the nonlinearity 'relu'; wanted 'tanh'"):
+        torch_ref.params_from_torch(module(3, 5, nonlinearity="relu"))
+
+
+@pytest.mark.parametrize("module", [torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU])
+def test_params_from_torch_refuses_a_tanh_layer_as_a_relu_one(module):
+    with pytest.raises(ValueError, match="module has the nonlinearity 'tanh'; wanted 'relu'"):
+        torch_ref.params_from_torch(module(3, 5), nonlinearity="relu")
+
+
+def test_relu_rnn_comes_from_torch_with_its_states(rng):
+    module = torch.nn.RNN(3, 5, nonlinearity="relu", batch_first=True, dtype=torch.float64)
+    x = rng.standard_normal((2, 6, 3))
+    h, _ = rnn_forward(x, np.zeros((2, 5)), torch_ref.params_from_torch(module, nonlinearity="relu"), "relu")
+    assert relative_error(h, module(torch.tensor(x))[0].detach().numpy()) < 1e-12
+
+
+def test_relu_rnn_goes_to_torch_as_a_relu_rnn(rng):
+    assert torch_ref.params_to_torch(init_recurrent("rnn", 3, 5, rng), "rnn", "relu").nonlinearity == "relu"
+
+
+def test_params_to_torch_refuses_a_relu_lstm(rng):
+    with pytest.raises(ValueError, match="nonlinearity is 'relu'; wanted 'tanh' for kind 'lstm'"):
+        torch_ref.params_to_torch(init_recurrent("lstm", 3, 5, rng), "lstm", "relu")
+
+
+@pytest.mark.parametrize("forward", [rnn_forward, rnn_cell_forward])
+def test_unknown_nonlinearity_is_named(forward, rng):
+    x, h_0, params = rng.standard_normal((2, 3, 4)), np.zeros((2, 5)), init_recurrent("rnn", 4, 5, rng)
+    with pytest.raises(ValueError, match=r"nonlinearity is 'ReLU'; wanted one of \['relu', 'tanh'\]"):
+        forward(x if forward is rnn_forward else x[:, 0], h_0, params, nonlinearity="ReLU")
+
+
+def test_identity_start_adds_its_inputs_up(rng):
+    params = init_recurrent("rnn", 1, 4, rng, identity=True)
+    x = rng.random((2, 50, 1))
+    h, _ = rnn_forward(x, np.zeros((2, 4)), params, nonlinearity="relu")
+    assert np.allclose(h[:, -1], np.maximum(x.sum(axis=1) * params["W_ih"][:, 0], 0), rtol=1e-12)
 
 
 def test_params_from_torch_are_copies():

@@ -28,8 +28,28 @@ def test_init_recurrent_orthogonal_keeps_lengths(rng):
         assert np.allclose(block @ block.T, np.eye(5), atol=1e-14)
 
 
+def test_init_recurrent_sets_the_update_bias(rng):
+    params = train.init_recurrent("gru", 3, 5, rng, update_bias=2.5)
+    both = (params["b_ih"] + params["b_hh"]).reshape(3, 5)
+    assert (both[1] == 2.5).all()
+    assert (np.abs(both[[0, 2]]) < 2 / np.sqrt(5)).all()
+
+
+def test_init_recurrent_identity_is_the_irnn_start(rng):
+    params = train.init_recurrent("rnn", 3, 5, rng, identity=True, dtype="float32")
+    assert np.array_equal(params["W_hh"], np.eye(5))
+    assert not params["b_ih"].any()
+    assert not params["b_hh"].any()
+    assert (params["W_ih"] != 0).all()
+    assert {value.dtype.name for value in params.values()} == {"float32"}
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"kind": "LSTM"}, "kind is 'LSTM'; wanted one of"),
+    ({"kind": "lstm", "update_bias": 1.0}, "update_bias is for kind 'gru'; kind is 'lstm'"),
+    ({"kind": "rnn", "update_bias": 0}, "update_bias is for kind 'gru'; kind is 'rnn'"),
+    ({"kind": "gru", "identity": True}, "identity is for kind 'rnn' without orthogonal; kind is 'gru'"),
+    ({"kind": "rnn", "identity": True, "orthogonal": True}, "kind is 'rnn', orthogonal is True"),
     ({"kind": "gru", "forget_bias": 1.0}, "forget_bias is for kind 'lstm'; kind is 'gru'")])
 def test_init_recurrent_rejects(arguments, message, rng):
     with pytest.raises(ValueError, match=message):

@@ -36,7 +36,7 @@ def network(kind, rng, T=5, D=4, H=3):
     return rng.standard_normal((T, D)), {name: 2 * rng.standard_normal(value.shape) for name, value in params.items()}
 
 
-# read: the library's cells, with a hand on a valve
+# run_clamped: the library's cells, with clamped gates
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
 def test_run_clamped_is_what_the_library_computes(kind, rng):
@@ -121,8 +121,8 @@ def test_gate_explorer_sends_the_words_and_every_network(gates):
     json.dumps(state["networks"], allow_nan=False)
 
 
-def test_gate_explorer_has_seen_what_read_returns(gates):
-    assert np.array_equal(gates.seen["RNN"]["h"], run_clamped(one_hot[encode(SENTENCE)], rnn_by_hand()[0])["h"])
+def test_gate_explorer_holds_what_run_clamped_returns(gates):
+    assert np.array_equal(gates.runs["RNN"]["h"], run_clamped(one_hot[encode(SENTENCE)], rnn_by_hand()[0])["h"])
 
 
 def test_gate_explorer_takes_other_words_with_their_inputs(rng):
@@ -136,25 +136,25 @@ def trained_network(rng, H=5):
     return init_network("lstm", len(WORDS), H, len(WORDS), rng)
 
 
-def test_gate_explorer_shows_the_named_places_and_runs_all(rng):
+def test_gate_explorer_shows_the_named_units_and_runs_all(rng):
     params = trained_network(rng)
-    explorer = gate_explorer(SENTENCE, asked=[10], trained=(params, {3: "c", 1: "a"}))
+    explorer = gate_explorer(SENTENCE, answer_at=[10], trained=(params, {3: "c", 1: "a"}))
     net = explorer.networks[0]
-    assert (net["shown"], net["places"], net["size"], explorer.place) == ([3, 1], ["c", "a"], 5, 3)
+    assert (net["shown"], net["units"], net["size"], explorer.unit) == ([3, 1], ["c", "a"], 5, 3)
     assert np.shape(net["W_hh"]) == (20, 5)
     h = run_clamped(one_hot[encode(SENTENCE)], params["recurrent"])["h"]
-    assert np.array_equal(explorer.seen["trained"]["h"], h)
+    assert np.array_equal(explorer.runs["trained"]["h"], h)
     assert b"a: f" in explorer._repr_mimebundle_()["image/svg+xml"].encode()
 
 
 @pytest.mark.parametrize(("arguments", "networks", "message"), [
     ((SENTENCE,), {}, "no network given"),
-    ((SENTENCE, None, [11]), {"RNN": rnn_by_hand()}, r"asked is \(11,\); wanted numbers of words, 0 to 10"),
-    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], {2: "who"})}, r"RNN has the places \[2\]; wanted at least one, of 0 to 1"),
+    ((SENTENCE, None, [11]), {"RNN": rnn_by_hand()}, r"answer_at is \(11,\); wanted indices of words, 0 to 10"),
+    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], {2: "who"})}, r"RNN has the units \[2\]; wanted at least one, of 0 to 1"),
     ((SENTENCE,), {"RNN": ({"recurrent": rnn_by_hand()[0], "linear": {"W": np.zeros((2, 2))}}, {0: "who"})},
      "RNN has 2 outputs; wanted 24"),
     (("likes but", np.zeros((3, 4))), {"RNN": rnn_by_hand()}, r"x has the shape \(3, 4\); wanted a row for each"),
-    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], ["who"])}, "RNN has 1 places named; wanted 2"),
+    ((SENTENCE,), {"RNN": (rnn_by_hand()[0], ["who"])}, "RNN has 1 units named; wanted 2"),
     (("nishchal likes sushi",), {"RNN": rnn_by_hand()}, "unknown word 'sushi'")])
 def test_gate_explorer_names_what_is_wrong(arguments, networks, message):
     with pytest.raises(ValueError, match=message):
@@ -220,15 +220,15 @@ def test_attention_explorer_shows_no_links_for_another_translation_or_an_unknown
 
 
 def test_attention_explorer_answers_what_is_typed(attention):
-    attention.asked = {"text": "  Mai  GHAR ghar", "number": 1}
-    assert attention.answer["shown"]["target"] == ["i", "home", "home"]
-    assert attention.answer["shown"]["alpha"][1] == [0, 0.5, 0.5]
+    attention.request = {"text": "  Mai  GHAR ghar", "number": 1}
+    assert attention.response["shown"]["target"] == ["i", "home", "home"]
+    assert attention.response["shown"]["alpha"][1] == [0, 0.5, 0.5]
 
 
 @pytest.mark.parametrize(("text", "error"), [("mai sushi", "unknown word 'sushi'"), ("  ", "type a sentence first")])
 def test_attention_explorer_says_what_it_cannot_translate(attention, text, error):
-    attention.asked = {"text": text, "number": 2}
-    assert attention.answer == {"number": 2, "error": error}
+    attention.request = {"text": text, "number": 2}
+    assert attention.response == {"number": 2, "error": error}
 
 
 def test_attention_explorer_names_what_is_wrong():
@@ -278,7 +278,7 @@ def test_nbconvert_shows_picture_and_sentence_and_needs_no_network(gates, still,
     html, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
     image = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', html)
     assert "friend's food: z" in base64.b64decode(image[1]).decode()
-    assert "<em>Gate explorer: what the GRU holds and shows after each word" in html
+    assert "<em>Gate explorer: the states of the GRU after each word" in html
     assert "widget-view" not in html[html.index("<body"):]
 
 
@@ -313,17 +313,17 @@ def test_the_joined_module_is_valid_javascript(explorer, tmp_path):
 
 @with_node
 def test_javascript_unit_tests(rng, tmp_path):
-    """`node --test`, with the library's numbers for random networks, free and with hands on their valves."""
+    """`node --test`, with the library's numbers for random networks, free and with clamped gates."""
     cases = []
     for kind, (parts, *_) in KINDS.items():
         x, params = network(kind, rng)
         net = gate_explorer(list("abcde"), x, one=(params, ["p", "q", "r"])).networks[0]
-        for hands in (0, 4):
+        for clamps in (0, 4):
             held = {(int(rng.integers(5)), str(rng.choice(list(parts))), int(rng.integers(3))): float(rng.uniform())
-                    for _ in range(hands)}
-            cases.append({"name": f"{kind}, {hands} hands", "net": net,
-                          "held": {" ".join(map(str, spot)): value for spot, value in held.items()},
-                          "seen": {name: values.tolist() for name, values in run_clamped(x, params, held).items()}})
+                    for _ in range(clamps)}
+            cases.append({"name": f"{kind}, {clamps} clamped", "net": net,
+                          "clamped": {" ".join(map(str, spot)): value for spot, value in held.items()},
+                          "values": {name: values.tolist() for name, values in run_clamped(x, params, held).items()}})
     params = trained_network(rng)
     net = gate_explorer(SENTENCE, trained=(params, {3: "c"})).networks[0]
     logits = network_forward(one_hot[encode(SENTENCE)][None], params)[0][0]

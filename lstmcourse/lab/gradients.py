@@ -31,6 +31,27 @@ def jacobian_norms_by_lag(h, W_hh):
     return np.array(norms)
 
 
+def lyapunov_exponent(h, W_hh, rng):
+    """Largest Lyapunov exponent of a tanh RNN: how fast a small change of the state grows, per step, on average.
+
+        v_t = J_t v_{t-1};  exponent = mean of ln(|v_t| / |v_{t-1}|)       (Benettin et al. 1980)
+
+    h     (T, H)  the states h_1 … h_T of one sequence, after the network has forgotten its start
+    W_hh  (H, H)
+    rng   draws the direction of the first change
+
+    Returns a float, in nats per step: negative, changes die out (gradients vanish); positive, they grow (chaos).
+    Raises ValueError for a wrong shape.
+    """
+    check_array("h", h, (None, None))
+    check_array("W_hh", W_hh, (h.shape[1], h.shape[1]), h.dtype)
+    v, growth = rng.standard_normal(h.shape[1]), []
+    for h_t in h:
+        v = (1 - h_t**2) * (W_hh @ (v / np.linalg.norm(v)))
+        growth.append(np.log(np.linalg.norm(v)))
+    return float(np.mean(growth))
+
+
 def scale_to_spectral_radius(W, radius):
     """W scaled so that its spectral radius, the largest magnitude of an eigenvalue, is radius."""
     return W * (radius / np.abs(np.linalg.eigvals(W)).max())

@@ -124,7 +124,7 @@ def clamp_gate(params, block, bias):
 def ablate_unit(params, k):
     """The params of the same language model with unit k ablated: input gate and forget gate 0, so its cell state is 0.
 
-    Raises ValueError for a unit that there is not.
+    Raises ValueError for a unit that does not exist.
     """
     H = params["lstm"]["W_hh"].shape[1]
     if k not in range(H):

@@ -10,7 +10,9 @@ import json
 import math
 import os
 import pathlib
+import statistics
 import sys
+from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
@@ -122,3 +124,72 @@ def wilson(successes, n, z=1.96):
     middle = (proportion + extra / 2) / (1 + extra)
     half = z * math.sqrt(proportion * (1 - proportion) / n + extra / (4 * n)) / (1 + extra)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def median_interval(values, level=0.95):
+    """(low, median, high): the median and its interval from the ranks alone, whatever the distribution.
+
+    The interval runs from the k-th smallest to the k-th largest value, with the largest k that holds the median
+    with probability `level` (0.978 with the 2nd and 9th of 10 values). Values may be infinite, not NaN.
+    """
+    values, n = sorted(map(float, values)), len(values)
+    if n < 6 or any(math.isnan(value) for value in values):
+        raise ValueError(f"values are {n} numbers, {sum(map(math.isnan, values))} of them NaN; "
+                         "wanted at least 6 and no NaN")
+    below, k = 0.0, 0
+    while 2 * (below + math.comb(n, k) / 2**n) <= 1 - level:
+        below, k = below + math.comb(n, k) / 2**n, k + 1
+    middle = (values[(n - 1) // 2] + values[n // 2]) / 2
+    return values[k - 1], middle, values[n - k]
+
+
+class Verdict(NamedTuple):
+    """What a trial comes to: one word and one plain sentence, and the number that decides, for the index."""
+    word: str
+    sentence: str
+    number: str
+
+    def _repr_markdown_(self):
+        return f"**{self.word}.** {self.sentence}"
+
+
+WORDS = ("True", "False", "True if", "Mixed", "Open")
+
+
+def verdict(word, sentence, number):
+    """A `Verdict`; ValueError for a word that is none of WORDS ("True if" goes on with its condition)."""
+    if not any(word == allowed or (allowed == "True if" and word.startswith("True if ")) for allowed in WORDS):
+        raise ValueError(f"word is {word!r}; wanted one of {', '.join(WORDS)}")
+    return Verdict(word, sentence, number)
+
+
+def choose(records, kinds, rates, steps, settled=0.02):
+    """The learning rate and the budget of each kind, from its pilot runs alone.
+
+    records  pilot runs: dicts with kind, lr, steps, seed and score, larger is better
+    kinds    names; rates and steps: the grid, each rate at steps[0] and, where it was run, at more steps
+    settled  a doubled budget that changes the median score by no more than this is not needed
+
+    Returns {kind: {"lr": …, "steps": …}}. The rate is the one with the best median at steps[0]; the budget the
+    smallest that doubling does not change.
+    Raises ValueError if the best rate is at the edge of the grid and no tie inside is as good: widen it.
+    """
+    found = {}
+    for kind in kinds:
+        def median(lr, n, kind=kind):
+            scores = [r["score"] for r in records if (r["kind"], r["lr"], r["steps"]) == (kind, lr, n)]
+            return statistics.median(scores) if scores else None
+        medians = [median(lr, steps[0]) for lr in rates]
+        best = max(medians)
+        inside = [lr for lr, score in zip(rates[1:-1], medians[1:-1], strict=True) if score >= best - settled]
+        if not inside:
+            raise ValueError(f"the best rate of {kind} is at the edge of the grid: "
+                             f"{dict(zip(rates, medians, strict=True))}")
+        lr = max(inside, key=lambda rate: median(rate, steps[0]))
+        budget = steps[0]
+        for more in steps[1:]:
+            if median(lr, more) is None or abs(median(lr, more) - median(lr, budget)) <= settled:
+                break
+            budget = more
+        found[kind] = {"lr": lr, "steps": budget}
+    return found

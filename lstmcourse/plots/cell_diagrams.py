@@ -191,7 +191,7 @@ def encoder_decoder(source, target, write=True):
 
 
 def gru_cell(lit=None, reset_after=True):
-    """The GRU cell: one memory on top, kept by z and written by 1 - z; below, the candidate with its reset gate.
+    """The GRU cell: its one state on top, kept by z and written by 1 - z; below, the candidate with its reset gate.
 
     lit          names of the parts to draw in colour, of "z", "n", "r", "h"; None: all
     reset_after  r stands behind the recurrent product (PyTorch) or, False, before it (Cho et al. 2014)
@@ -223,6 +223,15 @@ def gru_cell(lit=None, reset_after=True):
     s.line([(3.06, mixing), (n - 0.17, mixing)], "z")
     s.dot(n, mixing, "×", "z")
     s.line([(n, mixing + 0.17), (n, belt - 0.17)], "z")
+    _gru_candidate(s, r, past, n, making, mixing, rails=(h_rail, x_rail), reset_after=reset_after)
+    s.text(z, belt + 0.42, "keep", "z", fontsize=10)
+    s.text(n, belt + 0.42, "write", "z", fontsize=10)
+    return s.fig
+
+
+def _gru_candidate(s, r, past, n, making, mixing, rails, reset_after):
+    """The part of `gru_cell` that makes the candidate: the recurrent product, the reset gate and the tanh."""
+    h_rail, x_rail = rails
     product, reset = (1.15, making) if reset_after else (making, 1.2)
     first, last = (0.95, past + 0.17) if reset_after else (reset - 0.17, past + 0.33)
     s.line([(past, h_rail), (past, first)], "n")
@@ -237,7 +246,4 @@ def gru_cell(lit=None, reset_after=True):
     s.box(n, making, "tanh", "n")
     s.line([(n, making + 0.2), (n, mixing - 0.17)], "n")
     s.text(n + 0.17, making + 0.36, "$n$", "n", fontsize=12)
-    s.text(z, belt + 0.42, "keep", "z", fontsize=10)
-    s.text(n, belt + 0.42, "write", "z", fontsize=10)
     s.text(past - 0.42, making + 0.2 if reset_after else 1.42, "reset", "r", fontsize=10)
-    return s.fig

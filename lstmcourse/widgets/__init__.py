@@ -1,7 +1,7 @@
-"""Live figures: the gates and the gradients of the lessons under your own hands.
+"""Live figures: gates, gradients and attention of the lessons, to be moved by the learner.
 
-    gate_explorer       a sentence word by word through a cell, with a hand on every valve
-    gradient_explorer   what is left of a gradient by lag, as a knob of the network is turned
+    gate_explorer       a sentence word by word through a cell; every gate can be clamped
+    gradient_explorer   what fraction of a gradient is left by lag, as a setting of the network changes
     attention_explorer  which words of the source a written word looks at, for your own sentences too
 
 Python computes, with the library's own functions; the drawing is JavaScript (`*.mjs` here, plain modules,
@@ -51,16 +51,16 @@ class _Explorer(anywidget.AnyWidget):
 
 
 class GateExplorer(_Explorer):
-    """See `gate_explorer`. The traits follow what the learner does: word, place, held."""
+    """See `gate_explorer`. The traits follow what the learner does: word, unit, clamped."""
 
     _esm = _module("cells.mjs", "page.mjs", "gates.mjs")
     words = traitlets.List().tag(sync=True)
     networks = traitlets.List().tag(sync=True)
-    asked = traitlets.List().tag(sync=True)
+    answer_at = traitlets.List().tag(sync=True)
     network = traitlets.Int(0).tag(sync=True)
     word = traitlets.Int(0).tag(sync=True)
-    place = traitlets.Int(0).tag(sync=True)
-    held = traitlets.Dict().tag(sync=True)               # "word part place" -> value
+    unit = traitlets.Int(0).tag(sync=True)
+    clamped = traitlets.Dict().tag(sync=True)            # "step gate unit" -> value
 
 
 class GradientExplorer(_Explorer):
@@ -76,87 +76,90 @@ class GradientExplorer(_Explorer):
 
 
 class AttentionExplorer(_Explorer):
-    """See `attention_explorer`. A typed sentence is the one thing that asks Python: `asked`, then `answer`."""
+    """See `attention_explorer`. A typed sentence is the one thing that asks Python: `request`, then `response`."""
 
     _esm = _module("page.mjs", "attention.mjs")
     examples = traitlets.List().tag(sync=True)
-    asked = traitlets.Dict().tag(sync=True)
-    answer = traitlets.Dict().tag(sync=True)
+    request = traitlets.Dict().tag(sync=True)
+    response = traitlets.Dict().tag(sync=True)
 
-    @traitlets.observe("asked")
+    @traitlets.observe("request")
     def _translate(self, change):
         text, number = " ".join(change["new"]["text"].lower().split()), change["new"]["number"]
         try:
             if not text:
                 raise ValueError("type a sentence first")
-            self.answer = {"number": number, "shown": self.look(text)}
+            self.response = {"number": number, "shown": self.look(text)}
         except ValueError as error:                      # an unknown word, said in the words of the vocabulary
-            self.answer = {"number": number, "error": str(error)}
+            self.response = {"number": number, "error": str(error)}
 
 
-def gate_explorer(words, x=None, asked=(), **networks):
-    """A sentence word by word through a cell, with sliders for its gates: at one place, or at all of them.
+def gate_explorer(words, x=None, answer_at=(), **networks):
+    """A sentence word by word through a cell, with sliders that clamp its gates: of one unit, or of all of them.
 
-    words     the sentence, as a string or a list of T words
-    x         (T, D)   what the networks get; left out: one-hot rows of the words in data.pizza.WORDS
-    asked     numbers of the words at which the answer of a trained network is shown
-    networks  name=(params, places): an LSTM, a GRU or an RNN, or a trained network as `init_network`
-              makes it, whose outputs are the words in data.pizza.WORDS; and a name for each of its
-              H places, or a dict {place: name} of those to be shown
+    words      the sentence, as a string or a list of T words
+    x          (T, D)   what the networks get; left out: one-hot rows of the words in data.pizza.WORDS
+    answer_at  indices of the words at which the answer of a trained network is shown
+    networks   name=(params, units): an LSTM, a GRU or an RNN, or a trained network as `init_network`
+               makes it, whose outputs are the words in data.pizza.WORDS; and a name for each of its
+               H units, or a dict {unit: name} of those to be shown
 
-    Returns a widget; `.seen` holds for each name what `read` returns. Put it last in a cell to see it.
-    Raises ValueError for no network; for places, outputs or rows of x that are not as many as they
-    should be; for a place or a word that there is not.
+    Returns a widget; `.runs` holds for each name what `run_clamped` returns. Put it last in a cell to see it.
+    Raises ValueError for no network; for units, outputs or rows of x that are not as many as they
+    should be; for a unit or a word that does not exist.
     """
     words = words.split() if isinstance(words, str) else list(words)
     x = np.eye(len(WORDS))[encode(" ".join(words))] if x is None else np.asarray(x, float)
     if x.ndim != 2 or len(x) != len(words):
         raise ValueError(f"x has the shape {x.shape}; wanted a row for each of the {len(words)} words")
     if not networks:
-        raise ValueError("no network given; wanted for example LSTM=(params, places)")
-    if not set(asked) <= set(range(len(words))):
-        raise ValueError(f"asked is {tuple(asked)}; wanted numbers of words, 0 to {len(words) - 1}")
-    described, seen = [], {}
-    for name, (params, places) in networks.items():
-        params, linear = params.get("recurrent", params), params.get("linear")
-        H = params["W_hh"].shape[1]
-        if not isinstance(places, dict):
-            if len(places) != H:
-                raise ValueError(f"{name} has {len(places)} places named; wanted {H}, the columns of W_hh")
-            places = dict(enumerate(places))
-        if not places or not set(places) <= set(range(H)):
-            raise ValueError(f"{name} has the places {list(places)}; wanted at least one, of 0 to {H - 1}")
-        if linear and len(linear["W"]) != len(WORDS):
-            raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
-        described.append({
-            "name": name, "kind": kind_of(params), "size": H,
-            "places": list(places.values()), "shown": [int(place) for place in places],
-            "a": (x @ params["W_ih"].T + params["b_ih"]).tolist(), "W_hh": params["W_hh"].tolist(),
-            "b_hh": params["b_hh"].tolist(),
-            "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}})
-        seen[name] = run_clamped(x, params)
+        raise ValueError("no network given; wanted for example LSTM=(params, units)")
+    if not set(answer_at) <= set(range(len(words))):
+        raise ValueError(f"answer_at is {tuple(answer_at)}; wanted indices of words, 0 to {len(words) - 1}")
+    described = [_described(name, params, units, x) for name, (params, units) in networks.items()]
+    runs = {name: run_clamped(x, params.get("recurrent", params)) for name, (params, _) in networks.items()}
     first = described[0]
-    widget = GateExplorer(words=words, networks=described, asked=[int(t) for t in asked], place=first["shown"][0])
-    widget.seen = seen
-    widget.sentence = (f"Gate explorer: what the {first['name']} holds and shows after each word of "
-                       f"'{' '.join(words)}'. Live in JupyterLab: step through the words and put a hand on the valves.")
-    widget.still = _board(seen[first["name"]], dict(zip(first["shown"], first["places"], strict=True)), words)
+    widget = GateExplorer(words=words, networks=described, answer_at=[int(t) for t in answer_at],
+                          unit=first["shown"][0])
+    widget.runs = runs
+    widget.sentence = (f"Gate explorer: the states of the {first['name']} after each word of "
+                       f"'{' '.join(words)}'. Live in JupyterLab: step through the words and clamp the gates.")
+    widget.still = _board(runs[first["name"]], dict(zip(first["shown"], first["units"], strict=True)), words)
     return widget
 
 
-def _board(seen, places, words):
-    """The still figure of a gate explorer: every gate and state of the first places, over the words."""
-    names = [name for name in ("f", "i", "g", "o", "r", "z", "n", "c", "h") if name in seen]
-    shown = list(places)[:4]
-    rows = [f"{places[place]}: {name}" for place in shown for name in names]
-    values = np.array([seen[name][:, place] for place in shown for name in names])
+def _described(name, params, units, x):
+    """One network of a gate explorer as plain lists, as the JavaScript takes it; ValueError where it does not fit."""
+    params, linear = params.get("recurrent", params), params.get("linear")
+    H = params["W_hh"].shape[1]
+    if not isinstance(units, dict):
+        if len(units) != H:
+            raise ValueError(f"{name} has {len(units)} units named; wanted {H}, the columns of W_hh")
+        units = dict(enumerate(units))
+    if not units or not set(units) <= set(range(H)):
+        raise ValueError(f"{name} has the units {list(units)}; wanted at least one, of 0 to {H - 1}")
+    if linear and len(linear["W"]) != len(WORDS):
+        raise ValueError(f"{name} has {len(linear['W'])} outputs; wanted {len(WORDS)}, the words in data.pizza")
+    return {"name": name, "kind": kind_of(params), "size": H,
+            "units": list(units.values()), "shown": [int(unit) for unit in units],
+            "a": (x @ params["W_ih"].T + params["b_ih"]).tolist(), "W_hh": params["W_hh"].tolist(),
+            "b_hh": params["b_hh"].tolist(),
+            "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}}
+
+
+def _board(run, units, words):
+    """The still figure of a gate explorer: every gate and state of the first units, over the words."""
+    names = [name for name in ("f", "i", "g", "o", "r", "z", "n", "c", "h") if name in run]
+    shown = list(units)[:4]
+    rows = [f"{units[unit]}: {name}" for unit in shown for name in names]
+    values = np.array([run[name][:, unit] for unit in shown for name in names])
     return plots.heatmap(values, rows, list(words), "the gates and states after each word", symmetric=1.0)
 
 
 def gradient_explorer(families, knob, xlabel="lag (steps back)"):
-    """Gradient by lag, on a log scale, as a knob of the network is turned.
+    """Gradient norm by lag, on a log scale, as a setting of the network changes.
 
-    families  dict: name of a network -> dict: setting of the knob -> curve (L,), the share of the gradient
+    families  dict: name of a network -> dict: setting of the knob -> curve (L,), the fraction of the gradient
               left at lag 0 … L - 1, from the library's own backward
     knob      what is turned, for example "spectral radius"
 
@@ -170,19 +173,19 @@ def gradient_explorer(families, knob, xlabel="lag (steps back)"):
     if len(shapes) > 1 or curves[0].ndim != 1:
         raise ValueError(f"families has curves of the shapes {shapes}; wanted one (L,)")
     if not all(np.isfinite(curve).all() and (curve >= 0).all() for curve in curves):
-        raise ValueError("families has a curve with a negative number, an infinity or a NaN; wanted shares from 0 on")
+        raise ValueError("families has a curve with a negative number, an infinity or a NaN; wanted fractions")
     widget = GradientExplorer(knob=knob, xlabel=xlabel, lag=(len(curves[0]) - 1) // 2, families=[
         {"name": name, "settings": list(family),
-         "curves": [[float(f"{share:.4g}") for share in curve] for curve in family.values()]}
+         "curves": [[float(f"{fraction:.4g}") for fraction in curve] for curve in family.values()]}
         for name, family in families.items()])
-    widget.sentence = (f"Gradient explorer: the share of a gradient that is left by lag, for each {knob}. "
-                       "Live in JupyterLab: turn the knob and read any lag.")
+    widget.sentence = (f"Gradient explorer: the fraction of a gradient that is left by lag, for each {knob}. "
+                       "Live in JupyterLab: move the slider and read any lag.")
     some, chosen = max(1, 6 // len(families)), {}
     for name, family in families.items():
         settings = list(family)
         for k in np.unique(np.linspace(0, len(settings) - 1, some).round().astype(int)):
             chosen[f"{name}, {settings[k]}" if len(families) > 1 else str(settings[k])] = family[settings[k]]
-    widget.still = plots.curves(np.arange(len(curves[0])), chosen, xlabel, "share that is left", logy=True)
+    widget.still = plots.curves(np.arange(len(curves[0])), chosen, xlabel, "fraction left", logy=True)
     return widget
 
 
@@ -219,12 +222,15 @@ def attention_explorer(translate, sentences, gold=None):
     widget = AttentionExplorer(examples=[look(sentence) for sentence in sentences])
     widget.look = look
     first = widget.examples[0]
-    widget.sentence = (f"Attention explorer: for each word of '{' '.join(first['target'])}', how much it looks at each "
+    widget.sentence = (f"Attention explorer: for each word of '{' '.join(first['target'])}', its weight on each "
                        f"word of '{' '.join(first['source'])}'. Live in JupyterLab: choose a word, or type your own "
                        "sentence.")
-    rows = []
-    for t, word in enumerate(first["target"]):
-        sure = [first["source"][s] for target, s in first["sure"] if target == t]
-        rows.append(f"{word} (gold: {', '.join(sure)})" if sure else word)
-    widget.still = plots.heatmap(first["alpha"], rows, first["source"], "share of the attention")
+    widget.still = plots.heatmap(first["alpha"], [_with_gold(first, k) for k in range(len(first["target"]))],
+                                 first["source"], "attention weight")
     return widget
+
+
+def _with_gold(shown, k):
+    """The k-th written word of a translated sentence, with the source words that gold links it to."""
+    sure = [shown["source"][s] for target, s in shown["sure"] if target == k]
+    return f"{shown['target'][k]} (gold: {', '.join(sure)})" if sure else shown["target"][k]

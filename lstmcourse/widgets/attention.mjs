@@ -89,7 +89,7 @@ function render({ model, el }) {
 
   const send = () => {
     said.textContent = "translating …";
-    model.set("asked", { text: own.value, number: (model.get("asked").number ?? 0) + 1 });
+    model.set("request", { text: own.value, number: (model.get("request").number ?? 0) + 1 });
     model.save_changes();
   };
   ask.addEventListener("click", send);
@@ -97,18 +97,18 @@ function render({ model, el }) {
     if (event.key === "Enter") send();
   });
   const answered = () => {
-    const { error, shown: next } = model.get("answer");
+    const { error, shown: next } = model.get("response");
     if (next) {
       show(next);
       pick.select.selectedIndex = -1;                        // none of the listed ones
     }
     said.textContent = error ?? "translated";
-    root.dataset.answered = model.get("answer").number;
+    root.dataset.answered = model.get("response").number;
   };
-  model.on("change:answer", answered);
+  model.on("change:response", answered);
   el.append(root);
   show(shown);
-  return () => model.off("change:answer", answered);
+  return () => model.off("change:response", answered);
 }
 
 export default { render };

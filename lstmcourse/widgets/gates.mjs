@@ -1,5 +1,5 @@
-// The gate explorer: one place of a recurrent cell, word by word, with a hand on every valve.
-import { PARTS, answer, equations, key, run, signed, spoken, story } from "./cells.mjs";
+// The gate explorer: one unit of a recurrent cell, word by word; every gate can be clamped.
+import { GATES, answer, equations, key, run, signed, spoken, story } from "./cells.mjs";
 import { drawing, dropdown, element, keepKeys, slider, timed, unique } from "./page.mjs";
 
 // The drawings, as data. `flows` carry a value: wide for a large one, coloured by its sign. `wires` only
@@ -16,7 +16,7 @@ const DRAWINGS = {
       [590, 135, "tanh", ""]],
     dots: [[175, 75, "×", "f"], [330, 75, "+", ""], [330, 160, "×", "i"], [590, 250, "×", "o"]],
     texts: [[175, 40, "keep", "f"], [330, 40, "write", "i"], [636, 246, "read", "o"], [100, 338, "x, the word", ""],
-      [30, 296, "h before", ""], [30, 60, "c before", ""], [708, 60, "c", ""], [708, 285, "h", ""]],
+      [30, 296, "h_prev", ""], [30, 60, "c_prev", ""], [708, 60, "c", ""], [708, 285, "h", ""]],
     numbers: [["c_prev", 30, 80], ["kept", 252, 62], ["written", 366, 116], ["c", 708, 80], ["h_prev", 30, 316],
       ["h", 708, 305], ["tanh_c", 622, 198], ["f", 148, 205, "f"], ["i", 258, 205, "i"], ["g", 408, 205, "g"],
       ["o", 542, 238, "o"]],
@@ -30,8 +30,8 @@ const DRAWINGS = {
     boxes: [[175, 250, "σ", "z"], [330, 250, "σ", "r"], [460, 250, "tanh", "n"]],
     dots: [[175, 75, "×", "z"], [460, 75, "+", ""], [460, 160, "×", "z"]],
     texts: [[175, 40, "keep", "z"], [460, 40, "write", "n"], [300, 150, "1 − z", "z"],
-      [100, 338, "x, the word", ""], [30, 60, "h before", ""], [708, 60, "h", ""], [395, 240, "reset", "r"],
-      [30, 296, "h before", ""]],
+      [100, 338, "x, the word", ""], [30, 60, "h_prev", ""], [708, 60, "h", ""], [395, 240, "reset", "r"],
+      [30, 296, "h_prev", ""]],
     numbers: [["h_prev", 30, 80], ["h_prev", 30, 316], ["kept", 320, 62], ["written", 496, 118], ["h", 708, 80],
       ["z", 148, 205, "z"], ["r", 303, 205, "r"], ["n", 493, 208, "n"]],
   },
@@ -42,7 +42,7 @@ const DRAWINGS = {
       ["h", "M470 75H675"]],
     boxes: [[200, 75, "W_hh", ""], [330, 160, "W_ih", ""], [435, 75, "tanh", ""]],
     dots: [[330, 75, "+", ""]],
-    texts: [[330, 214, "x, the word", ""], [30, 60, "h before", ""], [708, 60, "h", ""]],
+    texts: [[330, 214, "x, the word", ""], [30, 60, "h_prev", ""], [708, 60, "h", ""]],
     numbers: [["h_prev", 30, 80], ["past", 270, 62], ["word", 368, 122], ["sum", 374, 62], ["h", 708, 80]],
   },
 };
@@ -54,7 +54,7 @@ export const sign = (value) => (Math.abs(value) < 0.005 ? "zero" : value > 0 ? "
 // A gate runs from 0 to 1 and needs no sign.
 const number = (value, low) => (low < 0 ? signed(value) : value.toFixed(2));
 
-// Draws one kind of cell; returns the SVG and a function that puts the values of a place into it.
+// Draws one kind of cell; returns the SVG and a function that puts the values of a unit into it.
 function diagram(kind) {
   const { height, wires, flows, boxes, dots, texts, numbers } = DRAWINGS[kind];
   const svg = drawing("svg", { viewBox: `0 0 740 ${height}`, class: "lc-cell", "aria-hidden": "true" });
@@ -72,7 +72,7 @@ function diagram(kind) {
   for (const [x, y, text, part] of texts) put("text", { x, y, class: `lc-name lc-${part}` }, text);
   const values = numbers.map(([name, x, y, part = ""]) => {
     if (part) put("text", { x, y: y - 17, class: `lc-letter lc-${part}` }, part);
-    const low = PARTS[kind].find((one) => one.name === name)?.low ?? -1;
+    const low = GATES[kind].find((one) => one.name === name)?.low ?? -1;
     return [name, put("text", { x, y, class: "lc-value", "data-value": name }), low];
   });
   const update = (s, j) => {
@@ -85,9 +85,9 @@ function diagram(kind) {
   return { svg, update };
 }
 
-// The board: a table with a column for every word (its head chooses the word), a row for every place that is
-// shown, and for a trained network a row with its answers where somebody asks.
-function board(words, asked, choose) {
+// The board: a table with a column for every word (its head chooses the word), a row for every unit that is
+// shown, and for a trained network a row with its answers at the marked words.
+function board(words, answerAt, choose) {
   const group = unique("word");
   const table = element("table", { class: "lc-board lc-fixed" });
   const corner = element("td");
@@ -110,44 +110,44 @@ function board(words, asked, choose) {
     rows = [];
     answers = [];
     body.replaceChildren();
-    const first = 0.58 * longest(net.places) + 3;
+    const first = 0.58 * longest(net.units) + 3;
     corner.style.width = `${first}em`;
     table.style.width = `${first + column * words.length}em`;
     for (const state of net.kind === "lstm" ? ["c", "h"] : ["h"]) {
       net.shown.forEach((j, k) => {
-        const place = net.places[k];
-        const head = element("th", { scope: "row" }, `${state} · ${place}`);
+        const unit = net.units[k];
+        const head = element("th", { scope: "row" }, `${state} · ${unit}`);
         const cells = words.map((_, t) => {
           const cell = element("td", { "data-cell": key(t, state, j) });
-          cell.addEventListener("click", () => choose({ word: t, place: j }));
+          cell.addEventListener("click", () => choose({ word: t, unit: j }));
           return cell;
         });
         body.append(element("tr", {}, head, ...cells));
         rows.push({ state, j, head, cells });
       });
     }
-    if (net.linear && asked.length > 0) {
+    if (net.linear && answerAt.length > 0) {
       answers = words.map((_, t) => element("td", { "data-answer": t }));
       body.append(element("tr", {}, element("th", { scope: "row" }, "answer"), ...answers));
     }
   };
-  const update = (net, steps, held, { word, place }) => {
-    if (answers.length > 0) for (const t of asked) answers[t].textContent = answer(net, steps[t]);
+  const update = (net, steps, clamped, { word, unit }) => {
+    if (answers.length > 0) for (const t of answerAt) answers[t].textContent = answer(net, steps[t]);
     if (word !== shown) {
       radios[word].checked = true;
       radios.forEach((radio, t) => radio.closest("th").classList.toggle("lc-here", t === word));
     }
-    radios.forEach((radio, t) => {                           // where are hands?
-      const hand = Object.keys(held).some((one) => one.startsWith(`${t} `));
-      if (hand === radio.closest("th").classList.contains("lc-hand")) return;
-      radio.closest("th").classList.toggle("lc-hand", hand);
-      radio.setAttribute("aria-label", `word ${t + 1}: ${words[t]}${hand ? ", held by you" : ""}`);
+    radios.forEach((radio, t) => {                           // where is a gate clamped?
+      const mark = Object.keys(clamped).some((one) => one.startsWith(`${t} `));
+      if (mark === radio.closest("th").classList.contains("lc-clamped-word")) return;
+      radio.closest("th").classList.toggle("lc-clamped-word", mark);
+      radio.setAttribute("aria-label", `word ${t + 1}: ${words[t]}${mark ? ", clamped" : ""}`);
     });
     for (const { state, j, head, cells } of rows) {
-      head.classList.toggle("lc-here", j === place);
+      head.classList.toggle("lc-here", j === unit);
       cells.forEach((cell, t) => {
         const value = steps[t][state][j];
-        const focus = t === word && j === place;
+        const focus = t === word && j === unit;
         const look = `lc-${sign(value)}${t === word ? " lc-here" : ""}${focus ? " lc-focus" : ""}`;
         if (cell.className !== look) cell.className = look;      // most cells stay: touch only what changes
         if (cell.textContent === signed(value)) return;
@@ -172,8 +172,8 @@ function render({ model, el }) {
   const networks = model.get("networks");
   const root = element("div", { class: "lc lc-gates", role: "group", "aria-label": "Gate explorer" });
   keepKeys(root);
-  const state = { network: model.get("network"), word: model.get("word"), place: model.get("place") };
-  let held = { ...model.get("held") };
+  const state = { network: model.get("network"), word: model.get("word"), unit: model.get("unit") };
+  let clamped = { ...model.get("clamped") };
   const net = () => networks[state.network];
 
   const choose = (change) => {
@@ -182,78 +182,78 @@ function render({ model, el }) {
     for (const [name, value] of Object.entries(state)) model.set(name, value);
     model.save_changes();
   };
-  const hold = (next, done) => {
-    held = next;
+  const clamp = (next, done) => {
+    clamped = next;
     draw();
     if (done) {
-      model.set("held", held);
+      model.set("clamped", clamped);
       model.save_changes();
     }
   };
 
   const which = dropdown("network", networks.map(({ name }) => name), state.network, (network) => {
-    held = {};                                               // a hand on one network's valve fits no other's
+    clamped = {};                                            // a clamped gate of one network fits no other's
     all.checked = false;
-    model.set("held", held);
+    model.set("clamped", clamped);
     state.network = network;
-    if (!net().shown.includes(state.place)) [state.place] = net().shown;
+    if (!net().shown.includes(state.unit)) [state.unit] = net().shown;
     build();
     choose({});
   });
   const where = element("span");
-  const all = element("input", { type: "checkbox" });      // is the hand on all places, or on the chosen one?
+  const all = element("input", { type: "checkbox" });      // clamp the gate of all units, or of the chosen one?
   const legend = element("legend");
   all.addEventListener("change", () => draw());
-  const hands = element("label", { class: "lc-choice" }, all, " my hand is on all places");
-  const back = element("button", { type: "button", class: "lc-back" }, "take your hands off");
-  back.addEventListener("click", () => hold({}, true));
+  const everywhere = element("label", { class: "lc-choice" }, all, " apply to all units");
+  const back = element("button", { type: "button", class: "lc-back" }, "release");
+  back.addEventListener("click", () => clamp({}, true));
   const stage = element("div", { class: "lc-stage" });
   const sliders = element("fieldset", { class: "lc-sliders" });
   const formula = element("div", { class: "lc-formula" });
   const told = element("p", { class: "lc-story", "aria-live": "polite" });
-  const asked = model.get("asked");
-  const table = board(words, asked, choose);
-  root.append(element("div", { class: "lc-bar" }, which.node, where, hands, back), table.node,
+  const answerAt = model.get("answer_at");
+  const table = board(words, answerAt, choose);
+  root.append(element("div", { class: "lc-bar" }, which.node, where, everywhere, back), table.node,
     element("div", { class: "lc-main" }, stage, sliders), formula, told);
 
-  let picture, places, parts;
+  let picture, units, gates;
   const build = () => {
     picture = diagram(net().kind);
     stage.replaceChildren(picture.svg);
-    places = dropdown("place", net().places, 0, (k) => choose({ place: net().shown[k] }));
-    where.replaceChildren(places.node);
-    parts = PARTS[net().kind].map(({ name, low, high, role }) => {
+    units = dropdown("unit", net().units, 0, (k) => choose({ unit: net().shown[k] }));
+    where.replaceChildren(units.node);
+    gates = GATES[net().kind].map(({ name, low, high, role }) => {
       const take = (done) => (value) => {
-        const next = { ...held };
-        const on = all.checked ? Array(net().size).keys() : [state.place];
+        const next = { ...clamped };
+        const on = all.checked ? Array(net().size).keys() : [state.unit];
         for (const j of on) next[key(state.word, name, j)] = value;
-        hold(next, done);
+        clamp(next, done);
       };
       const range = { min: low, max: high, step: 0.01, cls: `lc-${name}` };
       const one = slider(`${name}, ${role}`, range, take(false), take(true));
-      one.input.dataset.part = name;
+      one.input.dataset.control = name;
       return { name, low, ...one };
     });
-    sliders.replaceChildren(legend, ...parts.map(({ node }) => node));
+    sliders.replaceChildren(legend, ...gates.map(({ node }) => node));
     table.build(net());
   };
   const draw = timed(root, () => {
-    const { word, place } = state;
-    const steps = run(net(), held);
+    const { word, unit } = state;
+    const steps = run(net(), clamped);
     const s = steps[word];
-    picture.update(s, place);
-    places.select.value = net().shown.indexOf(place);
-    for (const { name, low, node, set } of parts) {
-      const mine = key(word, name, place) in held;
-      set(s[name][place], number(s[name][place], low) + (mine ? ", set by you" : ""));
-      node.classList.toggle("lc-held", mine);
+    picture.update(s, unit);
+    units.select.value = net().shown.indexOf(unit);
+    for (const { name, low, node, set } of gates) {
+      const mine = key(word, name, unit) in clamped;
+      set(s[name][unit], number(s[name][unit], low) + (mine ? ", clamped" : ""));
+      node.classList.toggle("lc-clamped", mine);
     }
-    legend.textContent = `your hand on a valve, at this word and ${all.checked ? "all places" : "this place"}`;
-    back.disabled = Object.keys(held).length === 0;
-    formula.replaceChildren(...equations(net().kind, s, place).map((text) => element("div", {}, text)));
-    told.textContent = story(net().kind, s, place, words[word], net().places[net().shown.indexOf(place)])
-      + spoken(net(), steps, asked);
-    table.update(net(), steps, held, state);
+    legend.textContent = `clamp a gate at this word, in ${all.checked ? "all units" : "this unit"}`;
+    back.disabled = Object.keys(clamped).length === 0;
+    formula.replaceChildren(...equations(net().kind, s, unit).map((text) => element("div", {}, text)));
+    told.textContent = story(net().kind, s, unit, words[word], net().units[net().shown.indexOf(unit)])
+      + spoken(net(), steps, answerAt);
+    table.update(net(), steps, clamped, state);
   });
   build();
   el.append(root);

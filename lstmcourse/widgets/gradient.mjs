@@ -51,7 +51,7 @@ export function small(value) {
 
 export function story(knob, setting, family, curve, lag) {
   const end = staysBelow(curve, 0.001);
-  return `${family}, ${knob} ${setting}: at lag ${lag}, the share of the gradient that is left is ${small(curve[lag])}. ` +
+  return `${family}, ${knob} ${setting}: at lag ${lag}, the fraction of the gradient left is ${small(curve[lag])}. ` +
     (end === null ? "At the longest lag it is not below a thousandth."
       : `From lag ${end} on it is below a thousandth.`);
 }
@@ -99,8 +99,8 @@ function render({ model, el }) {
   });
   const turn = slider(knob, { min: 0, max: 1, step: 1 }, (setting) => choose({ setting }), save);
   const move = slider("lag", { min: 0, max: longest, step: 1 }, (lag) => choose({ lag }), save);
-  turn.input.dataset.part = "setting";
-  move.input.dataset.part = "lag";
+  turn.input.dataset.control = "setting";
+  move.input.dataset.control = "lag";
   const told = element("p", { class: "lc-story", "aria-live": "polite" });
   if (families.length > 1) root.append(element("div", { class: "lc-bar" }, family.node));
   root.append(element("div", { class: "lc-sliders" }, turn.node, move.node), svg, told);

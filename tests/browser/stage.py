@@ -13,7 +13,7 @@ from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
 
 SENTENCE = "nishchal likes pizza but his friend likes burger so friend orders"
 whole = init_network("lstm", len(WORDS), 6, len(WORDS), np.random.default_rng(0))
-gate_explorer(SENTENCE, asked=[4, 10], LSTM=lstm_by_hand(), GRU=gru_by_hand(), RNN=rnn_by_hand(),
+gate_explorer(SENTENCE, answer_at=[4, 10], LSTM=lstm_by_hand(), GRU=gru_by_hand(), RNN=rnn_by_hand(),
               whole=(whole, {5: "the fifth", 1: "the first"}))""",
     "gradient": """\
 from lstmcourse.widgets import gradient_explorer

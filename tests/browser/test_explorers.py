@@ -36,7 +36,7 @@ def opened(page):
 
 @pytest.fixture
 def gates(opened):
-    """The gate explorer, its hands off and its first word chosen."""
+    """The gate explorer, nothing clamped and its first word chosen."""
     root = opened.page.locator(GATES)
     root.scroll_into_view_if_needed()
     root.locator("select").first.select_option(label="LSTM")
@@ -59,9 +59,9 @@ def number(text):
     return float(text.replace("−", "-").split(",")[0])
 
 
-def choose(root, word, place):
+def choose(root, word, unit):
     """By mouse: a click on the board."""
-    root.locator("tbody tr").nth(place).locator("td").nth(word).click()
+    root.locator("tbody tr").nth(unit).locator("td").nth(word).click()
 
 
 def drawn(root, name):
@@ -69,10 +69,10 @@ def drawn(root, name):
     return number(root.locator(f"[data-value={name}]").first.text_content())
 
 
-def board(root, state, places):
-    """The numbers on the board, (T, places). places: how many, or which."""
-    places = range(places) if isinstance(places, int) else places
-    return np.array([[number(root.locator(f'[data-cell="{t} {state} {j}"]').text_content()) for j in places]
+def board(root, state, units):
+    """The numbers on the board, (T, units). units: how many, or which."""
+    units = range(units) if isinstance(units, int) else units
+    return np.array([[number(root.locator(f'[data-cell="{t} {state} {j}"]').text_content()) for j in units]
                      for t in range(len(X))])
 
 
@@ -98,10 +98,10 @@ def drag(page, slider, share):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_board_shows_what_the_library_computes(gates, name):
     gates.locator("select").first.select_option(label=name)
-    params, places = NETWORKS[name]
+    params, units = NETWORKS[name]
     for state, values in run_clamped(X, params).items():
         if state in "ch":
-            assert np.allclose(board(gates, state, len(places)), values, atol=0.00501)
+            assert np.allclose(board(gates, state, len(units)), values, atol=0.00501)
 
 
 def test_arrow_keys_step_through_the_words_and_stay_inside(gates, opened):
@@ -127,44 +127,44 @@ def test_letters_typed_in_an_explorer_do_nothing_to_the_notebook(gates, opened):
     assert gates.locator("input[type=radio]").nth(1).is_checked()
 
 
-def test_hand_on_a_valve_by_keyboard_changes_all_that_follows(gates, opened):
-    choose(gates, 5, 0)                                      # the first "friend", the place "who"
-    gates.locator("input[data-part=f]").focus()
+def test_clamped_gate_by_keyboard_changes_all_that_follows(gates, opened):
+    choose(gates, 5, 0)                                      # the first "friend", the unit "who"
+    gates.locator("input[data-control=f]").focus()
     press(opened.page, "End")
-    held = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 1.0})
-    assert np.allclose(board(gates, "c", 3), held["c"], atol=0.00501)
-    assert np.allclose(board(gates, "h", 3), held["h"], atol=0.00501)
+    clamped = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 1.0})
+    assert np.allclose(board(gates, "c", 3), clamped["c"], atol=0.00501)
+    assert np.allclose(board(gates, "h", 3), clamped["h"], atol=0.00501)
     press(opened.page, *["ArrowLeft"] * 25)
-    held = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 0.75})
-    assert np.allclose(board(gates, "c", 3), held["c"], atol=0.00501)
+    clamped = run_clamped(X, NETWORKS["LSTM"][0], {(5, "f", 0): 0.75})
+    assert np.allclose(board(gates, "c", 3), clamped["c"], atol=0.00501)
     gates.locator(".lc-back").focus()
     press(opened.page, "Enter")
     assert np.allclose(board(gates, "c", 3), run_clamped(X, NETWORKS["LSTM"][0])["c"], atol=0.00501)
 
 
-def test_hand_on_a_valve_by_mouse_widens_and_colours_the_flow(gates, opened):
+def test_clamped_gate_by_mouse_widens_and_colours_the_flow(gates, opened):
     choose(gates, 2, 1)                                      # "pizza", his food
     flow = gates.locator("[data-flow=written]")
     wide = flow.evaluate("e => parseFloat(getComputedStyle(e).strokeWidth)")
     assert "lc-plus" in flow.get_attribute("class")
-    drag(opened.page, gates.locator("input[data-part=g]"), 0.25)
+    drag(opened.page, gates.locator("input[data-control=g]"), 0.25)
     g = number(gates.locator(".lc-slider.lc-g .lc-number").inner_text())
     assert math.isclose(g, -0.5, abs_tol=0.1)
     assert "lc-minus" in flow.get_attribute("class")
     narrow = flow.evaluate("e => parseFloat(getComputedStyle(e).strokeWidth)")
     assert math.isclose(wide - narrow, 7 * (1 - abs(g)), abs_tol=0.1)
     assert math.isclose(drawn(gates, "c"), g, abs_tol=0.011)
-    assert "set by you" in gates.locator(".lc-slider.lc-g .lc-number").inner_text()
+    assert "clamped" in gates.locator(".lc-slider.lc-g .lc-number").inner_text()
 
 
-def test_what_the_hand_does_reaches_python(gates, opened):
+def test_clamped_gates_reach_python(gates, opened):
     choose(gates, 5, 0)
-    gates.locator("input[data-part=f]").focus()
+    gates.locator("input[data-control=f]").focus()
     press(opened.page, "End")
     opened.page.evaluate("""async () => {
         const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
         window.told = "";
-        const code = "import gc; print([e.held for e in gc.get_objects() if type(e).__name__ == 'GateExplorer'])";
+        const code = "import gc; print([e.clamped for e in gc.get_objects() if type(e).__name__ == 'GateExplorer'])";
         const future = kernel.requestExecute({ code });
         future.onIOPub = (m) => { if (m.header.msg_type === "stream") window.told += m.content.text; };
         await future.done;
@@ -181,7 +181,7 @@ def test_switch_of_the_network_changes_diagram_and_sliders(gates):
     assert gates.locator(".lc-sliders input").count() == 3
 
 
-def test_whole_network_shows_the_named_places_and_its_answers(gates):
+def test_whole_network_shows_the_named_units_and_its_answers(gates):
     gates.locator("select").first.select_option(label="whole")
     seen = run_clamped(X, WHOLE["recurrent"])
     assert np.allclose(board(gates, "c", [5, 1]), seen["c"][:, [5, 1]], atol=0.00501)
@@ -191,42 +191,42 @@ def test_whole_network_shows_the_named_places_and_its_answers(gates):
     assert shown == [WORDS[logits[t].argmax()] if t in (4, 10) else "" for t in range(len(X))]
     gates.locator("select").nth(1).select_option(label="the first")
     assert math.isclose(drawn(gates, "c"), seen["c"][0, 1], abs_tol=0.00501)
-    assert "place “the first”" in gates.locator(".lc-story").inner_text()
+    assert "unit “the first”" in gates.locator(".lc-story").inner_text()
 
 
-def test_hand_on_all_places_by_keyboard_and_by_mouse(gates, opened):
+def test_clamp_on_all_units_by_keyboard_and_by_mouse(gates, opened):
     gates.locator("select").first.select_option(label="whole")
     gates.locator("input[type=checkbox]").focus()
     press(opened.page, "Space")
-    assert "all places" in gates.locator("legend").inner_text()
+    assert "all units" in gates.locator("legend").inner_text()
     choose(gates, 5, 0)
-    gates.locator("input[data-part=f]").focus()
+    gates.locator("input[data-control=f]").focus()
     press(opened.page, "End")
-    held = run_clamped(X, WHOLE["recurrent"], {(5, "f", place): 1.0 for place in range(6)})
-    assert np.allclose(board(gates, "c", [5, 1]), held["c"][:, [5, 1]], atol=0.00501)
+    clamped = run_clamped(X, WHOLE["recurrent"], {(5, "f", unit): 1.0 for unit in range(6)})
+    assert np.allclose(board(gates, "c", [5, 1]), clamped["c"][:, [5, 1]], atol=0.00501)
     marked = [radio.get_attribute("aria-label") for radio in gates.locator("input[type=radio]").all()]
-    assert [label for label in marked if label.endswith("held by you")] == ["word 6: friend, held by you"]
+    assert [label for label in marked if label.endswith("clamped")] == ["word 6: friend, clamped"]
     gates.locator("input[type=checkbox]").click()
-    assert "this place" in gates.locator("legend").inner_text()
+    assert "this unit" in gates.locator("legend").inner_text()
 
 
-def test_another_network_is_found_without_hands(gates):
+def test_another_network_is_found_without_clamps(gates):
     gates.locator("input[type=checkbox]").check()
-    gates.locator("input[data-part=f]").focus()
+    gates.locator("input[data-control=f]").focus()
     gates.page.keyboard.press("End")
     gates.locator("select").first.select_option(label="GRU")
     assert not gates.locator("input[type=checkbox]").is_checked()
     assert gates.locator(".lc-back").is_disabled()
-    assert gates.locator(".lc-hand").count() == 0
+    assert gates.locator(".lc-clamped-word").count() == 0
 
 
 # The gradient explorer
 
 def test_radius_and_lag_by_keyboard(gradient, opened):
     gradient.locator("select").select_option(label="quiet")
-    gradient.locator("input[data-part=setting]").focus()
+    gradient.locator("input[data-control=setting]").focus()
     press(opened.page, "Home", "ArrowRight")
-    gradient.locator("input[data-part=lag]").focus()
+    gradient.locator("input[data-control=lag]").focus()
     press(opened.page, "Home", *["ArrowRight"] * 10)
     told = gradient.locator(".lc-story").inner_text()
     assert f"at lag 10, the share of the gradient that is left is {0.9**10:.2g}." in told
@@ -241,7 +241,7 @@ def test_radius_and_lag_by_keyboard(gradient, opened):
 
 def test_radius_by_mouse_redraws_the_curve(gradient, opened):
     gradient.locator("select").select_option(label="loud")
-    slider, line = gradient.locator("input[data-part=setting]"), gradient.locator(".lc-curve")
+    slider, line = gradient.locator("input[data-control=setting]"), gradient.locator(".lc-curve")
     drag(opened.page, slider, 0.0)
     low = line.get_attribute("d")
     drag(opened.page, slider, 1.0)
@@ -365,7 +365,7 @@ REDRAW = """([root, inside]) => {
 
 
 @pytest.mark.parametrize(("root", "inside"), [
-    (GATES, "input[data-part=f]"), (GATES, "input[type=radio]"), (GRADIENT, "input[data-part=setting]"),
+    (GATES, "input[data-control=f]"), (GATES, "input[type=radio]"), (GRADIENT, "input[data-control=setting]"),
     (ATTENTION, "input[type=radio]")])
 def test_redraw_time_is_measured(gates, opened, root, inside):
     """From the event to the finished layout, painting left out. Reported; 16 ms is the aim, and no gate."""

@@ -2,24 +2,24 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { PARTS, answer, equations, factor, key, run, signed, spoken, story } from "../../lstmcourse/widgets/cells.mjs";
+import { GATES, answer, equations, factor, key, run, signed, spoken, story } from "../../lstmcourse/widgets/cells.mjs";
 
 const { cells: cases, trained } = JSON.parse(readFileSync(process.env.CASES, "utf8"));
 
-for (const { name, net, held, seen } of cases) {
+for (const { name, net, clamped, values: wanted } of cases) {
   test(`run computes what the library computes: ${name}`, () => {
-    const steps = run(net, held);
+    const steps = run(net, clamped);
     assert.equal(steps.length, net.a.length);
-    for (const [part, values] of Object.entries(seen)) {
+    for (const [part, values] of Object.entries(wanted)) {
       values.forEach((row, t) => row.forEach((value, j) => {
-        assert.ok(Math.abs(steps[t][part][j] - value) < 1e-12, `${part} at word ${t}, place ${j}`);
+        assert.ok(Math.abs(steps[t][part][j] - value) < 1e-12, `${part} at word ${t}, unit ${j}`);
       }));
     }
   });
 
-  test(`a hand on any part changes this word and no word before: ${name}`, () => {
+  test(`clamping any gate changes this word and no word before: ${name}`, () => {
     const free = run(net);
-    for (const { name: part, low } of PARTS[net.kind]) {
+    for (const { name: part, low } of GATES[net.kind]) {
       const after = run(net, { [key(2, part, 1)]: low });
       assert.deepEqual(after.slice(0, 2), free.slice(0, 2));
       assert.equal(after[2][part][1], low);
@@ -40,7 +40,7 @@ test("a trained network says the words that the library's says", () => {
   const steps = run(trained.net);
   assert.deepEqual(steps.map((s) => answer(trained.net, s)), trained.answers);
   const told = spoken(trained.net, steps, [4, 10]);
-  assert.ok(told.endsWith(`says: ${trained.answers[4]}, then ${trained.answers[10]}.`), told);
+  assert.ok(told.endsWith(`answers: ${trained.answers[4]}, then ${trained.answers[10]}.`), told);
   assert.equal(spoken(cases[0].net, run(cases[0].net), [4]), "");
 });
 
