@@ -74,7 +74,7 @@ def test_numerics_and_practice_load_neither_torch_nor_matplotlib(module):
 
 def test_numerics_import_nothing_but_numpy_tqdm_and_each_other():
     numerics = ["validation", "layers", "rnn", "lstm", "gru", "recurrent", "train", "gradcheck"]
-    standard = {"collections.abc", "inspect", "math", "numbers", "typing"}
+    standard = {"collections.abc", "copy", "inspect", "math", "numbers", "typing"}
     allowed = {"numpy", "tqdm.auto", "lstmcourse", *standard, *(f"lstmcourse.{name}" for name in numerics)}
     for name in numerics:
         assert set(imports(LIBRARY / f"{name}.py")) <= allowed
