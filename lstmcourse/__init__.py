@@ -14,7 +14,7 @@
     validation   the error messages of the functions above
     torch_ref    PyTorch as the reference implementation (the only module of the core that imports torch)
 
-The folders are the tools around it:
+The folders are the tools around it; the core imports none of them:
 
     data         the tasks of the lessons, each drawn from an rng
     lab          what lessons and trials measure with: models, probes, interventions, gradients by lag

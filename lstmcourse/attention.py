@@ -206,8 +206,8 @@ def multi_head_attention_forward(query, keys, values, mask, params, heads):
         linear_forward(given, {"W": params[f"W_{name}"], "b": params[f"b_{name}"]})
         for name, given in (("q", query), ("k", keys), ("v", values)))
     mask = np.tile(np.broadcast_to(mask, (B, *mask.shape[1:])), (heads, 1, 1))      # a head: another row of the batch
-    context, alpha, attention = dot_attention_forward(
-        _split_heads(q, heads), _split_heads(k, heads), _split_heads(v, heads), mask, scale=float(E // heads) ** -0.5)
+    q, k, v = (_split_heads(a, heads) for a in (q, k, v))
+    context, alpha, attention = dot_attention_forward(q, k, v, mask, scale=float(E // heads) ** -0.5)
     context, cache_o = linear_forward(_join_heads(context, heads), {"W": params["W_o"], "b": params["b_o"]})
     alpha = alpha.reshape(heads, B, T_tgt, T_src).swapaxes(0, 1).copy()
     return context, alpha, MultiHeadCache((cache_q, cache_k, cache_v, cache_o), attention, heads)

@@ -105,6 +105,47 @@ def products(kind, dtype, size):
     return {"forward": forward, "step": step}
 
 
+def torch_attention(query, keys, values, mask, scale=1.0, params=None):
+    """context and alpha of torch tensors: dot attention, or additive where params are given.
+
+    mask  (B, T_tgt, T_src) or (B, 1, T_src), True = may be looked at
+    """
+    import torch
+    if params is None:
+        scores = scale * torch.bmm(query, keys.transpose(1, 2))
+    else:
+        a = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
+        scores = torch.tanh(a) @ params["v"]
+    alpha = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
+    return torch.bmm(alpha, values), alpha
+
+
+def torch_decoder(kind, E, H, dtype):
+    """The decoder of `lstmcourse.seq2seq`, of torch's own layers, as a function for tests and the benchmark.
+
+    Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha (or None).
+    """
+    import numpy as np
+    import torch
+
+    from lstmcourse.torch_ref import MODULES, RENAMES
+    module = MODULES[kind](E, H, batch_first=True, dtype=getattr(torch, str(np.dtype(dtype))))
+
+    def run(inputs, state, memory, params, scale=1.0):
+        weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}
+        h_0, *c_0 = (s[None] for s in state)
+        y = torch.nn.functional.embedding(inputs, params["target_embedding"]["W"])
+        h, _ = torch.func.functional_call(module, weights, (y, (h_0, *c_0) if c_0 else h_0))
+        alpha = None
+        if memory is not None:
+            keys, values, mask = memory
+            context, alpha = torch_attention(h, keys, values, mask[:, None], scale, params.get("attention"))
+            h = torch.tanh(torch.nn.functional.linear(torch.cat([context, h], 2), params["combine"]["W"],
+                                                      params["combine"]["b"]))
+        return torch.nn.functional.linear(h, params["output"]["W"], params["output"]["b"]), alpha
+    return run
+
+
 def decoder_contenders(attention, dtype, size):
     """As `contenders`, for the LSTM decoder with "dot" or "additive" attention, T words to T words.
 
@@ -113,7 +154,7 @@ def decoder_contenders(attention, dtype, size):
     import numpy as np
     import torch
 
-    from lstmcourse import layers, seq2seq, torch_ref, train
+    from lstmcourse import layers, seq2seq, train
     T, B, D, H = size
     rng = np.random.default_rng(0)
     params = seq2seq.init_seq2seq(seq2seq.Model(attention=attention), WORDS, WORDS, D, H, rng, dtype)
@@ -137,7 +178,7 @@ def decoder_contenders(attention, dtype, size):
                                  for group in ((h_0, c_0), memory[:2]))
     inputs_torch, source_mask_torch = torch.tensor(inputs), torch.tensor(source_mask)
     targets_torch = torch.tensor(np.where(mask, targets, -100)).flatten()        # -100: not counted
-    run = torch_ref.torch_decoder("lstm", D, H, h_0.dtype)
+    run = torch_decoder("lstm", D, H, h_0.dtype)
     leaves = [*state_torch, *memory_torch, *train.leaves(params_torch)]
 
     def forward_torch(grad=False):

@@ -107,52 +107,36 @@ def torch_recurrent(kind, nonlinearity="tanh"):
     return run
 
 
-def torch_attention(query, keys, values, mask, scale=1.0, params=None):
-    """context and alpha of torch tensors: dot attention, or additive where params are given.
+def multi_head_from_torch(module):
+    """params and heads of an nn.MultiheadAttention, for `multi_head_attention_forward`.
 
-    mask  (B, T_tgt, T_src) or (B, 1, T_src), True = may be looked at
+    in_proj_weight (3E, E) and in_proj_bias (3E,) are cut into W_q, W_k, W_v and b_q, b_k, b_v; where keys or values
+    have a width of their own, torch has q_proj_weight, k_proj_weight and v_proj_weight instead. Not a transpose.
+    Raises ValueError for no biases, add_bias_kv or add_zero_attn.
     """
-    if params is None:
-        scores = scale * torch.bmm(query, keys.transpose(1, 2))
-    else:
-        a = (query @ params["W_q"].T)[:, :, None] + (keys @ params["W_k"].T)[:, None]
-        scores = torch.tanh(a) @ params["v"]
-    alpha = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
-    return torch.bmm(alpha, values), alpha
+    state = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    if "in_proj_bias" not in state or "bias_k" in state or module.add_zero_attn:
+        raise ValueError(f"module has the parameters {sorted(state)} and add_zero_attn={module.add_zero_attn}; wanted "
+                         "biases, and neither add_bias_kv nor add_zero_attn")
+    projections = (np.split(state["in_proj_weight"], 3) if "in_proj_weight" in state
+                   else [state[f"{name}_proj_weight"] for name in "qkv"])
+    params = {f"W_{name}": W.copy() for name, W in zip("qkv", projections, strict=True)}
+    params |= {f"b_{name}": b.copy() for name, b in zip("qkv", np.split(state["in_proj_bias"], 3), strict=True)}
+    params |= {"W_o": state["out_proj.weight"].copy(), "b_o": state["out_proj.bias"].copy()}
+    return params, module.num_heads
 
 
-def torch_decoder(kind, E, H, dtype):
-    """The decoder of `lstmcourse.seq2seq`, of torch's own layers, as a function for tests and the benchmark.
+def block_from_torch(layer):
+    """params and options of an nn.TransformerEncoderLayer, for `transformer_block_forward(x, mask, params, **options)`.
 
-    Called with tensors as run(inputs, state, memory, params, scale); returns logits and alpha (or None).
+    Raises ValueError for what our block would compute otherwise: another activation than ReLU, eps or no biases.
     """
-    module = MODULES[kind](E, H, batch_first=True, dtype=getattr(torch, str(np.dtype(dtype))))
-
-    def run(inputs, state, memory, params, scale=1.0):
-        weights = {f"{torch_name}_l0": params["decoder"][name] for torch_name, name in RENAMES.items()}
-        h_0, *c_0 = (s[None] for s in state)
-        y = torch.nn.functional.embedding(inputs, params["target_embedding"]["W"])
-        h, _ = torch.func.functional_call(module, weights, (y, (h_0, *c_0) if c_0 else h_0))
-        alpha = None
-        if memory is not None:
-            keys, values, mask = memory
-            context, alpha = torch_attention(h, keys, values, mask[:, None], scale, params.get("attention"))
-            h = torch.tanh(torch.nn.functional.linear(torch.cat([context, h], 2), params["combine"]["W"],
-                                                      params["combine"]["b"]))
-        return torch.nn.functional.linear(h, params["output"]["W"], params["output"]["b"]), alpha
-    return run
-
-
-def torch_encoder(source, lengths, params, kind):
-    """The encoder of `lstmcourse.seq2seq`, by nn.LSTM or nn.GRU and packed sequences: h, last, words."""
-    pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
-    words = torch.nn.functional.embedding(source, params["source_embedding"]["W"])
-    both = "encoder_reverse" in params
-    module = MODULES[kind](words.shape[2], params["encoder"]["W_hh"].shape[1], batch_first=True, bidirectional=both,
-                           dtype=words.dtype)
-    weights = {f"{torch_name}_l0{suffix}": params[part][name] for torch_name, name in RENAMES.items()
-               for part, suffix in (("encoder", ""), ("encoder_reverse", "_reverse"))[:1 + both]}
-    packed = pack(words, torch.as_tensor(lengths), batch_first=True, enforce_sorted=False)
-    h, last = torch.func.functional_call(module, weights, (packed,))
-    h, _ = unpack(h, batch_first=True, total_length=source.shape[1])
-    return h, tuple(torch.cat(list(s), dim=1) for s in (last if isinstance(last, tuple) else (last,))), words
+    if layer.activation_relu_or_gelu != 1:
+        raise ValueError(f"layer has activation {layer.activation}; wanted relu")
+    if {layer.norm1.eps, layer.norm2.eps} != {1e-5}:
+        raise ValueError(f"layer has layer_norm_eps {layer.norm1.eps}; wanted 1e-5")
+    self_attn, heads = multi_head_from_torch(layer.self_attn)
+    params = {name: {"W": getattr(layer, name).weight.detach().numpy().copy(),
+                     "b": getattr(layer, name).bias.detach().numpy().copy()}
+              for name in ("norm1", "linear1", "linear2", "norm2")}
+    return {"self_attn": self_attn} | params, {"heads": heads, "norm_first": layer.norm_first}

@@ -44,7 +44,8 @@ def init_recurrent(kind, D, H, rng, forget_bias=None, orthogonal=False, dtype="f
             params[key][block] = 0 if n else bias
     if identity:
         if kind != "rnn" or orthogonal:
-            raise ValueError(f"identity is for 'rnn' without orthogonal; kind is {kind!r}, orthogonal is {orthogonal}")
+            raise ValueError(f"identity is for kind 'rnn' without orthogonal; kind is {kind!r}, "
+                             f"orthogonal is {orthogonal}")
         params |= {"W_hh": np.eye(H), "b_ih": np.zeros(H), "b_hh": np.zeros(H)}
     return {key: value.astype(dtype) for key, value in params.items()}
 
@@ -65,6 +66,29 @@ def init_linear(D, V, rng, dtype="float64"):
 def init_embedding(V, D, rng, dtype="float64"):
     """Initial weights of `embedding_forward`: standard normal, as in PyTorch."""
     return {"W": rng.standard_normal((V, D)).astype(dtype)}
+
+
+def init_multi_head(E, rng, dtype="float64"):
+    """Initial weights of `multi_head_attention_forward` for one width E, as in PyTorch.
+
+    W_q, W_k, W_v uniform in ±sqrt(6 / 4E), Glorot's bound for their stack (3E, E); W_o in ±1/sqrt(E); biases 0.
+    """
+    bounds = {"W_q": np.sqrt(6 / (4 * E)), "W_k": np.sqrt(6 / (4 * E)), "W_v": np.sqrt(6 / (4 * E)),
+              "W_o": 1 / np.sqrt(E)}
+    params = {key: rng.uniform(-bound, bound, (E, E)).astype(dtype) for key, bound in bounds.items()}
+    return params | {f"b_{name}": np.zeros(E, dtype) for name in "qkvo"}
+
+
+def init_layer_norm(D, dtype="float64"):
+    """Initial weights of `layer_norm_forward`: W is 1 and b is 0, as in PyTorch."""
+    return {"W": np.ones(D, dtype), "b": np.zeros(D, dtype)}
+
+
+def init_transformer_block(E, F, rng, dtype="float64"):
+    """Initial weights of `transformer_block_forward`: width E, feed-forward block of F hidden units; as in PyTorch."""
+    return {"self_attn": init_multi_head(E, rng, dtype), "norm1": init_layer_norm(E, dtype),
+            "linear1": init_linear(E, F, rng, dtype), "linear2": init_linear(F, E, rng, dtype),
+            "norm2": init_layer_norm(E, dtype)}
 
 
 def tree_map(f, tree, *others):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcourse import torch_ref
+from lstmcourse import bench, torch_ref
 from lstmcourse.attention import (
     additive_attention_backward,
     additive_attention_forward,
@@ -15,9 +15,8 @@ from lstmcourse.attention import (
     multi_head_attention_forward,
 )
 from lstmcourse.gradcheck import assert_gradients, relative_error
-from lstmcourse.lab.transformer_lm import init_multi_head, multi_head_weights
-from lstmcourse.train import leaves
-from tests.torch_transformer import torch_multi_head
+from lstmcourse.train import init_multi_head, leaves
+from tests import torch_models
 
 B, T_TGT, T_SRC, H, K, M, A = 3, 4, 6, 5, 7, 2, 8
 
@@ -92,7 +91,7 @@ def test_dot_attention_matches_torch(rng, which, scale):
     upstream = rng.standard_normal(context.shape)
     mask_torch = torch.tensor(mask if which else mask[:, None])
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        lambda *tensors: torch_ref.torch_attention(*tensors, mask_torch, scale), inputs,
+        lambda *tensors: bench.torch_attention(*tensors, mask_torch, scale), inputs,
         [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12
@@ -107,7 +106,7 @@ def test_additive_attention_matches_torch(rng, which):
     upstream = rng.standard_normal(context.shape)
     mask_torch = torch.tensor(mask if which else mask[:, None])
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        lambda q, k, v, p: torch_ref.torch_attention(q, k, v, mask_torch, params=p), inputs,
+        lambda q, k, v, p: bench.torch_attention(q, k, v, mask_torch, params=p), inputs,
         [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12
@@ -206,7 +205,7 @@ def test_multi_head_attention_matches_torch(rng, which, widths):
     upstream = rng.standard_normal(context.shape)
     full = np.broadcast_to(mask if which else mask[:, None], (B, T_TGT, T_SRC)).copy()
     (context_torch, alpha_torch), grads = torch_ref.torch_gradients(
-        torch_multi_head(full, HEADS), inputs, [upstream, np.zeros(alpha.shape)])
+        torch_models.torch_multi_head(full, HEADS), inputs, [upstream, np.zeros(alpha.shape)])
     assert relative_error(context, context_torch) < 1e-12
     assert relative_error(alpha, alpha_torch) < 1e-12
     *ours, ours_params = multi_head_attention_backward(upstream, cache)
@@ -315,23 +314,32 @@ def test_wrong_upstream_of_multi_head_attention_is_named(rng):
         multi_head_attention_backward(np.ones((B, T_TGT, E - 1)), cache)
 
 
-def test_multi_head_weights_load_into_torch(rng):
-    *arrays, params = multi_head_inputs(rng, E, E)
-    module = torch.nn.MultiheadAttention(E, HEADS, batch_first=True, dtype=torch.float64)
-    module.load_state_dict({key: torch.tensor(a) for key, a in multi_head_weights(params).items()})
+@pytest.mark.parametrize("widths", [{}, {"kdim": K, "vdim": M}], ids=["one width", "three widths"])
+def test_multi_head_weights_come_from_torch(rng, widths):
+    module = torch.nn.MultiheadAttention(E, HEADS, batch_first=True, dtype=torch.float64, **widths)
+    torch.nn.init.normal_(module.in_proj_bias)
+    params, heads = torch_ref.multi_head_from_torch(module)
+    arrays = multi_head_inputs(rng, *(widths.values() or (E, E)))[:3]
+    context, alpha, _ = multi_head_attention_forward(*arrays, np.ones((B, T_SRC), bool), params, heads)
     theirs, theirs_alpha = module(*(torch.tensor(a) for a in arrays), average_attn_weights=False)
-    context, alpha, _ = multi_head_attention_forward(*arrays, np.ones((B, T_SRC), bool), params, HEADS)
     assert relative_error(context, theirs.detach().numpy()) < 1e-12
     assert relative_error(alpha, theirs_alpha.detach().numpy()) < 1e-12
 
 
+@pytest.mark.parametrize("options", [{"bias": False}, {"add_bias_kv": True}, {"add_zero_attn": True}], ids=str)
+def test_multi_head_from_torch_refuses_what_has_no_counterpart(options):
+    with pytest.raises(ValueError, match="wanted biases, and neither add_bias_kv nor add_zero_attn"):
+        torch_ref.multi_head_from_torch(torch.nn.MultiheadAttention(E, HEADS, **options))
+
+
 def test_init_multi_head_is_bounded_as_in_torch(rng):
-    ours = multi_head_weights(init_multi_head(40, rng, "float32"))
-    theirs = torch.nn.MultiheadAttention(40, 4).state_dict()
+    ours = init_multi_head(40, rng, "float32")
+    theirs, _ = torch_ref.multi_head_from_torch(torch.nn.MultiheadAttention(40, 4))
     assert set(ours) == set(theirs)
     for key, value in ours.items():
-        assert (value.shape, value.dtype) == (theirs[key].shape, np.float32)
-        assert np.isclose(np.abs(value).max(), theirs[key].abs().max(), rtol=0.02), key
+        assert value.shape == theirs[key].shape
+        assert value.dtype == np.float32
+        assert np.isclose(np.abs(value).max(), np.abs(theirs[key]).max(), rtol=0.02), key
 
 
 @pytest.mark.parametrize("above", [2000, 1e308])

@@ -33,6 +33,27 @@ def test_alignment_error_rate_of_a_batch_counts_links_not_sentences(rng):
     assert alignment_error_rate(alpha, sure, possible, mask) == pytest.approx(alignment_error_rate(*rows))
 
 
+def test_alignment_error_rate_of_a_perfect_alpha_is_0_under_a_mask():
+    gold = np.eye(3, dtype=bool)
+    assert alignment_error_rate(np.eye(3), gold, gold, np.array([True, True, False])) == 0
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"sure": np.zeros((T_SRC, T_TGT), bool)}, r"^sure has shape \(6, 4\); wanted \(4, 6\)"),
+    ({"possible": np.zeros((T_SRC, T_TGT), bool)}, r"^possible has shape \(6, 4\); wanted \(4, 6\)"),
+    ({"sure": np.zeros((T_TGT, T_SRC))}, "^sure has dtype float64; wanted bool"),
+    ({"possible": np.zeros((T_TGT, T_SRC), int)}, "^possible has dtype int64; wanted bool"),
+    ({"mask": np.ones(T_TGT)}, "^mask has dtype float64; wanted bool"),
+    ({"mask": np.ones(T_SRC, bool)}, r"^mask has shape \(6,\); wanted \(4,\)"),
+    ({"mask": np.zeros(T_TGT, bool)}, "^mask: no True in it"),
+    ({"alpha": [[0.5]]}, "^alpha is a list; wanted an array")])
+def test_alignment_error_rate_names_what_is_wrong(change, message):
+    given = {"alpha": np.ones((T_TGT, T_SRC)), "sure": np.ones((T_TGT, T_SRC), bool),
+             "possible": np.ones((T_TGT, T_SRC), bool)}
+    with pytest.raises(ValueError, match=message):
+        alignment_error_rate(**given | change)
+
+
 def translated(rng, n=200, V=8, T=4):
     """Sentences whose word k is the translation V - 1 - k, in reverse order: one batch with two lengths."""
     source, lengths = rng.integers(V, size=(n, T)), rng.integers(2, T + 1, size=n)
@@ -92,24 +113,3 @@ def test_hmm_model_is_better_than_ibm_model_1_where_a_word_occurs_twice(rng):
              for alpha in (by_words, by_jumps)]
     assert rates[0] > 0.1
     assert rates[1] < rates[0] / 2
-
-
-def test_alignment_error_rate_of_a_perfect_alpha_is_0_under_a_mask():
-    gold = np.eye(3, dtype=bool)
-    assert alignment_error_rate(np.eye(3), gold, gold, np.array([True, True, False])) == 0
-
-
-@pytest.mark.parametrize(("change", "message"), [
-    ({"sure": np.zeros((T_SRC, T_TGT), bool)}, r"^sure has shape \(6, 4\); wanted \(4, 6\)"),
-    ({"possible": np.zeros((T_SRC, T_TGT), bool)}, r"^possible has shape \(6, 4\); wanted \(4, 6\)"),
-    ({"sure": np.zeros((T_TGT, T_SRC))}, "^sure has dtype float64; wanted bool"),
-    ({"possible": np.zeros((T_TGT, T_SRC), int)}, "^possible has dtype int64; wanted bool"),
-    ({"mask": np.ones(T_TGT)}, "^mask has dtype float64; wanted bool"),
-    ({"mask": np.ones(T_SRC, bool)}, r"^mask has shape \(6,\); wanted \(4,\)"),
-    ({"mask": np.zeros(T_TGT, bool)}, "^mask: no True in it"),
-    ({"alpha": [[0.5]]}, "^alpha is a list; wanted an array")])
-def test_alignment_error_rate_names_what_is_wrong(change, message):
-    given = {"alpha": np.ones((T_TGT, T_SRC)), "sure": np.ones((T_TGT, T_SRC), bool),
-             "possible": np.ones((T_TGT, T_SRC), bool)}
-    with pytest.raises(ValueError, match=message):
-        alignment_error_rate(**given | change)

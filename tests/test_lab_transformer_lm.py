@@ -7,14 +7,10 @@ import pytest
 import torch
 
 from lstmcourse.gradcheck import numerical_gradient, relative_error
-from lstmcourse.lab.transformer_lm import (
-    block_weights,
-    init_transformer_lm,
-    transformer_lm_forward,
-    transformer_lm_loss,
-)
+from lstmcourse.lab.transformer_lm import init_transformer_lm, transformer_lm_forward, transformer_lm_loss
 from lstmcourse.train import count_parameters, leaves, train, tree_map
 from lstmcourse.transformer import positional_encoding
+from tests import torch_models
 
 V, E, HEADS, B, T = 5, 6, 2, 3, 4
 
@@ -52,7 +48,7 @@ def test_transformer_lm_is_torchs_encoder_between_embedding_and_linear_layer(rng
     encoder = torch.nn.TransformerEncoder(layer, 2, torch.nn.LayerNorm(E, dtype=torch.float64),
                                           enable_nested_tensor=False)
     weights = {f"layers.{n}.{name}": w for n, block in params["blocks"].items()
-               for name, w in tree_map(torch.tensor, block_weights(block)).items()}
+               for name, w in torch_models.block_weights(tree_map(torch.tensor, block)).items()}
     weights |= {f"norm.{theirs}": torch.tensor(params["norm"][ours])
                 for theirs, ours in (("weight", "W"), ("bias", "b"))}
     x = torch.tensor(params["embedding"]["W"][tokens] + positional_encoding(T, E))

@@ -174,6 +174,11 @@ def test_wilson_rejects_impossible_counts():
         trials.wilson(11, 10)
 
 
+def test_wilson_rejects_no_runs_at_all():
+    with pytest.raises(ValueError, match="successes is 0 of n = 0"):
+        trials.wilson(0, 0)
+
+
 @pytest.mark.parametrize(("n", "low", "high"), [(6, 1, 6), (10, 2, 9), (20, 6, 15), (30, 10, 21)])
 def test_median_interval_has_the_ranks_of_the_sign_test(n, low, high):
     assert trials.median_interval(range(1, n + 1)) == (low, (n + 1) / 2, high)
@@ -219,8 +224,3 @@ def test_choose_refuses_a_best_rate_at_the_edge():
 def test_choose_takes_a_tie_inside_the_grid():
     records = pilots({(0.1, 9): 1.0, (0.01, 9): 1.0, (0.001, 9): 0.2})
     assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [9])["rnn"]["lr"] == 0.01
-
-
-def test_wilson_rejects_no_runs_at_all():
-    with pytest.raises(ValueError, match="successes is 0 of n = 0"):
-        trials.wilson(0, 0)

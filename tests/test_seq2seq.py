@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcourse import seq2seq, torch_ref, train
+from lstmcourse import bench, seq2seq, torch_ref, train
 from lstmcourse.gradcheck import assert_gradients, relative_error
 from lstmcourse.layers import cross_entropy_forward
 from lstmcourse.seq2seq import Memory, Model
+from tests import torch_models
 from tests.compare import assert_agree
 
 B, T_SRC, T_TGT, V_SRC, V_TGT, E, H = 3, 5, 4, 11, 9, 7, 6
@@ -81,7 +82,7 @@ def test_encoder_matches_packed_sequences_of_torch(rng, model):
     parts = {name: params[name] for name in params if "encoder" in name or "source" in name}
 
     def run(p):
-        h_torch, last_torch, words_torch = torch_ref.torch_encoder(torch.tensor(source), lengths, p, model.kind)
+        h_torch, last_torch, words_torch = torch_models.torch_encoder(torch.tensor(source), lengths, p, model.kind)
         return h_torch, words_torch, *last_torch
     (h_torch, _, *last_torch), (grads_torch,) = torch_ref.torch_gradients(run, [parts], [dh, dwords, *dlast])
     assert relative_error(h * real, h_torch) < 1e-12
@@ -106,7 +107,7 @@ def test_decoder_matches_torch(rng, model):
     parts = {name: params[name] for name in params if "encoder" not in name and "source" not in name}
     logits, _, alpha, cache = seq2seq.decoder_forward(inputs, state, memory, params)
     dlogits = rng.standard_normal(logits.shape)
-    decoder, keys_values = torch_ref.torch_decoder(model.kind, E, H, "float64"), () if memory is None else memory[:2]
+    decoder, keys_values = bench.torch_decoder(model.kind, E, H, "float64"), () if memory is None else memory[:2]
 
     def run(s, kv, p):
         memory_torch = (*kv, torch.tensor(memory.mask)) if kv else None
@@ -130,11 +131,11 @@ def test_loss_and_every_gradient_match_torch(rng, model):
     params, batch = big_params(model, rng), sentences(rng)
     source, lengths, inputs, targets, mask = batch
     loss, grads = seq2seq.loss_and_grads(params, *batch, model)
-    decoder = torch_ref.torch_decoder(model.kind, E, H, "float64")
+    decoder = bench.torch_decoder(model.kind, E, H, "float64")
     scale = H**-0.5 if model.attention == "scaled" else 1.0
 
     def run(p):
-        h, last, words = torch_ref.torch_encoder(torch.tensor(source), lengths, p, model.kind)
+        h, last, words = torch_models.torch_encoder(torch.tensor(source), lengths, p, model.kind)
         memory = None if model.attention is None else (
             h, words if model.values == "words" else h, torch.tensor(np.arange(T_SRC) < lengths[:, None]))
         logits, _ = decoder(torch.tensor(inputs), last, memory, p, scale)

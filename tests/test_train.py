@@ -48,7 +48,7 @@ def test_init_recurrent_identity_is_the_irnn_start(rng):
     ({"kind": "LSTM"}, "kind is 'LSTM'; wanted one of"),
     ({"kind": "lstm", "update_bias": 1.0}, "update_bias is for kind 'gru'; kind is 'lstm'"),
     ({"kind": "rnn", "update_bias": 0}, "update_bias is for kind 'gru'; kind is 'rnn'"),
-    ({"kind": "gru", "identity": True}, "identity is for 'rnn' without orthogonal; kind is 'gru'"),
+    ({"kind": "gru", "identity": True}, "identity is for kind 'rnn' without orthogonal; kind is 'gru'"),
     ({"kind": "rnn", "identity": True, "orthogonal": True}, "kind is 'rnn', orthogonal is True"),
     ({"kind": "gru", "forget_bias": 1.0}, "forget_bias is for kind 'lstm'; kind is 'gru'")])
 def test_init_recurrent_rejects(arguments, message, rng):

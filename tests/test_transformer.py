@@ -7,9 +7,8 @@ import torch
 from lstmcourse import torch_ref
 from lstmcourse.attention import causal_mask
 from lstmcourse.gradcheck import assert_gradients, relative_error
-from lstmcourse.lab.transformer_lm import block_weights, init_transformer_block
 from lstmcourse.layers import embedding_backward, embedding_forward
-from lstmcourse.train import tree_map
+from lstmcourse.train import init_transformer_block, tree_map
 from lstmcourse.transformer import (
     feed_forward_backward,
     feed_forward_forward,
@@ -19,7 +18,7 @@ from lstmcourse.transformer import (
     transformer_block_backward,
     transformer_block_forward,
 )
-from tests.torch_transformer import torch_block
+from tests import torch_models
 
 B, T, E, F, HEADS = 3, 5, 6, 7, 3
 
@@ -171,7 +170,7 @@ def test_block_matches_torch(norm_first, rng):
     x, mask, params = rng.standard_normal((B, T, E)), block_mask(rng), block_params(rng)
     y, _, cache = transformer_block_forward(x, mask, params, HEADS, norm_first)
     upstream = rng.standard_normal(y.shape)
-    run = torch_block(mask, HEADS, norm_first)
+    run = torch_models.torch_block(mask, HEADS, norm_first)
     (y_torch,), (dx_torch, grads_torch) = torch_ref.torch_gradients(
         lambda x, p: run(x, nested(p)), [x, flat(params)], [upstream])
     dx, grads = transformer_block_backward(upstream, cache)
@@ -236,22 +235,34 @@ def test_block_with_norm_first_and_no_output_weights_is_the_identity(rng):
 
 
 @norm_first
-def test_block_weights_load_into_torch(norm_first, rng):
-    x, params = rng.standard_normal((B, T, E)), block_params(rng)
+def test_block_comes_from_torch_with_its_options(norm_first, rng):
     layer = torch.nn.TransformerEncoderLayer(E, HEADS, F, dropout=0, batch_first=True, norm_first=norm_first,
                                              dtype=torch.float64)
-    layer.load_state_dict(tree_map(torch.tensor, block_weights(params)))
-    y, *_ = transformer_block_forward(x, np.ones((B, T), bool), params, HEADS, norm_first)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    x = rng.standard_normal((B, T, E))
+    params, options = torch_ref.block_from_torch(layer)
+    y, *_ = transformer_block_forward(x, np.ones((B, T), bool), params, **options)
     assert relative_error(y, layer(torch.tensor(x)).detach().numpy()) < 1e-12
 
 
+@pytest.mark.parametrize(("options", "message"), [
+    ({"activation": "gelu"}, "layer has activation .*gelu.*; wanted relu"),
+    ({"layer_norm_eps": 1e-6}, "layer has layer_norm_eps 1e-06; wanted 1e-5"),
+    ({"bias": False}, "wanted biases")], ids=["activation", "eps", "bias"])
+def test_block_from_torch_refuses_what_has_no_counterpart(options, message):
+    with pytest.raises(ValueError, match=message):
+        torch_ref.block_from_torch(torch.nn.TransformerEncoderLayer(E, HEADS, F, **options))
+
+
 def test_init_transformer_block_is_bounded_as_in_torch(rng):
-    ours = block_weights(init_transformer_block(40, 60, rng, "float32"))
-    theirs = torch.nn.TransformerEncoderLayer(40, 4, 60).state_dict()
+    ours = flat(init_transformer_block(40, 60, rng, "float32"))
+    theirs = flat(torch_ref.block_from_torch(torch.nn.TransformerEncoderLayer(40, 4, 60))[0])
     assert set(ours) == set(theirs)
     for key, value in ours.items():
-        assert (value.shape, value.dtype) == (theirs[key].shape, np.float32)
-        assert np.isclose(np.abs(value).max(), theirs[key].abs().max(), rtol=0.1), key
+        assert value.shape == theirs[key].shape
+        assert value.dtype == np.float32
+        assert np.isclose(np.abs(value).max(), np.abs(theirs[key]).max(), rtol=0.1), key
 
 
 @pytest.mark.parametrize(("part", "key", "value", "message"), [

@@ -21,7 +21,7 @@ from lstmcourse.layers import (
     linear_backward,
     linear_forward,
 )
-from lstmcourse.train import init_embedding, init_linear
+from lstmcourse.train import init_embedding, init_layer_norm, init_linear, init_transformer_block
 from lstmcourse.transformer import (
     layer_norm_backward,
     layer_norm_forward,
@@ -29,28 +29,6 @@ from lstmcourse.transformer import (
     transformer_block_backward,
     transformer_block_forward,
 )
-
-
-def init_multi_head(E, rng, dtype="float64"):
-    """Initial weights of `multi_head_attention_forward` for one width E, as in PyTorch.
-
-    W_q, W_k, W_v uniform in ±sqrt(6 / 4E), Glorot's bound for their stack (3E, E); W_o in ±1/sqrt(E); biases 0.
-    """
-    bounds = {"q": np.sqrt(6 / (4 * E)), "k": np.sqrt(6 / (4 * E)), "v": np.sqrt(6 / (4 * E)), "o": 1 / np.sqrt(E)}
-    params = {f"W_{name}": rng.uniform(-bound, bound, (E, E)).astype(dtype) for name, bound in bounds.items()}
-    return params | {f"b_{name}": np.zeros(E, dtype) for name in "qkvo"}
-
-
-def init_layer_norm(D, dtype="float64"):
-    """Initial weights of `layer_norm_forward`: W is 1 and b is 0, as in PyTorch."""
-    return {"W": np.ones(D, dtype), "b": np.zeros(D, dtype)}
-
-
-def init_transformer_block(E, F, rng, dtype="float64"):
-    """Initial weights of `transformer_block_forward`: width E, feed-forward block of F hidden units; as in PyTorch."""
-    return {"self_attn": init_multi_head(E, rng, dtype), "norm1": init_layer_norm(E, dtype),
-            "linear1": init_linear(E, F, rng, dtype), "linear2": init_linear(F, E, rng, dtype),
-            "norm2": init_layer_norm(E, dtype)}
 
 
 def init_transformer_lm(V, E, blocks, rng, outputs=None, hidden=None, longest=None, dtype="float64"):
@@ -121,28 +99,3 @@ def transformer_lm_loss(params, tokens, targets, mask=None, *, heads):
     logits, _, cache = transformer_lm_forward(tokens, params, heads)
     loss, loss_cache = cross_entropy_forward(logits, targets, mask)
     return loss, transformer_lm_backward(cross_entropy_backward(loss_cache), cache)
-
-
-def multi_head_weights(params, concatenate=np.concatenate):
-    """params of `multi_head_attention_forward` under the names of torch.nn.MultiheadAttention; nothing is transposed.
-
-    Its in_proj is W_q, W_k, W_v one above the other. Where keys or values have a width of their own, it keeps
-    the three apart. For tensors: concatenate=torch.cat.
-    """
-    W = {f"{name}_proj_weight": params[f"W_{name}"] for name in "qkv"}
-    if len({w.shape for w in W.values()}) == 1:
-        W = {"in_proj_weight": concatenate(list(W.values()))}
-    return W | {"in_proj_bias": concatenate([params[f"b_{name}"] for name in "qkv"]),
-                "out_proj.weight": params["W_o"], "out_proj.bias": params["b_o"]}
-
-
-def block_weights(params, concatenate=np.concatenate):
-    """params of `transformer_block_forward` under the names of torch.nn.TransformerEncoderLayer.
-
-    The number of heads, norm_first, eps and the activation are not in the weights: the layer must be made with
-    the same heads and norm_first, and with torch's defaults for the other two.
-    """
-    flat = {f"{part}.{theirs}": params[part][ours] for part in ("norm1", "linear1", "linear2", "norm2")
-            for theirs, ours in (("weight", "W"), ("bias", "b"))}
-    attention = multi_head_weights(params["self_attn"], concatenate)
-    return flat | {f"self_attn.{name}": w for name, w in attention.items()}
