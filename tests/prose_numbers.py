@@ -39,9 +39,9 @@ NUMBER = re.compile(r"(?<![\w.,/])[-−+]?\d+(?:[\d_,]*\d)?(?:\.\d+)?(?:e[-+]?\d
 PRINTED = re.compile(r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 PAIR = re.compile(r"(\d+) of (?:the |all )?(\d+)")
 WORD = re.compile(r"[A-Za-z]{2,}")
-COMMON = set("the of to in on at is it its and or with for by as be are was that this not no than from one two three "
-             "each every after all more most so but they there can which has have only where when here if into out up "
-             "print def return for range np rng".split())
+COMMON = frozenset(WORD.findall("""the of to in on at is it its and or with for by as be are was that this not no than from one two
+three each every after all more most so but they there can which has have only where when here
+if into out up print def return for range np rng"""))
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,10 @@ def bind(passage, old=()):
             any(other.fits(s.value) for s in offered if s.line == source.line and s != source)
             for other in partners)]
         best = max(fitting, default=None, key=lambda source: (      # among equals the nearest, which stands first
-            source.line in halves and source.name != chosen[-1], len(source.words & about) + 2 * len(source.beside & here), float(number.plain) == source.value, " prints " in source.name))
+            source.line in halves and source.name != chosen[-1],
+            len(source.words & about) + 2 * len(source.beside & here),
+            float(number.plain) == source.value,
+            " prints " in source.name))
         chosen.append(best and best.name)
     return chosen
 

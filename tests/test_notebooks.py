@@ -153,7 +153,7 @@ def passage(text, printed="LSTM, bias 3: solved 4 of 5, error 0.034\nLSTM, bias 
     ("with a bias of 5 it fails", ["LSTM, bias [#] : solved # of"]),
     ("after 1000 steps", ["steps = [#]"]),
     ("an error of 3 percent", ["#: solved # of #, error [#]"]),
-    ("4 of 5 solve it", ["LSTM, bias #: solved [#] of #, error #", "bias #: solved # of [#] , error #"]),
+    ("4 of 5 solve it", ["LSTM, bias #: solved [#] of #, error #", "LSTM, bias #: solved # of [#] , error #"]),
     ("2 of 4 solve it", [None, None]),
     ("7 solve it", [None])])
 def test_a_number_is_bound_to_the_line_that_speaks_of_it(text, sources):
