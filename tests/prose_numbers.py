@@ -39,7 +39,8 @@ NUMBER = re.compile(r"(?<![\w.,/])[-−+]?\d+(?:[\d_,]*\d)?(?:\.\d+)?(?:e[-+]?\d
 PRINTED = re.compile(r"(?<![\w.])[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
 PAIR = re.compile(r"(\d+) of (?:the |all )?(\d+)")
 WORD = re.compile(r"[A-Za-z]{2,}")
-COMMON = frozenset(WORD.findall("""the of to in on at is it its and or with for by as be are was that this not no than from one two
+COMMON = frozenset(WORD.findall("""
+the of to in on at is it its and or with for by as be are was that this not no than from one two
 three each every after all more most so but they there can which has have only where when here
 if into out up print def return for range np rng"""))
 
