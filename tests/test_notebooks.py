@@ -9,6 +9,7 @@ import tomllib
 
 import pytest
 
+from lstmcourse.practice.registry import EXERCISES
 from lstmcourse.practice.stubs import is_untouched
 
 from . import prose_numbers
@@ -57,7 +58,28 @@ def declared():
 @every_notebook
 def test_notebook_counts_run_from_1_to_n(path):
     counts = [cell["execution_count"] for cell in code(path)]
-    assert counts == list(range(1, len(counts) + 1))        # without a count nbval compares nothing
+    assert counts == list(range(1, len(counts) + 1)), (     # without a count nbval compares nothing
+        f"{path.stem} was not run from top to bottom: make run-notebooks NOTEBOOKS={path.relative_to(ROOT)}")
+
+
+NUMBERED = [path for path in LESSONS if path.stem[:2].isdigit()]
+
+
+def test_lessons_are_numbered_without_a_gap():
+    assert [int(path.stem[:2]) for path in NUMBERED] == list(range(len(NUMBERED)))
+
+
+def test_readme_counts_the_lessons():
+    words = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+    assert f"{words.split()[len(NUMBERED)].capitalize()} lessons in JupyterLab" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
+def test_lesson_links_to_all_of_its_exercises(path):
+    ids = [id for id, exercise in EXERCISES.items() if exercise.lesson == path.stem]
+    text = "\n".join(cell["source"] for cell in cells(path, "markdown"))
+    named = re.findall(r"^\*\*Exercises:\*\* \[(.*?)\]", text, re.MULTILINE)
+    assert named == ([f"{ids[0]} {'and' if len(ids) == 2 else 'to'} {ids[-1]}"] if ids else [])
 
 
 @every_notebook
