@@ -16,7 +16,7 @@ def test_every_command_of_the_guide_is_a_target():
 
 
 def test_every_test_of_the_guide_is_there():
-    files = set(re.findall(r"tests/[\w/]+(?:\.py)?", GUIDE))
+    files = set(re.findall(r"tests/[\w/]+(?:\.\w+)?", GUIDE))
     assert [name for name in sorted(files) if not (ROOT / name).exists()] == []
 
 

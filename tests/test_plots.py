@@ -70,6 +70,20 @@ def test_heatmap_of_a_square_table_is_not_turned_over():
     assert labels(ax) == ["weight", "", ["c1", "c2"], ["r1", "r2"]]
 
 
+def test_heatmap_without_numbers_has_colours_only():
+    assert drawn(plots.heatmap([[0.1, 0.2]], ["r"], ["c", "d"], "value", numbers=False)) == set()
+
+
+def test_a_wide_table_fills_its_figure():
+    assert plots.heatmap(np.zeros((2, 9)), ["r", "s"], list("abcdefghi"), "value").axes[0].get_aspect() == "auto"
+
+
+def test_gates_over_words_are_wider_for_a_longer_sentence():
+    short, long = (plots.gates_over_words(["word"] * n, {"f": [0.5] * n}, "gate").get_size_inches() for n in (5, 30))
+    assert long[0] > short[0] + 3
+    assert long[1] == short[1]
+
+
 def test_heatmap_of_a_given_range_does_not_follow_one_large_number():
     image, = plots.heatmap([[0.5, 11.0]], ["a"], ["b", "c"], "value", symmetric=1.0).axes[0].images
     assert -image.norm.vmin == image.norm.vmax < 2
