@@ -7,6 +7,7 @@ BROWSER_ARGS ?=
 PIP_ARGS ?=
 PY := .venv/bin/python
 READY := .venv/ready
+SLOW := $(patsubst %,tests/test_%.py,bench notebooks project run_notebooks trials widgets)     # not in `make quick`
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
 
 export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/jupyter/config
@@ -21,7 +22,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab test lint pytest nbval quick run-notebooks experiments figures numbers exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -47,14 +48,17 @@ lint: setup      ## only ruff, codespell, oxlint (JavaScript) and the workflow's
 	.venv/bin/codespell
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
+quick: lint      ## while you work: the linters and the tests of the numerics, the data and the figures
+	$(PY) -m pytest -q -n auto $(filter-out $(SLOW),$(wildcard tests/test_*.py))
+
 pytest: setup    ## only the tests
 	$(PY) -m pytest -q -n auto tests
 
-nbval: setup     ## only the notebooks: run each, compare with what is saved
-	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
+nbval: setup     ## only the notebooks: run each, compare with what is saved (NOTEBOOKS=solutions/04_lstm.ipynb)
+	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
 
-run-notebooks: setup     ## run every lesson and solution again and save the results
-	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+run-notebooks: setup     ## run every lesson and solution again and save what changed (NOTEBOOKS=notebooks/05_lstm_learns.ipynb)
+	LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb solutions/*.ipynb)
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
@@ -62,11 +66,14 @@ experiments: setup       ## run every experiment over many seeds again (long; go
 figures: setup   ## draw the picture of the README again
 	$(PY) -c 'from lstmcourse import plots; open("docs/lstm_cell.svg", "wb").write(plots.save(plots.lstm_cell(), "svg"))'
 
+numbers: setup   ## the numbers in the prose against the cells they come from (BIND=1: find the sources of new ones)
+	$(PY) tests/prose_numbers.py $(if $(BIND),--bind) $(basename $(notdir $(NOTEBOOKS)))
+
 exercises: setup ## write exercises/ from solutions/ (a notebook that somebody has worked in is left alone)
 	$(PY) -m lstmcourse.practice.stubs
 
-mutants: setup   ## change each solution in every systematic way: does the judge reject what differs?
-	$(PY) tests/practice/mutants.py
+mutants: setup   ## change the solutions: does the judge notice? (MODULE=gradcheck: the library, and do its tests? SAMPLE= SEED=)
+	$(PY) $(if $(MODULE),tests/mutants.py --sample $(or $(SAMPLE),25) --seed $(or $(SEED),0) $(MODULE),tests/practice/mutants.py $(IDS))
 
 bench: setup     ## the library against torch.nn, side by side (about ten minutes)
 	$(PY) -m lstmcourse.bench $(BENCH_ARGS)

@@ -55,8 +55,8 @@ def test_clamp_gate_stays_open_in_training(rng):
     _, _, (cache, _) = network_forward(x, params)
     assert (cache.f == 1).all()
     _, grads = last_step_loss(params, x, y)
-    assert all((grads["recurrent"][key][4:8] == 0).all() for key in grads["recurrent"])
-    assert all(np.abs(grad).max() > 0 for grad in leaves(grads))
+    assert [key for key, grad in grads["recurrent"].items() if grad[4:8].any()] == []
+    assert min(np.abs(grad).max() for grad in leaves(grads)) > 0
 
 
 def test_clamp_gate_rejects_a_block_that_a_gru_does_not_have(rng):

@@ -23,7 +23,7 @@ def slow(train, test, order, V):
 
 def test_ngram_bits_is_the_formula_in_its_docstring(rng):
     train, test = rng.integers(3, size=70), rng.integers(4, size=40)                    # 3 never stands in train
-    assert np.allclose(ngram_bits(train, test, 4, 4), [slow(train, test, n, 4) for n in range(5)], rtol=1e-12)
+    np.testing.assert_allclose(ngram_bits(train, test, 4, 4), [slow(train, test, n, 4) for n in range(5)], rtol=1e-12)
 
 
 def test_ngram_bits_of_a_text_that_repeats_goes_to_zero():

@@ -22,6 +22,16 @@ def test_curves_draw_the_given_points(rng):
     assert np.array_equal(line.get_ydata(), y)
 
 
+def labels(ax):
+    """The words on the axes: below, at the left, and on the ticks of both."""
+    return [ax.get_xlabel(), ax.get_ylabel(), *([text.get_text() for text in ticks]
+                                                for ticks in (ax.get_xticklabels(), ax.get_yticklabels()))]
+
+
+def test_curves_put_each_label_on_its_own_axis():
+    assert labels(plots.curves([0, 1], {"one": [2, 3]}, "steps", "loss").axes[0])[:2] == ["steps", "loss"]
+
+
 def test_curves_name_every_line_when_there_are_several():
     fig = plots.curves([0, 1], {"a": [0, 1], "b": [1, 0]}, "x", "y")
     assert {"a", "b"} <= drawn(fig)
@@ -58,6 +68,28 @@ def test_heatmap_colours_the_given_values(rng):
     values = rng.uniform(-1, 1, (2, 3))
     image, = plots.heatmap(values, ["a", "b"], ["c", "d", "e"], "value", symmetric=True).axes[0].images
     assert np.array_equal(image.get_array(), values)
+
+
+def test_heatmap_of_a_square_table_is_not_turned_over():
+    ax, = plots.heatmap([[0.1, 0.2], [0.3, 0.4]], ["r1", "r2"], ["c1", "c2"], "weight").axes
+    assert ax.images[0].get_array().tolist() == [[0.1, 0.2], [0.3, 0.4]]
+    assert {(text.get_text(), *text.get_position()) for text in ax.texts} == {
+        ("0.10", 0, 0), ("0.20", 1, 0), ("0.30", 0, 1), ("0.40", 1, 1)}
+    assert labels(ax) == ["weight", "", ["c1", "c2"], ["r1", "r2"]]
+
+
+def test_heatmap_without_numbers_has_colours_only():
+    assert drawn(plots.heatmap([[0.1, 0.2]], ["r"], ["c", "d"], "value", numbers=False)) == set()
+
+
+def test_a_wide_table_fills_its_figure():
+    assert plots.heatmap(np.zeros((2, 9)), ["r", "s"], list("abcdefghi"), "value").axes[0].get_aspect() == "auto"
+
+
+def test_gates_over_words_are_wider_for_a_longer_sentence():
+    short, long = (plots.gates_over_words(["word"] * n, {"f": [0.5] * n}, "gate").get_size_inches() for n in (5, 30))
+    assert long[0] > short[0] + 3
+    assert long[1] == short[1]
 
 
 def test_heatmap_of_a_given_range_does_not_follow_one_large_number():
@@ -229,6 +261,16 @@ def test_dot_plot_draws_every_run_and_the_median():
     assert [sorted(line.get_ydata()) for line in lines[0:4:2]] == [[1, 2, 3], [4, 5]]
     assert [line.get_ydata()[0] for line in lines[1:4:2]] == [2, 4.5]
     assert lines[4].get_ydata()[0] == 2.5
+
+
+def test_dot_plot_names_the_groups_and_what_is_measured():
+    ax, = plots.dot_plot({"LSTM, long": [1.0], "RNN": [2.0]}, "error").axes
+    assert labels(ax)[:3] == ["", "error", ["LSTM\nlong", "RNN"]]
+
+
+def test_gates_over_words_and_coloured_text_say_what_a_number_is():
+    assert labels(plots.gates_over_words(["he", "it"], {"f": [0, 1]}, "forget gate").axes[0])[:2] == ["", "forget gate"]
+    assert labels(plots.coloured_text("ab", [0, 1], "cell state").axes[0]) == ["cell state", "", [], []]
 
 
 def test_over_words_stands_on_the_words_and_marks_some():

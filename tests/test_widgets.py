@@ -333,7 +333,10 @@ def test_javascript_unit_tests(rng, tmp_path):
     logits = network_forward(one_hot[encode(SENTENCE)][None], params)[0][0]
     answers = [WORDS[k] for k in logits.argmax(axis=1)]
     (tmp_path / "cases.json").write_text(json.dumps({"cells": cases, "trained": {"net": net, "answers": answers}}))
-    done = subprocess.run([NODE, "--test", *sorted(ROOT.glob("tests/js/*.test.mjs"))], capture_output=True, text=True,
+    done = subprocess.run([NODE, "--test", "--test-reporter=tap", *sorted(ROOT.glob("tests/js/*.test.mjs"))],
+                          capture_output=True, text=True,
                           env={"CASES": str(tmp_path / "cases.json"), "PATH": str(pathlib.Path(NODE).parent)})
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert "# pass 35" in done.stdout                       # none was skipped
+    first = re.search(r"^ *not ok .*", done.stdout, flags=re.MULTILINE)         # what failed, not what passed
+    assert done.returncode == 0, done.stdout[first.start() if first else 0:][:3000] + done.stderr[-2000:]
+    counts = dict(re.findall(r"^# (tests|pass) (\d+)$", done.stdout, flags=re.MULTILINE))
+    assert counts["pass"] == counts["tests"] != "0"         # none was skipped

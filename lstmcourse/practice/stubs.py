@@ -78,8 +78,9 @@ def exercise_in(source, lesson):
     names = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     found = [e for e in EXERCISES.values() if e.lesson == lesson and e.function in names]
     if len(found) != 1:
-        raise ValueError(f"a solution cell of {lesson} defines {names}; wanted the function of one exercise: "
-                         f"{[e.function for e in EXERCISES.values() if e.lesson == lesson]}")
+        functions = [e.function for e in EXERCISES.values() if e.lesson == lesson]
+        raise ValueError(f"a solution cell of {lesson} defines {names}; wanted the function of one exercise: {functions}"
+                         + " (is the lesson's module in LESSONS of lstmcourse/practice/registry.py?)" * (not functions))
     return found[0]
 
 

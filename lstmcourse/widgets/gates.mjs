@@ -4,7 +4,7 @@ import { drawing, dropdown, element, keepKeys, slider, timed, unique } from "./p
 
 // The drawings, as data. `flows` carry a value: wide for a large one, coloured by its sign. `wires` only
 // connect. `numbers` stand where they say. All names are those of the equations in cells.mjs.
-const DRAWINGS = {
+export const DRAWINGS = {
   lstm: {
     height: 342,
     wires: [["", "M62 300H485"], ["", "M105 325V300"], ["f", "M175 300V270"], ["i", "M285 300V270"],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { linked, looksAt, story as attentionStory } from "../../lstmcourse/widgets/attention.mjs";
-import { sign, thickness } from "../../lstmcourse/widgets/gates.mjs";
+import { DRAWINGS, sign, thickness } from "../../lstmcourse/widgets/gates.mjs";
 import { atLag, atValue, decades, path, small, staysBelow, story, ticks } from "../../lstmcourse/widgets/gradient.mjs";
 
 test("a flow is wider for a larger value, of either sign, up to one", () => {
@@ -10,6 +10,51 @@ test("a flow is wider for a larger value, of either sign, up to one", () => {
   assert.equal(thickness(-0.5), thickness(0.5));
   assert.equal(thickness(3), thickness(1));
 });
+
+// The corners of a path of the drawings ("M330 143V92H347") as [x, y].
+function corners(d) {
+  let [x, y] = [0, 0];
+  return [...d.matchAll(/([MVH])(\d+)(?: (\d+))?/g)].map(([, letter, one, two]) => {
+    if (letter !== "V") x = Number(one);
+    if (letter === "V") y = Number(one);
+    if (letter === "M") y = Number(two);
+    return [x, y];
+  });
+}
+
+// How far a point is from such a path.
+function distance(x, y, d) {
+  const points = corners(d);
+  return Math.min(...points.slice(1).map(([x2, y2], k) => {
+    const [x1, y1] = points[k];
+    const [across, down] = [[x1, x2, x], [y1, y2, y]].map(([a, b, at]) =>
+      Math.max(Math.min(a, b) - at, at - Math.max(a, b), 0));
+    return Math.hypot(across, down);
+  }));
+}
+
+const nearest = (list, how) => list.reduce((best, one) => (how(one) < how(best) ? one : best));
+
+for (const [kind, { boxes, flows, numbers, wires }] of Object.entries(DRAWINGS)) {
+  test(`every gate's letter stands beside its own gate, over its own number: ${kind}`, () => {
+    for (const [name, x, y, letter] of numbers.filter(([, , , part]) => part)) {
+      assert.equal(letter, name);
+      assert.equal(nearest(boxes, ([bx, by]) => Math.hypot(bx - x, by - y))[3], letter, `${letter} at ${x}, ${y}`);
+    }
+  });
+
+  test(`every number that flows stands at its own arrow: ${kind}`, () => {
+    for (const [name, x, y] of numbers.filter(([one]) => flows.some(([flow]) => flow === one))) {
+      assert.equal(nearest(flows, ([, d]) => distance(x, y, d))[0], name, `${name} at ${x}, ${y}`);
+    }
+  });
+
+  test(`every gate's wire begins at its own gate: ${kind}`, () => {
+    for (const [part, d] of wires.filter(([one]) => one)) {
+      assert.equal(nearest(boxes, ([x]) => Math.abs(x - corners(d)[0][0]))[3], part, d);
+    }
+  });
+}
 
 test("sign names what a number shown with two digits shows", () => {
   assert.deepEqual([0.004, -0.004, 0.006, -0.006].map(sign), ["zero", "zero", "plus", "minus"]);

@@ -70,6 +70,7 @@ def test_an_exercise_notebook_holds_no_solution(path):
 @every_solution
 @pytest.mark.parametrize(("folder", "state"), [("solutions", "passed"), ("exercises", "not started")])
 def test_saved_verdicts_are_those_of_the_folder(path, folder, state):
+    """If not: `make exercises`, then `make run-notebooks NOTEBOOKS=solutions/…`."""
     notebook = read(path if folder == "solutions" else exercise_notebook(path))
     shown = [out["data"]["text/plain"].splitlines()[0] for cell in notebook.cells if cell.cell_type == "code"
              for out in cell.outputs]
