@@ -61,8 +61,8 @@ export SUPPORTED
 
 $(READY): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null || { echo 'There is no "$(PYTHON)" here. Name the Python that you have: make lab PYTHON=/path/to/python3' >&2; exit 1; }
-	@$(PYTHON) -c "$$SUPPORTED" "$(PYTHON)"
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@"$(PYTHON)" -c "$$SUPPORTED" "$(PYTHON)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
 	@$(UV) --version >/dev/null 2>&1 || $(PY) -m pip install -q -c constraints.txt uv 2>/dev/null || echo 'uv cannot be had here: pip does its work, more slowly.'
 ifeq ($(CUDA),1)
 	@$(PY) -m pip uninstall -q -y torch 2>/dev/null
@@ -77,7 +77,7 @@ endif
 	@touch .venv/ready $@
 
 lock:            ## pin every package, the indirect ones too, for all systems and Pythons, in constraints.txt (UPGRADE=1: newer ones)
-	@$(UV) --version >/dev/null 2>&1 || { test -x $(PY) || $(PYTHON) -m venv .venv; $(PY) -m pip install -q uv; }
+	@$(UV) --version >/dev/null 2>&1 || { test -x $(PY) || "$(PYTHON)" -m venv .venv; $(PY) -m pip install -q uv; }
 	env -u UV_FIND_LINKS $(UV) pip compile -q --universal --python-version $(shell sed -n 's/^requires-python = ">=\([0-9.]*\),.*/\1/p' pyproject.toml) --fork-strategy fewest --all-extras --strip-extras --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) -o constraints.txt pyproject.toml
 
 lab: setup       ## open the course in JupyterLab (CUDA=1: with PyTorch for NVIDIA; LAB_ARGS="--no-browser --port 8899")

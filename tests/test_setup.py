@@ -278,8 +278,10 @@ def test_torch_comes_from_where_pip_finds_it_when_the_index_has_none(course, ind
 @needs_make
 @on_linux
 @pytest.mark.parametrize("course", ["uv"], indirect=True)
-def test_cuda_1_takes_pypis_torch_also_when_the_cpu_build_is_here(course):
-    course.make()
+@pytest.mark.parametrize("before", [[], ["setup"]])
+def test_cuda_1_takes_pypis_torch_also_when_the_cpu_build_is_here(course, before):
+    for target in before:
+        course.make(target)
     course.index.asked.clear()
     course.make("setup", "CUDA=1")
     assert course.installed == PYPI
