@@ -113,6 +113,18 @@ def test_the_workflow_installs_on_windows_as_the_readme_says():
     assert install.removeprefix("python ") in README
 
 
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+CHECKS = [target for target in ("pytest", "nbval", "run-notebooks", "stability", "site")
+          if re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE)]
+
+
+@needs_make
+@pytest.mark.parametrize("target", CHECKS)
+def test_the_checks_start_with_an_empty_folder_of_progress(target):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"rm -rf (\.venv/progress/{target}) && LSTMCOURSE_PROGRESS=\"[^\"]*/\1\" ", done)
+
+
 # --- `make setup`, on indexes of our own
 
 def wheel(folder, name, version, origin, requires=()):
