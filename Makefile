@@ -59,6 +59,20 @@ if not (3, low) <= sys.version_info[:2] < (3, high):
 endef
 export SUPPORTED
 
+# Does an index answer? Ten seconds at most, whatever its name server and its many addresses do.
+define ANSWERS
+import sys, threading, urllib.request
+def ask():
+    urllib.request.urlopen(sys.argv[1], timeout=5)
+    answered.set()
+answered = threading.Event()
+asking = threading.Thread(target=ask, daemon=True)
+asking.start()
+asking.join(10)
+sys.exit(not answered.is_set())
+endef
+export ANSWERS
+
 $(READY): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null || { echo 'There is no "$(PYTHON)" here. Name the Python that you have: make lab PYTHON=/path/to/python3' >&2; exit 1; }
 	@"$(PYTHON)" -c "$$SUPPORTED" "$(PYTHON)"
@@ -67,8 +81,8 @@ $(READY): pyproject.toml constraints.txt
 ifeq ($(CUDA),1)
 	@$(PY) -m pip uninstall -q -y torch 2>/dev/null
 else ifeq ($(shell uname -s),Linux)
-	@ls -d .venv/lib/python3.*/site-packages/torch-$(TORCH)[.+]* >/dev/null 2>&1 || { $(PY) -c 'import sys, urllib.request as web; web.urlopen(sys.argv[1], timeout=5)' "$(TORCH_INDEX)/torch/" 2>/dev/null \
-		&& $(call install,-c constraints.txt --no-deps torch,$(TORCH_INDEX)); } \
+	@ls -d .venv/lib/python3.*/site-packages/torch-$(TORCH)[.+]* >/dev/null 2>&1 \
+		|| { $(PY) -c "$$ANSWERS" "$(TORCH_INDEX)/torch/" 2>/dev/null && $(call install,-c constraints.txt --no-deps torch,$(TORCH_INDEX)); } \
 		|| echo "No CPU build from PyTorch's index ($(TORCH_INDEX)): torch comes from where pip finds it. PyPI's has CUDA in it, 3 GB to download."
 endif
 	@$(call install,-c constraints.txt -e ".[test]")
