@@ -4,9 +4,7 @@
 PYTHON ?= python3
 LAB_ARGS ?=
 BROWSER_ARGS ?=
-PIP_ARGS ?=
 PY := .venv/bin/python
-READY := .venv/ready
 SLOW := $(patsubst %,tests/test_%.py,bench notebooks project run_notebooks trials widgets)     # not in `make quick`
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
 
@@ -21,23 +19,83 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
+# The checks and the saved notebooks are those of a new learner: their progress starts empty, and what they
+# pass is not counted as passed by whoever typed `make`.
+NEWCOMER = rm -rf .venv/progress/$@ && LSTMCOURSE_PROGRESS="$(CURDIR)/.venv/progress/$@"
+
+# How packages are installed: by uv (the one on the PATH, else pip puts one into .venv), and where uv cannot
+# do it, by pip. On Linux torch comes in a step of its own from PyTorch's index of CPU builds, and nothing else
+# comes from there: that index holds old copies of other packages too. `make lab CUDA=1` takes PyPI's build.
+# uv reads no PIP_…; where pip is told to look for wheels, uv is told too.
+CUDA ?=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+READY := .venv/ready$(if $(filter 1,$(CUDA)),-cuda)
+UV = $(firstword $(shell for uv in uv .venv/bin/uv; do $$uv --version >/dev/null 2>&1 && echo $$uv; done; true) .venv/bin/uv)
+comma := ,
+FIND_LINKS := $(if $(UV_FIND_LINKS),,$(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(subst $() ,$(comma),$(strip $(PIP_FIND_LINKS)))"))
+# $(call install,what to install,the only index to take it from)
+install = { $(FIND_LINKS) $(UV) pip install --python $(PY) $(if $(2),--default-index "$(2)") $(1) || \
+	{ echo 'uv could not do it. pip tries:'; $(PY) -m pip install $(if $(2),--index-url "$(2)") $(1); }; }
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval quick run-notebooks experiments figures numbers exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks experiments figures numbers exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## make .venv and install what the course needs (lab and test do this by themselves)
 
+# Any Python can read these lines, so that one that is too old can say so. The range stands in pyproject.toml.
+define SUPPORTED
+import os, re, sys
+low, high = map(int, re.search(r'requires-python = ">=3.(\d+),<3.(\d+)"', open("pyproject.toml", "rb").read().decode("utf-8")).groups())
+if not (3, low) <= sys.version_info[:2] < (3, high):
+    names = ["python3.%d" % minor for minor in range(high - 1, low - 1, -1)]
+    here = [name for name in names if any(os.access(os.path.join(folder, name), os.X_OK) for folder in os.environ["PATH"].split(os.pathsep))]
+    way = "This machine has another: " if here else "Install one, then: "
+    sys.exit('This course needs Python 3.%d to 3.%d; "%s" is %d.%d. %smake $(or $(MAKECMDGOALS),lab) PYTHON=%s'
+             % ((low, high - 1, sys.argv[1]) + sys.version_info[:2] + (way, (here or names)[0])))
+endef
+export SUPPORTED
+
+# Does an index answer? Ten seconds at most, whatever its name server and its many addresses do.
+define ANSWERS
+import sys, threading, urllib.request
+def ask():
+    urllib.request.urlopen(sys.argv[1], timeout=5)
+    answered.set()
+answered = threading.Event()
+asking = threading.Thread(target=ask, daemon=True)
+asking.start()
+asking.join(10)
+sys.exit(not answered.is_set())
+endef
+export ANSWERS
+
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("This course needs Python 3.11, 3.12 or 3.13; \"$(PYTHON)\" is %d.%d. Name another: make lab PYTHON=python3.12" % v)'
-	@test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[test]"
+	@command -v "$(PYTHON)" >/dev/null || { echo 'There is no "$(PYTHON)" here. Name the Python that you have: make lab PYTHON=/path/to/python3' >&2; exit 1; }
+	@"$(PYTHON)" -c "$$SUPPORTED" "$(PYTHON)"
+	@$(PY) -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	@$(UV) --version >/dev/null 2>&1 || $(PY) -m pip install -q -c constraints.txt uv 2>/dev/null || echo 'uv cannot be had here: pip does its work, more slowly.'
+ifeq ($(CUDA),1)
+	@$(PY) -m pip uninstall -q -y torch 2>/dev/null
+else ifeq ($(shell uname -s),Linux)
+	@ls -d .venv/lib/python3.*/site-packages/torch-$(TORCH)[.+]* >/dev/null 2>&1 \
+		|| { $(PY) -c "$$ANSWERS" "$(TORCH_INDEX)/torch/" 2>/dev/null && $(call install,-c constraints.txt --no-deps torch,$(TORCH_INDEX)); } \
+		|| echo "No CPU build from PyTorch's index ($(TORCH_INDEX)): torch comes from where pip finds it. PyPI's has CUDA in it, 3 GB to download."
+endif
+	@$(call install,-c constraints.txt -e ".[test]")
 	@mkdir -p .venv/share/jupyter/lab/settings .venv/jupyter
 	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > .venv/share/jupyter/lab/settings/overrides.json
-	@touch $@
+	@touch .venv/ready $@
 
-lab: setup       ## open the course in JupyterLab (options: make lab LAB_ARGS="--no-browser --port 8899")
+lock:            ## pin every package, the indirect ones too, for all systems and Pythons, in constraints.txt (UPGRADE=1: newer ones)
+	@$(UV) --version >/dev/null 2>&1 || { test -x $(PY) || "$(PYTHON)" -m venv .venv; $(PY) -m pip install -q uv; }
+	env -u UV_FIND_LINKS $(UV) pip compile -q --universal --python-version $(shell sed -n 's/^requires-python = ">=\([0-9.]*\),.*/\1/p' pyproject.toml) --fork-strategy fewest --all-extras --strip-extras --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) -o constraints.txt pyproject.toml
+
+lab: setup       ## open the course in JupyterLab (CUDA=1: with PyTorch for NVIDIA; LAB_ARGS="--no-browser --port 8899")
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
 test: lint pytest nbval  ## run every check: the linters, the tests, every notebook
@@ -52,13 +110,13 @@ quick: lint      ## while you work: the linters and the tests of the numerics, t
 	$(PY) -m pytest -q -n auto $(filter-out $(SLOW),$(wildcard tests/test_*.py))
 
 pytest: setup    ## only the tests
-	$(PY) -m pytest -q -n auto tests
+	$(NEWCOMER) $(PY) -m pytest -q -n auto tests
 
 nbval: setup     ## only the notebooks: run each, compare with what is saved (NOTEBOOKS=solutions/04_lstm.ipynb)
-	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
+	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
 
 run-notebooks: setup     ## run every lesson and solution again and save what changed (NOTEBOOKS=notebooks/05_lstm_learns.ipynb)
-	LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb solutions/*.ipynb)
+	$(NEWCOMER) LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb solutions/*.ipynb)
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done

@@ -17,34 +17,12 @@ import yaml
 ROOT = pathlib.Path(__file__).parent.parent
 LIBRARY = ROOT / "lstmcourse"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"torch": "pytorch"}
-
-
-def pins():
-    """The lines of constraints.txt as name -> version."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
 def direct(*extras):
     """The direct dependencies, with those of the named extras."""
     return {name.split("[")[0] for name in
             sum((PROJECT["optional-dependencies"][extra] for extra in extras), PROJECT["dependencies"])}
-
-
-def test_every_direct_dependency_is_pinned_and_nothing_else():
-    assert set(pins()) == direct(*PROJECT["optional-dependencies"])
-
-
-def test_environment_yml_is_in_step_with_pyproject():
-    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    by_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
-    assert by_pip[-1] == "-e ."                              # pip takes no other options in such a list
-    listed += by_pip
-    versions = dict(re.split(r" ?(?:==)", entry) for entry in listed if isinstance(entry, str) and "==" in entry)
-    assert versions == {CONDA_NAMES.get(name, name): pins()[name] for name in direct("test")}
-    python, = (entry for entry in listed if isinstance(entry, str) and entry.startswith("python "))
-    assert python.removeprefix("python ") == PROJECT["requires-python"]
 
 
 def imports(path):
