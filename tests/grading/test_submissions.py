@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstmcourse.grading import notebook, submissions
-from lstmcourse.grading.notebook import code_cells, without_magics
+from lstmcourse.grading.magics import plain
+from lstmcourse.grading.notebook import code_cells
 from lstmcourse.grading.submissions import WrongUse, entries
 from tests.grading.corpus.parts import RIGHT, text, zipped
 
@@ -98,12 +99,12 @@ def test_of_duplicate_keys_the_last_counts():
 def test_any_cell_survives_the_search_for_magics(source):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert isinstance(without_magics(source), str)
+        assert isinstance(plain(source), str)
 
 
 def test_a_line_that_continues_with_percent_is_no_magic():
     source = "rest = (17\n    % 5)"
-    assert without_magics(source) == source
+    assert plain(source) == source
 
 
 # Archives and folders.
