@@ -196,14 +196,14 @@ def serve(pipe, held):
     data = pipe.receive(limits=protocol.Limits(size=1 << 28)).tobytes()
     gc.disable()                                      # of no use while JSON is parsed, and slow
     try:
-        cells = notebook.code_cells(data)
+        cells, heading = notebook.contents(data)
     except notebook.Refused as reason:
         return pipe.send(("refused", str(reason)))
     except MemoryError:
         return pipe.send(("refused", "The file is too large to be read."))
     del data
     gc.enable()
-    pipe.send(("read", len(cells)))
+    pipe.send(("read", len(cells), heading))
     skip, seconds, functions, helpers = pipe.receive()
     sys.stdout, sys.stderr, sys.argv = Discard(), Discard(), [""]
     os.environ.clear()

@@ -30,7 +30,7 @@ def grade_all(entries, ids, journal, bounds, sandbox=None, jobs=1, scheduler=Non
 
     def finished(n, submission, result, layers, new=True):
         results[n] = (result, layers)
-        if new and result["status"] == "graded":
+        if new:
             journal.store(submission, result, layers)
         if progress:
             progress(result)

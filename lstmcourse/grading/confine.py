@@ -205,8 +205,8 @@ def seccomp_filter():
             (IOCTL, [give(0x00050000 | errno.ENOTTY)]),
             (CLONE, [load(argument(0)), (any_bit, 0, 1, CLONE_THREAD), give(allow), give(deny)]),
             (PRLIMIT, [load(argument(0)), (equal, 0, 1, 0), give(allow), give(deny)]),
-            (FCNTL, [load(argument(1)), (equal, 0, 4, F_SETFL), load(argument(2)), (any_bit, 1, 0, O_ASYNC), give(allow),
-                     give(deny), *((equal, len(FCNTL_ALLOWED) - n, 0, command)
+            (FCNTL, [load(argument(1)), (equal, 0, 4, F_SETFL), load(argument(2)), (any_bit, 1, 0, O_ASYNC),
+                     give(allow), give(deny), *((equal, len(FCNTL_ALLOWED) - n, 0, command)
                                    for n, command in enumerate(FCNTL_ALLOWED)), give(deny), give(allow)]),
             (OPENAT, [load(argument(2)), (any_bit, 2, 0, 0x400000), (any_bit, 0, 2, os.O_TRUNC), (any_bit, 1, 0, 3),
                       give(deny), give(allow)])):

@@ -27,7 +27,13 @@ class Refused(Exception):
 
 
 def code_cells(data):
-    """The sources of the code cells, in order. Takes nbformat 3 and 4, and any encoding that people use."""
+    """The sources of the code cells, in order."""
+    return contents(data)[0]
+
+
+def contents(data):
+    """The sources of the code cells, in order, and the first heading. Takes nbformat 3 and 4, and any encoding that
+    people use."""
     if not data.strip():
         raise Refused("The file is empty.")
     for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "latin-1"):
@@ -50,15 +56,17 @@ def code_cells(data):
     cells = [h["cells"] for h in holders if isinstance(h, dict) and isinstance(h.get("cells"), list)]
     if not cells:
         raise Refused("The file is JSON, but not a notebook: it has no list of cells.")
-    sources = []
+    sources, heading = [], ""
     for cell in (cell for some in cells for cell in some):
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+        if isinstance(cell, dict) and cell.get("cell_type") in ("code", "markdown"):
             source = cell.get("source", cell.get("input"))
             if isinstance(source, list):
                 source = "".join(line for line in source if isinstance(line, str))
-            if isinstance(source, str):
+            if isinstance(source, str) and cell["cell_type"] == "code":
                 sources.append(source)
-    return sources
+            elif isinstance(source, str) and not heading:
+                heading = next((line for line in source.splitlines() if line.startswith("#")), "")[:200]
+    return sources, heading
 
 
 def namespace():

@@ -195,7 +195,7 @@ class Sandbox:
         return message[1:]
 
     def finished(self):
-        """After a session's end: the template ends the copy, whatever that is doing, and stays if the scratch is empty."""
+        """After a session: the template ends the copy, whatever that is doing, and stays if the scratch is empty."""
         from lstmcourse.grading.protocol import ProtocolError
         clean = False
         if self.template and self.standing:

@@ -6,6 +6,7 @@
 """
 
 import inspect
+import re
 import threading
 import time
 import traceback
@@ -21,6 +22,7 @@ from lstmcourse.grading.submissions import Refused
 from lstmcourse.practice import EXERCISES, Outcome, Verdict, judge
 from lstmcourse.practice.values import unchanged
 
+LESSON = re.compile(r"# \d\d · ")          # so begins the first heading of every lesson, and of no exercise notebook
 RESTARTS = 5                   # of one notebook, leaving out the cell that ended the process each time
 
 
@@ -154,6 +156,11 @@ class Run:
             if refused:
                 session.close()
                 raise Refused(refused)
+            if LESSON.match(session.heading):
+                session.close()
+                self.remarks = [f'This is a lesson of the course ("{session.heading.strip("# ")}"): what it defines is '
+                                "not the student's work, and does not count."]
+                return False
             try:
                 seconds = min(self.sandbox.bounds.cells, max(1, self.left()))
                 for kind, what, *more in session.run(self.skip, seconds, self.functions, self.helpers):

@@ -8,7 +8,6 @@ import numpy as np
 from lstmcourse.grading.protocol import Limits, ProtocolError
 from lstmcourse.grading.sandbox import SandboxError
 
-
 FORMS = {"cell": (int, str), "note": (str,), "ready": (list,)}      # what the inside says while the cells run
 MESSAGES = 4                   # about one cell
 
@@ -29,10 +28,11 @@ class Session:
         """Send the notebook; why it is refused, or None. No student's code has run yet."""
         with self.ending():
             self.pipe.send(np.frombuffer(data, np.uint8), seconds, Limits(size=1 << 28))
-            kind, said = self.message(seconds, length=2)
+            kind, said, *more = self.message(seconds)
             if kind not in ("refused", "read"):
                 raise SandboxError(f"the notebook cannot be read: {said}")
-            self.cells = said
+            if kind == "read":
+                self.cells, (self.heading,) = said, more
             return str(said) if kind == "refused" else None
 
     def run(self, skip, seconds, functions, helpers=()):
@@ -61,13 +61,11 @@ class Session:
             self.pipe.send((name, args, float(seconds)), seconds)
             return self.message(seconds + 2)
 
-    def message(self, seconds, length=None):
+    def message(self, seconds):
         """The next message: a tuple that begins with its kind."""
         message = self.pipe.receive(seconds)
         if not isinstance(message, tuple) or not message or not isinstance(message[0], str):
             raise ProtocolError("not a message")
-        if length is not None and len(message) != length:
-            raise ProtocolError(f"a message of {len(message)} parts")
         return message
 
     @contextlib.contextmanager

@@ -182,10 +182,17 @@ def test_no_two_students_share_a_page_and_no_name_leaves_the_folder():
     assert all(re.fullmatch(r"[^/\\]{1,70}", name) and not name.startswith(".") for name in pages)
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\uff1dcmd", "\uff20SUM(A1)"])
 def test_a_name_that_a_spreadsheet_would_compute_stays_text(name):
     rows = list(csv.reader(report.table([HOSTILE | {"student": name}], ["4.2"]).splitlines()))
     assert rows[1][0] == "'" + name
+
+
+def test_a_name_that_another_program_would_split_stays_text_in_every_part():
+    text = report.table([HOSTILE | {"student": "Bob;=HYPERLINK(1)|\uff0b1"}], ["4.2"])
+    for sign in ";|":
+        for part in text.splitlines()[1].split(sign):
+            assert part[:1] not in "=+-@\uff0b", part
 
 
 # Gradescope's published format: keys, and the values that some of them may have.
@@ -282,7 +289,7 @@ os.remove(fill.name)
 assert main(arguments) == 1
 import json
 submissions = json.loads((out / "grades.json").read_text())["submissions"]
-assert [entry["student"] for entry in submissions] == ["bo", "cy", "dee", "zoe"]
+assert [entry["student"] for entry in submissions] == ["ada", "bo", "cy", "dee", "zoe"]     # ada keeps her grade
 print("as it should be")
 """
 

@@ -166,7 +166,7 @@ def in_journal(out):
     import sqlite3
     try:
         db = sqlite3.connect(f"file:{out / 'journal.sqlite'}?mode=ro&immutable=1", uri=True)
-        return db.execute("SELECT count(*) FROM result").fetchone()[0]
+        return db.execute("SELECT count(*) FROM grade").fetchone()[0]
     except sqlite3.DatabaseError:
         return 0
 
