@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from lstmcourse.grading.journal import Busy, Journal
-from lstmcourse.grading.names import readable, unique
+from lstmcourse.grading.names import moodle_id, moodle_name, readable, unique
 from lstmcourse.grading.sandbox import FULL, LAYERS, Bounds, Sandbox, SandboxError
 from lstmcourse.grading.submissions import Entry, WrongUse, entries
 
@@ -101,7 +101,7 @@ def run(args, stack):
     kept = [] if args.gradescope else journal.others({entry.key for entry in found})
     rows = with_others(rows, kept)
     results = [result for _, result, _ in rows]
-    isolation = " | ".join(sorted({used for _, _, used in rows}))
+    isolation = " | ".join(sorted({used for _, _, used in rows if used})) or "nothing was run"
     titles = {id: EXERCISES[id].title for id in ids}
     report.write_reports(out, results, isolation, journal.seed, titles, args.gradescope)
 
@@ -143,7 +143,7 @@ def with_others(rows, kept):
     if not kept:
         return rows
     rows = sorted([*rows, *kept], key=lambda row: row[0])
-    named = unique([Entry(result["student"], key, None, ()) for key, result, _ in rows])
+    named = unique([Entry(moodle_name(key) or result["student"], key, moodle_id(key), ()) for key, result, _ in rows])
     return [(key, result | {"student": entry.student}, used)
             for (key, result, used), entry in zip(rows, named, strict=True)]
 

@@ -43,6 +43,11 @@ def moodle_id(key):
     return found and found[1]
 
 
+def moodle_name(key):
+    found = re.match(r"(.+)_\d+_assignsubmission$", key, re.DOTALL)
+    return found and readable(found[1])
+
+
 def canvas_id(key):
     found = re.search(r"_(\d+)$", key)
     return found and found[1]
