@@ -18,8 +18,8 @@ EXAMPLES = Path(__file__).parent / "examples"
 IDS = ["4.1", "4.2", "4.3"]
 MOST = sum(EXERCISES[id].points for id in IDS)
 LESS = MOST - EXERCISES["4.2"].points
-ODD_NAMES = ["ada", "Zoë Ünlü", "O'Neill, Pat", "李 小龙", "a.b.c", "-rf", "=cmd|' C'!A0", "CON", "ada (2)", "ADA ", "x" * 120,
-             "%s %d {0}", "<b>bo", "dee;=1+1", "e\u0301mile", "émile", "no_12_34_name", "tab\there", "#1"]
+ODD_NAMES = ["ada", "Zoë Ünlü", "O'Neill, Pat", "李 小龙", "a.b.c", "-rf", "=cmd|' C'!A0", "CON", "ada (2)", "ADA ",
+             "x" * 120, "%s %d {0}", "<b>bo", "dee;=1+1", "e\u0301mile", "émile", "no_12_34_name", "tab\there", "#1"]
 
 
 def grade(submissions, out, *options, ids=IDS):
@@ -173,7 +173,8 @@ def test_a_gradebook_that_cannot_be_filled_in_is_wrong_use_before_anything_is_gr
 
 def test_the_columns_of_a_worksheet_in_another_language_are_named(tmp_path):
     book = tmp_path / "book.csv"
-    book.write_text('Kennung;Name;Bewertung;Bestwertung;Kommentar\n"Teilnehmer/in 101";Jane;;10,00;\n', encoding="utf-8")
+    book.write_text('Kennung;Name;Bewertung;Bestwertung;Kommentar\n"Teilnehmer/in 101";Jane;;10,00;\n',
+                    encoding="utf-8")
     (tmp_path / "class").mkdir()
     (tmp_path / "class" / "Jane_101_assignsubmission_file_04.ipynb").write_text(text(RIGHT))
     grade(tmp_path / "class", tmp_path / "out", "--moodle", str(book), "--column", "Bewertung", "--feedback-column",
