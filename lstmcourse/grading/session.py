@@ -32,7 +32,7 @@ class Session:
             if kind not in ("refused", "read"):
                 raise SandboxError(f"the notebook cannot be read: {said}")
             if kind == "read":
-                self.cells, (self.heading,) = said, more
+                self.cells, self.heading = said, more[0]
             return str(said) if kind == "refused" else None
 
     def run(self, skip, seconds, functions, helpers=()):

@@ -109,7 +109,8 @@ def test_a_key_taken_out_and_put_back_is_no_change():
 @pytest.mark.parametrize(("value", "several", "wanted"), [
     ([["x" * 1900] * 3, [1]], False, [None, None]), ([1, [2, np.float32(3)]], False, [1, [2, np.float32(3)]]),
     (([["x"]], 1), False, ([None], 1)), ([["x"], "y"], True, [[None], "y"]),
-    ({"a": [1, "x"]}, False, {"a": [None, None]}), ([None], False, [None]), ("text", False, "text"), ([{}], False, [None]), ([True], False, [True])])
+    ({"a": [1, "x"]}, False, {"a": [None, None]}), ([None], False, [None]),
+    ("text", False, "text"), ([{}], False, [None]), ([True], False, [True])])
 def test_a_list_of_more_than_numbers_is_emptied_before_numpy_sees_it(value, several, wanted):
     assert tame(value, several) == wanted
 

@@ -559,7 +559,8 @@ print(lstmcourse.layers, plots.lstm_cell)
         '''!pip install -q numpy \\
     scipy --upgrade
 %pip install another
-import numpy as np''', "pip install nothing-at-all", *RIGHT[1:], "%%script false\n" + WRONG_42, "%%timeit\n" + WRONG_42, "%%python3\n" + WRONG_42,
+import numpy as np''', "pip install nothing-at-all", *RIGHT[1:],
+        "%%script false\n" + WRONG_42, "%%timeit\n" + WRONG_42, "%%python3\n" + WRONG_42,
         "%%javascript\nalert(1)")),
     Case("magics-writefile", "magics and shell lines", (
         IMPORTS, "%%writefile helper.py\nimport numpy as np\n" + SIGMOID, "%%file more.py\n" + UPDATE,
