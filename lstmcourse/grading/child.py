@@ -12,7 +12,9 @@ cell on, nothing that this process says is believed to be more than an answer.
 import codecs
 import contextlib
 import gc
+import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -21,6 +23,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), sys.argv[2]]
 import confine  # noqa: E402
+import imports  # noqa: E402
 import notebook  # noqa: E402
 import protocol  # noqa: E402
 
@@ -63,6 +66,8 @@ for name in ("numpy.linalg", "numpy.random", "numpy.testing", "abc", "collection
 for name in ("utf-8-sig", "utf-16", "latin-1"):
     codecs.lookup(name)
 del sys.path[:2]
+for name in ("confine", "imports", "magics", "notebook", "protocol"):      # nothing that a submission could import
+    del sys.modules[name]
 gc.freeze()
 
 
@@ -84,28 +89,36 @@ def main():
     if not plan["template"]:
         one_submission(pipe, plan, tools)
     while True:
-        _, fds, _, _ = socket.recv_fds(sock, 1, 1)
-        if not fds:
+        data, fds, _, _ = socket.recv_fds(sock, 1, 1)
+        if not data:
             return                                    # the grader is gone
+        if not fds:
+            continue                                  # the end of a session whose copy has ended by itself
         pid = os.fork()
         if pid == 0:
             sock.close()
             one_submission(protocol.FilePipe(fds[0]), plan, tools)
         os.close(fds[0])
-        status = watched(pid, plan) if plan["watched"] else os.waitpid(pid, 0)[1]
-        pipe.send(("ended", status, not os.listdir(plan["folder"])))
+        wait(pid, sock, plan)
+        pipe.send(("ended", not os.listdir(plan["folder"])))
 
 
-def watched(pid, plan):
-    """Wait for a copy to end, and end it if its scratch folder comes to hold too much; its status."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+def wait(pid, sock, plan):
+    """Until a copy has ended. It is ended when the grader says so, or its scratch folder comes to hold too much."""
+    copy = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(copy, select.POLLIN)
+    poll.register(sock, select.POLLIN)
     while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return status
-        if too_much(plan["folder"], plan["scratch"], plan["scratch_files"]):
+        ready = dict(poll.poll(5 if plan["watched"] else None))
+        if copy in ready:
+            break
+        if ready or plan["watched"] and too_much(plan["folder"], plan["scratch"], plan["scratch_files"]):
             os.kill(pid, signal.SIGKILL)
-        signal.sigtimedwait({signal.SIGCHLD}, 0.005)
+            if ready:
+                poll.unregister(sock)
+    os.waitpid(pid, 0)
+    os.close(copy)
 
 
 def too_much(folder, size, files):
@@ -183,79 +196,86 @@ def serve(pipe, held):
     data = pipe.receive(limits=protocol.Limits(size=1 << 28)).tobytes()
     gc.disable()                                      # of no use while JSON is parsed, and slow
     try:
-        cells = notebook.code_cells(data)
+        cells, heading = notebook.contents(data)
     except notebook.Refused as reason:
         return pipe.send(("refused", str(reason)))
     except MemoryError:
         return pipe.send(("refused", "The file is too large to be read."))
     del data
     gc.enable()
-    pipe.send(("read", len(cells)))
-    skip, seconds, functions = pipe.receive()
+    pipe.send(("read", len(cells), heading))
+    skip, seconds, functions, helpers = pipe.receive()
     sys.stdout, sys.stderr, sys.argv = Discard(), Discard(), [""]
     os.environ.clear()
-    scope = notebook.namespace()
+    imports.offer(helpers)
+    scope, skip, end = notebook.namespace(), set(skip), time.monotonic() + seconds
     for number, source in enumerate(cells):
-        if number in skip:
+        if number in skip or not source.strip():
             continue
-        pipe.send(("cell", number))
-        start = time.monotonic()
-        went_wrong = notebook.run_cell(source, number, scope, max(seconds / 2, 0.1))
-        seconds -= time.monotonic() - start           # a cell may use half of what is left: the last one has some too
-        if went_wrong:
-            pipe.send(("note", went_wrong))
+        left = end - time.monotonic()
+        if left <= 0:
+            pipe.send(("note", f"The time for all cells together, {seconds:.0f} s, was used up: cell {number + 1} "
+                       "and those below it were left out."))
+            break
+        pipe.send(("cell", number, notebook.first_line(source)))
+        # a cell may use half of what is left: the last one has some too
+        for remark in notebook.run_cell(source, number, scope, max(left / 2, 0.1)):
+            pipe.send(("note", remark))
     pipe.send(("ready", [name for name in functions if usable(scope.get(name))]))
     while True:
-        pipe.send(answer(scope, *pipe.receive()))
+        reply = answer(scope, *pipe.receive())
+        try:
+            pipe.send(reply)
+        except protocol.Unsendable as error:
+            pipe.send(instead(reply, error))
 
 
 def answer(scope, name, args, seconds):
-    """Call one function: what it gave, or what went wrong."""
+    """Call one function: what it gave and its arguments as they are then, or what went wrong."""
     function = scope.get(name)
     if not usable(function):
         return ("missing",)
-    before = [protocol.encode(value) for value in args]
-    written = Discard.written
+    sent = protocol.encode(args)
+
+    def call():                                       # on arguments of its own each time
+        nonlocal args
+        args = protocol.decode(io.BytesIO(sent).read)
+        return function(*args)
     try:
         with notebook.alarm(seconds):
-            value = function(*args)
+            value = imports.leniently(call)
     except notebook.TooLong:
         return ("late",)
     except NotImplementedError:
         return ("not started",)
     except BaseException as error:
         return ("raised", notebook.described(error))
-    changed = [n for n, value in enumerate(args) if not same(value, before[n])]
-    reply = ("value", value, changed, Discard.written > written)
+    return ("value", value, args)
+
+
+def instead(reply, error):
+    """What is sent in place of a reply that cannot be: the value without the arguments, or why not even that."""
+    _, value, _ = reply
     try:
-        protocol.encode(reply)
-        return reply
-    except protocol.Unsendable as error:
+        protocol.encode(value)
+        return ("value", value, ())                   # an argument holds something that no argument holds
+    except protocol.Unsendable as found:
         parts = value if isinstance(value, (tuple, list)) else [value]
-        absent = [part.absent for part in parts if isinstance(part, notebook.Absent)]
-        text = f"something made with {absent[0]}, which is not there while grading" if absent else str(error)
+        absent = [part.absent for part in parts if isinstance(part, imports.Absent)]
+        text = f"something made with {absent[0]}, which is not there while grading" if absent else str(found)
         return ("unusable", text[:400])
 
 
 def usable(function):
-    return callable(function) and not isinstance(function, notebook.Absent)
-
-
-def same(value, encoded):
-    try:
-        return protocol.encode(value) == encoded
-    except protocol.Unsendable:
-        return False
+    return callable(function) and not isinstance(function, imports.Absent)
 
 
 class Discard:
-    """stdout and stderr: counts what is written and forgets it."""
+    """stdout and stderr: what is written is forgotten."""
 
-    written = 0
     encoding, errors, closed, newlines, mode, name = "utf-8", "replace", False, None, "w", "<discarded>"
 
     def write(self, text):
-        Discard.written += len(text)
         return len(text)
 
     def writelines(self, lines):

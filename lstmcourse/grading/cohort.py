@@ -29,8 +29,9 @@ def grade_all(entries, ids, journal, bounds, sandbox=None, jobs=1, scheduler=Non
     results = [None] * len(entries)
 
     def finished(n, submission, result, layers, new=True):
+        layers = "" if submission.refused else layers        # nothing was run
         results[n] = (result, layers)
-        if new and result["status"] == "graded":
+        if new:
             journal.store(submission, result, layers)
         if progress:
             progress(result)

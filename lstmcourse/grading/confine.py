@@ -27,7 +27,7 @@ ALLOWED = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "lseek": (8, 62), "pread64": (17, 67), "pwrite64": (18, 68),
     "readv": (19, 65), "writev": (20, 66), "fsync": (74, 82), "fdatasync": (75, 83), "ftruncate": (77, 46),
     "dup": (32, 23), "dup2": (33, None), "dup3": (292, 24), "pipe": (22, None),
-    "pipe2": (293, 59), "fcntl": (72, 25), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
+    "pipe2": (293, 59), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
     "pselect6": (270, 72),
     "stat": (4, None), "lstat": (6, None), "fstat": (5, 80), "newfstatat": (262, 79), "statx": (332, 291),
     "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439), "getdents64": (217, 61),
@@ -48,6 +48,9 @@ ALLOWED = {
     "exit": (60, 93), "exit_group": (231, 94), "restart_syscall": (219, 128),
 }
 OPENAT, PRLIMIT, CLONE, CLONE3, CAPSET, IOCTL = (257, 56), (302, 261), (56, 220), (435, 435), (126, 91), (16, 29)
+FCNTL, F_SETFL, O_ASYNC = (72, 25), 4, 0x2000
+# duplicates, flags, locks; nothing that names another process (F_SETOWN, F_SETSIG, leases, notices of changes)
+FCNTL_ALLOWED = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1030, 1032)
 CLONE_THREAD = 0x10000
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -183,11 +186,12 @@ def landlock_restrict(rules):
 # seccomp
 
 def seccomp_filter():
-    """A BPF program: the calls in ALLOWED pass; of openat, prlimit64 and clone some forms; else EPERM.
+    """A BPF program: the calls in ALLOWED pass; of openat, prlimit64, clone and fcntl some forms; else EPERM.
 
     openat   not "read only, but truncate", which old kernels let through Landlock; not a file without a name
     prlimit  only on itself
     clone    only threads; clone3 "does not exist", then the C library falls back to clone
+    fcntl    not to have the kernel send a signal, to another process at that, when a pipe has something to read
     ioctl    never, and so said that Python then takes fcntl (a temporary file asks for that)
     """
     allow, deny = 0x7FFF0000, 0x00050000 | errno.EPERM
@@ -201,6 +205,9 @@ def seccomp_filter():
             (IOCTL, [give(0x00050000 | errno.ENOTTY)]),
             (CLONE, [load(argument(0)), (any_bit, 0, 1, CLONE_THREAD), give(allow), give(deny)]),
             (PRLIMIT, [load(argument(0)), (equal, 0, 1, 0), give(allow), give(deny)]),
+            (FCNTL, [load(argument(1)), (equal, 0, 4, F_SETFL), load(argument(2)), (any_bit, 1, 0, O_ASYNC),
+                     give(allow), give(deny), *((equal, len(FCNTL_ALLOWED) - n, 0, command)
+                                   for n, command in enumerate(FCNTL_ALLOWED)), give(deny), give(allow)]),
             (OPENAT, [load(argument(2)), (any_bit, 2, 0, 0x400000), (any_bit, 0, 2, os.O_TRUNC), (any_bit, 1, 0, 3),
                       give(deny), give(allow)])):
         program += [(equal, 0, len(checks), call[MACHINE]), *checks]

@@ -10,10 +10,12 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from lstmcourse.grading import confine
@@ -55,6 +57,15 @@ def signal_another_process(target):
     os.kill(target["victim"], 0)
     return "signalled"
 
+def signal_another_process_by_fcntl(target):
+    import fcntl
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, 10, target["signal"])                    # F_SETSIG
+    fcntl.fcntl(reader, fcntl.F_SETOWN, target["victim"])
+    fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    os.write(writer, b"x")
+    return "sent"                                                # the doctor looks whether it has arrived
+
 def look_into_another_process(target):
     return open(f"/proc/{target['victim']}/cmdline").read()
 
@@ -89,18 +100,19 @@ def read_private_file(target):
 '''
 
 FILES = ("read_a_file", "list_a_folder", "write_a_file")
+SIGNALS = ("signal_another_process", "signal_another_process_by_fcntl")
 STOPS = {                      # what each layer has to stop by itself
-    "bubblewrap": (*FILES, "connect_to_a_port", "connect_to_a_local_socket", "signal_another_process",
+    "bubblewrap": (*FILES, "connect_to_a_port", "connect_to_a_local_socket", *SIGNALS,
                    "look_into_another_process", "write_300_MB"),
     "landlock": (*FILES, "write_300_MB"),
-    "seccomp": ("connect_to_a_port", "connect_to_a_local_socket", "start_a_process", "signal_another_process",
+    "seccomp": ("connect_to_a_port", "connect_to_a_local_socket", "start_a_process", *SIGNALS,
                 "ask_the_kernel_for_more", "change_the_mode_of_a_file"),
     "rlimits": ("write_one_file_of_300_MB", *(("take_2_GB_of_memory",) if sys.platform == "linux" else ())),
     "memory group": ("take_2_GB_of_memory",),
-    "user": ("read_private_file", "signal_another_process"),
+    "user": ("read_private_file", *SIGNALS),
 }
 EVERYTHING = (*dict.fromkeys(attack for attacks in STOPS.values() for attack in attacks), "read_the_environment")
-MORE = {"connect_to_a_port": 4, "signal_another_process": 6}       # what Landlock stops since which ABI
+MORE = {"connect_to_a_port": 4, **dict.fromkeys(SIGNALS, 6)}       # what Landlock stops since which ABI
 TOGETHER = "all together"
 TOO_DEAR = ("take_2_GB_of_memory", "write_300_MB", "write_one_file_of_300_MB")      # believed without a control
 
@@ -177,8 +189,8 @@ def attempt(layers, target, attacks):
     got = {}
     with Sandbox(Bounds(memory=1 << 29), layers, required=layers or ()) as sandbox:
         for attack in attacks:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(Path(target["folder"], "written"))
+            for name in ("written", "signalled"):
+                Path(target["folder"], name).unlink(missing_ok=True)
             with sandbox.session() as session:
                 session.read(notebook)
                 try:
@@ -187,7 +199,27 @@ def attempt(layers, target, attacks):
                 except ProtocolError:
                     kind, rest = "ended", []            # the process was ended, as it should be
             got[attack] = str(rest[0]) if kind == "value" else ""
+            if attack == SIGNALS[1] and got[attack] and not arrived(target):
+                got[attack] = ""
     return got
+
+
+VICTIM = """
+import os, signal, sys
+signal.signal(int(sys.argv[2]), lambda *signal: open(sys.argv[1], "w").close())
+print("ready", flush=True)
+input()
+"""
+
+
+def arrived(target, seconds=1):
+    """Has the victim told of the signal?"""
+    end = time.monotonic() + seconds
+    while not Path(target["folder"], "signalled").exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 @contextlib.contextmanager
@@ -199,7 +231,10 @@ def targets():
     (folder / "file.txt").chmod(0o666)
     (folder / "private").mkdir(mode=0o700)
     (folder / "private" / "file.txt").write_text("a private file outside")
-    victim = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    number = int(getattr(signal, "SIGUSR1", signal.SIGTERM))
+    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(folder / "signalled"), str(number)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    victim.stdout.readline()
     with socket.create_server(("127.0.0.1", 0)) as port, \
             socket.socket(getattr(socket, "AF_UNIX", socket.AF_INET)) as local:
         if hasattr(socket, "AF_UNIX"):
@@ -209,11 +244,12 @@ def targets():
         try:
             yield {"folder": str(folder), "file": str(folder / "file.txt"), "port": port.getsockname()[1],
                    "private": str(folder / "private" / "file.txt"), "socket": str(folder / "socket"),
-                   "victim": victim.pid}
+                   "victim": victim.pid, "signal": number}
         finally:
             victim.kill()
             victim.wait()
             victim.stdin.close()
+            victim.stdout.close()
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from lstmcourse.grading.journal import Busy, Journal
+from lstmcourse.grading.names import moodle_id, moodle_name, readable, unique
 from lstmcourse.grading.sandbox import FULL, LAYERS, Bounds, Sandbox, SandboxError
-from lstmcourse.grading.submissions import WrongUse, entries
+from lstmcourse.grading.submissions import Entry, WrongUse, entries
 
 
 def add_arguments(parser):
@@ -22,6 +23,16 @@ def add_arguments(parser):
     parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: one for each core)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="grade on the workers of this Dask scheduler, "
                         "tcp://host:port, instead of here")
+    parser.add_argument("--regrade", metavar="NAME", action="append", default=[], help="grade this student again, with "
+                        "the seed of the run; may be given several times")
+    parser.add_argument("--moodle", type=Path, metavar="FILE", help="Moodle's offline grading worksheet: also write "
+                        "DIR/FILE with the grades and the feedback in it")
+    parser.add_argument("--canvas", type=Path, metavar="FILE", help="Canvas' exported gradebook: also write DIR/FILE "
+                        "with the grades in it")
+    parser.add_argument("--column", metavar="HEADING", help="the column of FILE that takes the grade (default: Grade "
+                        "for Moodle, the only assignment for Canvas)")
+    parser.add_argument("--feedback-column", metavar="HEADING", help="the column of Moodle's FILE that takes the "
+                        "feedback (default: Feedback comments)")
     parser.add_argument("--gradescope", action="store_true", help="SUBMISSIONS is one student's; also write "
                         "DIR/results.json as Gradescope wants it")
     parser.add_argument("--require-isolation", nargs="?", const="full", metavar="LAYERS", help="do not grade with less "
@@ -36,6 +47,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="lstmcourse grade", description=__doc__)
     add_arguments(parser)
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):       # a name that this terminal cannot show ends no run
+            stream.reconfigure(errors="replace")
     try:
         with contextlib.ExitStack() as stack:
             return run(args, stack)
@@ -61,6 +75,8 @@ def run(args, stack):
     bounds, required, out = bounds_of(args), layers_of(args.require_isolation), Path(args.out)
     inside_each_other(Path(args.submissions), out)
     found, ignored = entries(args.submissions, whole=args.gradescope)
+    again = [key_of(name, found) for name in args.regrade]
+    books = gradebooks(args)
     jobs, sandbox = min(args.jobs or os.cpu_count() or 1, len(found)), None
     if not args.scheduler:
         sandbox = stack.enter_context(Sandbox(bounds, required=required))
@@ -77,18 +93,59 @@ def run(args, stack):
     ids = chosen(args.exercises, EXERCISES)
     out.mkdir(parents=True, exist_ok=True)
     journal = stack.enter_context(Journal(out / "journal.sqlite", ids))
+    for key in again:
+        journal.forget(key)
     graded = grade_all(found, ids, journal, bounds, sandbox, jobs, args.scheduler, required,
                        stack.enter_context(progress_bar(len(found))))
-    results = [result for result, _ in graded]
-    isolation = " | ".join(sorted({used for _, used in graded}))
+    rows = [(entry.key, *result) for entry, result in zip(found, graded, strict=True)]
+    kept = [] if args.gradescope else journal.others({entry.key for entry in found})
+    rows = with_others(rows, kept)
+    results = [result for _, result, _ in rows]
+    isolation = " | ".join(sorted({used for _, _, used in rows if used})) or "nothing was run"
     titles = {id: EXERCISES[id].title for id in ids}
     report.write_reports(out, results, isolation, journal.seed, titles, args.gradescope)
 
     print(report.summary(results))
+    if kept:
+        print(f"{len(kept)} of these are not among SUBMISSIONS; what earlier runs with this DIR gave them stays")
+    for book in books:
+        strangers = book.fill([row[:2] for row in rows], titles)
+        print(f"filled in: {book.save(out)}" + (f"; not in it: {', '.join(strangers)}" if strangers else ""))
     if ignored:
         print(f"not looked at, as no notebook: {', '.join(ignored[:10])}{' …' if len(ignored) > 10 else ''}")
     print(f"isolation: {isolation}\nresults: {out / 'grades.csv'}, {out / 'grades.json'}, {out / 'feedback'}")
     return 0 if all(result["status"] == "graded" for result in results) else 1
+
+
+def key_of(name, found):
+    """The key of the entry that --regrade names."""
+    for names in (lambda entry: entry.student, lambda entry: entry.key, lambda entry: entry.id):
+        matching = [entry.key for entry in found if names(entry) == name]
+        if len(matching) == 1:
+            return matching[0]
+    raise WrongUse(f"--regrade: there is no {readable(name)} among the submissions. There are "
+                   f"{', '.join(entry.student for entry in found[:30])}{' …' if len(found) > 30 else ''}")
+
+
+def gradebooks(args):
+    """Read before anything is graded: what is wrong with them is said at once."""
+    from lstmcourse.grading.gradebooks import Gradebook
+    books = [Gradebook(path, kind, args.column, args.feedback_column)
+             for kind, path in (("moodle", args.moodle), ("canvas", args.canvas)) if path]
+    for book in books:
+        if book.path.resolve().parent == Path(args.out).resolve():
+            raise WrongUse(f"{readable(str(book.path))} lies in DIR, where the filled-in copy goes; move it elsewhere")
+    return books
+
+
+def with_others(rows, kept):
+    """The rows of this run and of those that only earlier ones have met, each student with a name of their own."""
+    if not kept:
+        return rows
+    rows = sorted([*rows, *kept], key=lambda row: row[0])
+    named = unique([Entry(moodle_name(key) or result["student"], key, moodle_id(key), ()) for key, result, _ in rows])
+    return [(key, result | {"student": entry.student}, used)
+            for (key, result, used), entry in zip(rows, named, strict=True)]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 The seed is drawn once and stored before anything is graded, so the second run gives the grades
 that the first would have given. A result is stored in one transaction, under the submission's
-path and content, and nothing that is stored is graded again.
+key and content, and nothing that is graded is graded again. Other exercises in the same folder are
+another run, with a seed and results of its own; those of the first stay.
 """
 
 import json
@@ -15,22 +16,20 @@ class Busy(Exception):
 
 
 class Journal:
-    """ids: the exercises that are graded; other ones than last time are another run, with a new seed."""
+    """ids: the exercises that are graded."""
 
     def __init__(self, path, ids):
-        self.db = sqlite3.connect(path, timeout=1, isolation_level=None)
+        self.db, self.exercises = sqlite3.connect(path, timeout=1, isolation_level=None), ",".join(ids)
         try:
             self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self.db.execute("BEGIN EXCLUSIVE")
             self.db.execute("CREATE TABLE IF NOT EXISTS run (seed INTEGER, exercises TEXT)")
-            self.db.execute("CREATE TABLE IF NOT EXISTS result "
-                            "(key TEXT PRIMARY KEY, sha256 TEXT, isolation TEXT, entry TEXT)")
-            row = self.db.execute("SELECT seed, exercises FROM run").fetchone()
-            if row is None or row[1] != ",".join(ids):
+            self.db.execute("CREATE TABLE IF NOT EXISTS grade (exercises TEXT, key TEXT, sha256 TEXT, isolation TEXT, "
+                            "entry TEXT, PRIMARY KEY (exercises, key))")
+            row = self.db.execute("SELECT seed FROM run WHERE exercises = ?", (self.exercises,)).fetchone()
+            if row is None:
                 row = (secrets.randbits(48),)
-                self.db.execute("DELETE FROM run")
-                self.db.execute("DELETE FROM result")
-                self.db.execute("INSERT INTO run VALUES (?, ?)", (*row, ",".join(ids)))
+                self.db.execute("INSERT INTO run VALUES (?, ?)", (*row, self.exercises))
             self.db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             self.db.close()
@@ -47,10 +46,20 @@ class Journal:
 
     def result(self, submission):
         """(entry, isolation) if this very submission is graded already, else None."""
-        row = self.db.execute("SELECT entry, isolation FROM result WHERE key = ? AND sha256 = ?",
-                              (submission.key, submission.sha256)).fetchone()
-        return (json.loads(row[0]) | {"student": submission.student}, row[1]) if row else None
+        row = self.db.execute("SELECT entry, isolation FROM grade WHERE exercises = ? AND key = ? AND sha256 = ?",
+                              (self.exercises, submission.key, submission.sha256)).fetchone()
+        entry = json.loads(row[0]) if row else {"status": None}
+        return (entry | {"student": submission.student}, row[1]) if entry["status"] == "graded" else None
 
     def store(self, submission, entry, isolation):
-        self.db.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)",
-                        (submission.key, submission.sha256, isolation, json.dumps(entry)))
+        self.db.execute("INSERT OR REPLACE INTO grade VALUES (?, ?, ?, ?, ?)", (
+            self.exercises, submission.key, submission.sha256, isolation, json.dumps(entry)))
+
+    def forget(self, key):
+        """Grade this submission again."""
+        self.db.execute("UPDATE grade SET sha256 = NULL WHERE exercises = ? AND key = ?", (self.exercises, key))
+
+    def others(self, keys):
+        """[(key, entry, isolation)] of those that earlier runs have met and this one has not."""
+        rows = self.db.execute("SELECT key, entry, isolation FROM grade WHERE exercises = ?", (self.exercises,))
+        return [(key, json.loads(entry), isolation) for key, entry, isolation in rows if key not in keys]

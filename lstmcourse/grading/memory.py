@@ -56,7 +56,7 @@ class MemoryGroup:
         try:
             group = MemoryGroup(1 << 30, tasks=64)
         except (OSError, LookupError) as error:
-            return f"no control group can be made here ({error})"
+            return f"no control group can be made here ({getattr(error, 'strerror', None) or error})"
         group.remove()
         return None
 

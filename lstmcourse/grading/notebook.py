@@ -1,19 +1,25 @@
 """A handed-in notebook: its code cells, and how they are run. Works inside the sandbox.
 
-Only the code counts: no metadata, outputs, ids or order of checks. A cell that fails is left
-out. What is not there while grading (the course, Matplotlib, PyTorch, Jupyter) is stood in for
-by `Absent`, which does nothing, so that imports, plots and check(...) neither hurt nor help.
+Only the code counts: no metadata, outputs, ids or order of checks. A cell that fails is left out.
 """
+
+import __future__
 
 import ast
 import builtins
-import dis
+import inspect
 import json
 import linecache
-import re
 import signal
 import sys
 import types
+
+if __package__:                # in the tests; inside the sandbox there is no package
+    from lstmcourse.grading import magics
+    from lstmcourse.grading.imports import Absent, is_absent, leniently, submissions_import
+else:
+    import magics
+    from imports import Absent, is_absent, leniently, submissions_import
 
 
 class Refused(Exception):
@@ -21,7 +27,13 @@ class Refused(Exception):
 
 
 def code_cells(data):
-    """The sources of the code cells, in order. Takes nbformat 3 and 4, and any encoding that people use."""
+    """The sources of the code cells, in order."""
+    return contents(data)[0]
+
+
+def contents(data):
+    """The sources of the code cells, in order, and the first heading. Takes nbformat 3 and 4, and any encoding that
+    people use."""
     if not data.strip():
         raise Refused("The file is empty.")
     for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "latin-1"):
@@ -44,147 +56,28 @@ def code_cells(data):
     cells = [h["cells"] for h in holders if isinstance(h, dict) and isinstance(h.get("cells"), list)]
     if not cells:
         raise Refused("The file is JSON, but not a notebook: it has no list of cells.")
-    sources = []
+    sources, heading = [], ""
     for cell in (cell for some in cells for cell in some):
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+        if isinstance(cell, dict) and cell.get("cell_type") in ("code", "markdown"):
             source = cell.get("source", cell.get("input"))
             if isinstance(source, list):
                 source = "".join(line for line in source if isinstance(line, str))
-            if isinstance(source, str):
+            if isinstance(source, str) and cell["cell_type"] == "code":
                 sources.append(source)
-    return sources
-
-
-# Magics and shell lines. A line is changed only where Python's own parser stumbles over it, so that a
-# `%` that continues an expression stays what it is.
-
-CELL_MAGIC = re.compile(r"\s*%%(\w+)[^\n]*\n?")
-RUNS_PYTHON = {"time", "timeit", "capture", "prun", "memit", "mprun", "python", "python3", "script"}
-LINE_MAGIC = re.compile(r"^(\s*)(?:([\w, ]+?)\s*=\s*)?(?:%(\w*)\s?(.*)|!.*|\?.*)$|^(\s*)[\w.]+\?{1,2}\s*$")
-
-
-def without_magics(source):
-    """The cell as plain Python: `%%time` is taken off, `%time f(x)` becomes `f(x)`, other magics do nothing."""
-    cell = CELL_MAGIC.match(source)
-    if cell:
-        if cell[1] not in RUNS_PYTHON:
-            return ""
-        source = source[cell.end():]
-    lines = source.split("\n")
-    for _ in range(len(lines)):
-        try:
-            ast.parse("\n".join(lines))
-            break
-        except SyntaxError as error:
-            n = (error.lineno or 0) - 1
-            magic = LINE_MAGIC.match(lines[n]) if 0 <= n < len(lines) else None
-            if not magic:
-                break
-            indent, name, word, rest, help_indent = magic.groups()
-            does = rest if word == "time" and rest else "None"
-            lines[n] = f"{indent or help_indent or ''}{f'{name} = ' if name else ''}{does}"
-    return "\n".join(lines)
-
-
-# What is not there.
-
-class Absent:
-    """Stands in for a module that is not there while grading, and for everything that comes from it.
-
-    Whatever is done with it gives another one, which remembers where it came from: a plot draws
-    nothing, `assert torch.allclose(...)` passes, and an answer computed with it is no answer.
-    """
-
-    def __init__(self, path):
-        object.__setattr__(self, "absent", path)
-
-    def __getattr__(self, name):
-        if name == "__all__":
-            return []
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Absent(f"{self.absent}.{name}")
-
-    def __setattr__(self, name, value):
-        pass
-
-    def __call__(self, *args, **kwargs):
-        if self.absent.endswith(("tqdm", "trange", "track")) and args:      # a progress bar passes its items on
-            return range(*args) if isinstance(args[0], int) else args[0]
-        if len(args) == 1 and not kwargs and isinstance(args[0], (types.FunctionType, type)):
-            return args[0]                                                  # used as a decorator
-        return self
-
-    def __iter__(self):
-        """As many as the caller unpacks, `fig, (a, b, c) = plt.subplots(1, 3)`; else two."""
-        caller = sys._getframe(1)
-        op, n = caller.f_code.co_code[caller.f_lasti:caller.f_lasti + 2]
-        return iter([self] * (n if dis.opname[op] == "UNPACK_SEQUENCE" else 2))
-
-    def _itself(self, *args, **kwargs):
-        return self
-
-    __getitem__ = __enter__ = __array_ufunc__ = __array_function__ = _itself
-    for _name in ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "and", "or", "xor"):
-        vars()[f"__{_name}__"] = vars()[f"__r{_name}__"] = _itself
-    for _name in ("neg", "pos", "abs", "invert", "round", "eq", "ne", "lt", "le", "gt", "ge"):
-        vars()[f"__{_name}__"] = _itself
-
-    def __setitem__(self, key, value):
-        pass
-
-    def __exit__(self, *error):
-        pass
-
-    def __bool__(self):
-        return True
-
-    def __hash__(self):
-        return id(self)
-
-    def __contains__(self, item):
-        return True
-
-    def __instancecheck__(self, value):
-        return isinstance(value, Absent)
-
-    def __mro_entries__(self, bases):
-        return ()
-
-    def __repr__(self):
-        return f"<{self.absent} is not there while grading>"
-
-    def __format__(self, spec):
-        return repr(self)
-
-    def __array__(self, *args, **kwargs):
-        raise TypeError(f"{self.absent} is not there while grading: only Python and NumPy are")
-
-    def __float__(self):
-        raise TypeError(f"{self.absent} is not there while grading: only Python and NumPy are")
-
-    __int__ = __index__ = __len__ = __complex__ = __float__
-
-
-def lenient_import(name, globals=None, locals=None, fromlist=(), level=0):
-    """`import` for the notebook: what cannot be found is Absent."""
-    top = name.partition(".")[0]
-    try:
-        return builtins.__import__(name, globals, locals, fromlist, level)
-    except ModuleNotFoundError:
-        pass
-    except ImportError:                       # `from math import typo` stays an error
-        if top in sys.stdlib_module_names or top == "numpy":
-            raise
-    return Absent(name if fromlist else top)
+            elif isinstance(source, str) and not heading:
+                heading = next((line for line in source.splitlines() if line.startswith("#")), "")[:200]
+    return sources, heading
 
 
 def namespace():
     """Where the cells run: a module of their own, with Jupyter's names beside the builtins."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
+    sys.path.insert(0, "")                    # a module that `%%writefile` has written is found
+    nothing = lambda *args, **kwargs: None    # noqa: E731
     module.__builtins__ = vars(builtins) | {
-        "__import__": lenient_import, "get_ipython": Absent("get_ipython"), "display": lambda *args, **kwargs: None}
+        "__import__": submissions_import, "get_ipython": Absent("get_ipython"),
+        **dict.fromkeys(("display", "help", "exit", "quit"), nothing)}
     return vars(module)
 
 
@@ -217,18 +110,104 @@ class alarm:
         raise TooLong
 
 
+future = 0                     # `from __future__ import annotations` holds for all later cells
+
+
 def run_cell(source, number, scope, seconds):
-    """Run one cell; a sentence about what went wrong, or None."""
-    name = f"<cell {number + 1}>"
+    """Run one cell; sentences about what went wrong."""
+    name, remarks = f"<cell {number + 1}>", []
     try:
         with alarm(seconds):
-            source = without_magics(source)
+            source = magics.plain(source)
             linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-            exec(compile(source, name, "exec", dont_inherit=True), scope)
+            tree = compile(source, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            body = [node for node in tree.body if not would_undo(node, scope)]
+            remarks += [f"{called(number, source)}: the unfinished {node.name} in it was not taken, since another cell "
+                        "has a finished one." for node in tree.body if node not in body]
+            execute(body, name, scope)
     except TooLong:
-        return f"Cell {number + 1} took longer than {seconds:.0f} s and was stopped."
+        remarks.append(f"{called(number, source)} took longer than {seconds:.0f} s and was stopped.")
     except BaseException as error:
-        return f"Cell {number + 1} stopped with {described(error)}"
+        remarks.append(f"{called(number, source)} stopped with {described(error)}")
+    return remarks
+
+
+def called(number, source):
+    """What a remark calls a cell: its number among the code cells, and how it begins."""
+    return f'Cell {number + 1} ("{first_line(source)}")'
+
+
+def first_line(source):
+    line = next((line.strip() for line in source.split("\n") if line.strip()), "")
+    return line if len(line) <= 60 else line[:60] + " …"
+
+
+def would_undo(node, scope):
+    """Is it an untouched stub, `def f(...): raise NotImplementedError`, of a function that is already there?"""
+    if not isinstance(node, ast.FunctionDef) or not isinstance(node.body[-1], ast.Raise):
+        return False
+    raised = node.body[-1].exc
+    raised = raised.func if isinstance(raised, ast.Call) else raised
+    known = scope.get(node.name)
+    return (getattr(raised, "id", None) == "NotImplementedError" and callable(known) and not isinstance(known, Absent)
+            and "NotImplementedError" not in getattr(getattr(known, "__code__", None), "co_names", ()))
+
+
+def execute(body, name, scope):
+    """Run the statements; after one that misses a module nobody does without, go on with it stood in for."""
+    global future
+    while body:
+        code = compiled(body, name)
+        future |= code.co_flags & __future__.annotations.compiler_flag
+        try:
+            return run(code, scope)
+        except ImportError as error:
+            n = statement(error, body, name)
+            if n is None or not is_absent(error):
+                raise
+            missed = error
+        code = compiled(body[n:n + 1], name)
+        leniently(lambda code=code: run(code, scope), missed)
+        body = body[n + 1:]
+    return None
+
+
+def compiled(body, name):
+    return compile(ast.Module(body, []), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | future, dont_inherit=True)
+
+
+def run(code, scope):
+    if code.co_flags & inspect.CO_COROUTINE:
+        event_loop().run_until_complete(eval(code, scope))
+    else:
+        exec(code, scope)
+
+
+def event_loop(made=[]):       # noqa: B006  one for all cells
+    """For `await` in a cell. It wakes itself by no pair of sockets, which seccomp denies."""
+    import asyncio
+    import selectors
+
+    class Loop(asyncio.SelectorEventLoop):
+        _csock = None
+
+        def _make_self_pipe(self):
+            pass
+
+        def _close_self_pipe(self):
+            pass
+    if not made:
+        made.append(Loop(selectors.SelectSelector()))
+    return made[0]
+
+
+def statement(error, body, name):
+    """Which of the statements an exception has come out of, or None."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == name:
+            return next((n for n, node in enumerate(body) if node.lineno <= trace.tb_lineno <= node.end_lineno), None)
+        trace = trace.tb_next
     return None
 
 

@@ -13,6 +13,7 @@ Both ends use this file. The receiving end trusts nothing: `Limits` bounds what 
 hold, and a length, a dtype or a shape is checked before the bytes that it announces are read.
 """
 
+import math
 import os
 import struct
 import time
@@ -140,10 +141,8 @@ def decode(read, limits=LIMITS):
             raise ProtocolError(f"an array with dtype code {code} and {axes} axes")
         shape = tuple(number("<Q") for _ in range(axes))
         dtype = np.dtype(DTYPES[code]).newbyteorder("<")
-        size = dtype.itemsize
-        for length in shape:                       # Python's integers: nothing overflows
-            size *= length
-        if size > left[0] or max(shape, default=0) > limits.size:
+        size = dtype.itemsize * math.prod(shape)       # Python's integers: nothing overflows
+        if math.prod(max(length, 1) for length in shape) > limits.size or size > left[0]:
             raise ProtocolError(f"an array of shape {shape}")
         data = take(size)
         if code == 0 and data.strip(b"\0\1"):
@@ -194,7 +193,10 @@ class Pipe:
     def receive(self, seconds=None, limits=LIMITS):
         """The next message, all of it within `seconds`; else Late, Closed or another ProtocolError."""
         self._start(seconds)
-        return decode(self._exactly, limits)
+        try:
+            return decode(self._exactly, limits)
+        except (ValueError, TypeError, OverflowError) as error:      # whatever NumPy says to a shape
+            raise ProtocolError(f"not a message: {error}") from None
 
     def _start(self, seconds):
         self.deadline = None if seconds is None else time.monotonic() + seconds

@@ -91,8 +91,16 @@ def page(entry, isolation, titles):
         head = f"{exercise['id']} {titles.get(exercise['id'], '')}: {state}, {points}"
         parts.append(f'<section class="{state.split()[0]}"><h2>{escape(head)}</h2>'
                      f"<p>{escape(exercise['message'])}</p></section>")
-    return PAGE.substitute(student=escape(entry["student"]), total=escape(total(entry)), body="\n".join(parts),
+    text = PAGE.substitute(student=escape(entry["student"]), total=escape(total(entry)), body="\n".join(parts),
                            files=escape(files(entry)), isolation=escape(isolation))
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def words(entry, titles):
+    """The same in plain text."""
+    return "\n".join([total(entry), *filter(None, [entry["reason"]]), *(
+        f"{e['id']} {titles.get(e['id'], '')}: {'passed' if e['passed'] else 'not passed'}, {e['score']} of "
+        f"{e['max_score']}\n{e['message']}" for e in entry["exercises"])])
 
 
 def total(entry):
@@ -120,9 +128,13 @@ def table(entries, ids):
     return text.getvalue()
 
 
+FORMULA = re.compile(r"(^|(?<=.)[;,|\t\r\n])(?=[\s\"']*[=+\-@"
+                     r"\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b])|^(?=[\t\r])")
+
+
 def no_formula(text):
-    """A name that a spreadsheet would compute stays a name."""
-    return "'" + text if text[:1] in "=+-@\t\r" else text
+    """Text that a spreadsheet would compute stays text, also where the program splits it at another character."""
+    return FORMULA.sub(r"\1'", text)
 
 
 def page_names(entries):
@@ -168,7 +180,7 @@ def summary(entries):
     lines = [f"{'student':{width}}  {'score':>9}  status"]
     for entry in entries:
         score = "" if entry["score"] is None else f"{entry['score']} / {entry['max_score']}"
-        reason = "" if entry["status"] == "graded" else f": {(entry['reason'] or '').splitlines()[0]}"
+        reason = "" if entry["status"] == "graded" else f": {next(iter((entry['reason'] or '').splitlines()), '')}"
         lines.append(f"{entry['student'][:width]:{width}}  {score:>9}  {entry['status']}{reason}")
     counts = {status: sum(entry["status"] == status for entry in entries) for status in ("graded", "refused", "error")}
     return "\n".join([*lines, ", ".join(f"{n} {status}" for status, n in counts.items())])

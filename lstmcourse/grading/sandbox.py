@@ -31,7 +31,7 @@ from lstmcourse.grading.memory import MemoryGroup
 LAYERS = ("bubblewrap", "landlock", "seccomp", "rlimits", "memory group", "user")
 FULL = ("bubblewrap", "landlock", "seccomp", "rlimits")      # what --require-isolation asks for
 HERE = Path(__file__).resolve().parent
-INSIDE = ("child.py", "confine.py", "notebook.py", "protocol.py")
+INSIDE = ("child.py", "confine.py", "imports.py", "magics.py", "notebook.py", "protocol.py")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 NOBODY = 65534
 PREFIX = "lstmcourse-scratch-"
@@ -195,12 +195,14 @@ class Sandbox:
         return message[1:]
 
     def finished(self):
-        """After a session's end: the template tells, and stays only if nothing is left in the scratch."""
+        """After a session: the template ends the copy, whatever that is doing, and stays if the scratch is empty."""
         from lstmcourse.grading.protocol import ProtocolError
         clean = False
         if self.template and self.standing:
-            with contextlib.suppress(ProtocolError, SandboxError):
-                _, clean = self.expect(self.pipe, 5, "ended")
+            with contextlib.suppress(ProtocolError, SandboxError, OSError):
+                self.sock.settimeout(5)
+                self.sock.send(b"e")
+                (clean,) = self.expect(self.pipe, 5, "ended")
         if clean is not True:
             self.kill()
 

@@ -5,10 +5,14 @@
     error     the grader's own fault: no score
 """
 
+import inspect
+import re
 import threading
 import time
 import traceback
 import zlib
+from importlib import import_module
+from numbers import Number
 
 import numpy as np
 
@@ -16,7 +20,9 @@ from lstmcourse.grading.protocol import Late, ProtocolError
 from lstmcourse.grading.sandbox import LAYERS, NOT_ROOT, Sandbox, SandboxError
 from lstmcourse.grading.submissions import Refused
 from lstmcourse.practice import EXERCISES, Outcome, Verdict, judge
+from lstmcourse.practice.values import unchanged
 
+LESSON = re.compile(r"# \d\d · ")          # so begins the first heading of every lesson, and of no exercise notebook
 RESTARTS = 5                   # of one notebook, leaving out the cell that ended the process each time
 
 
@@ -57,14 +63,14 @@ def verdicts_on(submission, exercises, seed, sandbox):
             for e in exercises}
     remarks, refusals = [], []
     for name, data in submission.notebooks:
-        run = Run(data, [e.function for e in exercises], sandbox, end)
+        run = Run(data, exercises, sandbox, end)
         try:
             for exercise in exercises:
                 if not best[exercise.id].passed and run.defines(exercise.function):
                     # drawn only now, when the student's code is loaded
                     numbers = [zlib.crc32(text.encode("utf-8", "replace")) for text in (submission.key, exercise.id)]
                     rng = np.random.default_rng([seed, *numbers])
-                    verdict = judge(exercise, run.caller(exercise), rng)
+                    verdict = judged(exercise, run.caller(exercise), rng)
                     if verdict.passed or verdict.started or not best[exercise.id].started:
                         best[exercise.id] = verdict
         except Refused as reason:
@@ -77,14 +83,34 @@ def verdicts_on(submission, exercises, seed, sandbox):
     return [best[e.id] for e in exercises], refusals + remarks
 
 
+def judged(exercise, call, rng):
+    """`judge`; an answer over which it stumbles is a wrong answer, as for `check`, and no fault of the grader."""
+    answered = []
+
+    def noted(args):
+        answered.append(call(args))
+        return answered[-1]
+    try:
+        return judge(exercise, noted, rng)
+    except (SandboxError, Refused, MemoryError):
+        raise
+    except Exception as error:
+        if not answered or answered[-1].error:
+            raise
+        traceback.print_exc()
+        return Verdict(exercise.id, False, f"what your function returned cannot be read: {type(error).__name__}. "
+                       f"Wanted: {exercise.signature.split('->')[1].strip()}.")
+
+
 class Run:
     """A notebook that has been run in the sandbox, and is run again where its code ended the process.
 
     A cell that ends the process, or cannot be stopped, is left out the next time.
     """
 
-    def __init__(self, data, functions, sandbox, end):
-        self.data, self.functions, self.sandbox, self.end = data, functions, sandbox, end
+    def __init__(self, data, exercises, sandbox, end):
+        self.data, self.sandbox, self.end = data, sandbox, end
+        self.functions, self.helpers = [e.function for e in exercises], helpers(exercises)
         self.session, self.found = None, None
         self.skip, self.left_out, self.remarks = [], [], []
 
@@ -96,7 +122,7 @@ class Run:
 
     def caller(self, exercise):
         """The `call` that `judge` wants: a tuple of arguments in, an Outcome out."""
-        bounds, names = self.sandbox.bounds, list(exercise.arguments)
+        bounds = self.sandbox.bounds
 
         def call(args):
             seconds = min(max(exercise.seconds, bounds.call), self.left())
@@ -105,7 +131,7 @@ class Run:
             if self.session is None and not self.open():
                 return Outcome(error="The notebook's cells end the process whenever they are run again.")
             try:
-                return outcome(self.session.call(exercise.function, args, seconds), names, seconds)
+                return outcome(self.session.call(exercise.function, args, seconds), exercise, args, seconds)
             except Late:
                 self.session = None
                 return Outcome(error=f"It took longer than {seconds:.0f} s and did not end when it was told to.")
@@ -118,7 +144,7 @@ class Run:
         """Run the cells in a new session; False if they do not come to an end, however many are left out."""
         self.found, remarks, unread = self.found or [], [], 0
         for _ in range(RESTARTS + 1):
-            cell, remarks = None, []
+            cell, line, remarks = None, "", []
             session = self.sandbox.session()
             try:
                 refused = session.read(self.data)
@@ -130,15 +156,21 @@ class Run:
             if refused:
                 session.close()
                 raise Refused(refused)
+            if LESSON.match(session.heading):
+                session.close()
+                self.remarks = [f'This is a lesson of the course ("{session.heading.strip("# ")}"): what it defines is '
+                                "not the student's work, and does not count."]
+                return False
             try:
                 seconds = min(self.sandbox.bounds.cells, max(1, self.left()))
-                for kind, what in session.run(self.skip, seconds, self.functions):
+                for kind, what, *more in session.run(self.skip, seconds, self.functions, self.helpers):
                     if kind == "cell":
-                        cell = what
+                        cell, line = what, more[0]
                     elif kind == "note":
                         remarks.append(what)
                     else:
-                        self.found = [name for name in self.functions if name in what]
+                        names = {name for name in what if isinstance(name, str)}
+                        self.found = [name for name in self.functions if name in names]
                 self.session = session
                 break
             except ProtocolError as error:
@@ -146,7 +178,7 @@ class Run:
                     raise SandboxError(f"the sandbox broke down before the first cell: {error}") from error
                 self.skip.append(cell)
                 how = "could not be stopped" if isinstance(error, Late) else "ended the process"
-                self.left_out.append(f"Cell {cell + 1} {how} and was left out.")
+                self.left_out.append(f'Cell {cell + 1} ("{line}") {how} and was left out.')
             if self.left() <= 0:
                 break
         self.remarks = [*self.left_out, *remarks][:20]
@@ -161,12 +193,21 @@ class Run:
             self.session = None
 
 
-def outcome(message, names, seconds):
+def helpers(exercises):
+    """[(module, source)] of what these exercises let a submission import from the course, less what they ask for."""
+    asked, modules = {e.function for e in exercises}, {}
+    for path in sorted({path for e in exercises for path in e.helpers}):
+        module, _, name = f"lstmcourse.{path}".rpartition(".")
+        if name not in asked:
+            modules.setdefault(module, []).append(inspect.getsource(getattr(import_module(module), name)))
+    return [(module, "\n\n".join(sources)) for module, sources in modules.items()]
+
+
+def outcome(message, exercise, args, seconds):
     """The Outcome in a message from the sandbox, which may say anything."""
     kind, *rest = message
-    if kind == "value" and len(rest) == 3 and isinstance(rest[1], list):
-        changed = tuple(names[n] for n in rest[1] if type(n) is int and 0 <= n < len(names))
-        return Outcome(value=rest[0], changed=changed)
+    if kind == "value" and len(rest) == 2:
+        return Outcome(value=tame(rest[0], len(exercise.returns) > 1), changed=changed(exercise, args, rest[1]))
     if kind == "late":
         return Outcome(error=f"It took longer than {seconds:.0f} s and was stopped.")
     if kind == "not started":
@@ -175,6 +216,37 @@ def outcome(message, names, seconds):
         text = cleaned(rest[0], 600)
         return Outcome(error=text if kind == "raised" else f"It returned {text}. Wanted arrays or numbers.")
     return Outcome(error="It is no function any more." if kind == "missing" else "It broke the connection.")
+
+
+def changed(exercise, args, after):
+    """The names of the arguments that are no longer what was sent, by the rule of `check`."""
+    after = after if isinstance(after, tuple) and len(after) == len(args) else (None,) * len(args)
+
+    def kept(before, now):
+        try:
+            return unchanged(before, now)
+        except Exception:                # a list in place of a dict, say
+            return False
+    return tuple(name for name, before, now in zip(exercise.arguments, args, after, strict=True)
+                 if not kept(before, now))
+
+
+def tame(value, several=False):
+    """A list that does not hold numbers alone loses what it holds: NumPy would pad every number to its longest text.
+
+    several  the exercise wants several results, of which each is looked at by itself
+    """
+    if isinstance(value, dict):
+        return {key: tame(entry) for key, entry in value.items()}
+    if isinstance(value, tuple) or (several and isinstance(value, list)):
+        return type(value)(tame(entry) for entry in value)
+    return [None] * len(value) if isinstance(value, list) and not numbers_alone(value) else value
+
+
+def numbers_alone(value):
+    if isinstance(value, (list, tuple)):
+        return all(map(numbers_alone, value))
+    return isinstance(value, (np.ndarray, np.generic, Number))
 
 
 def cleaned(text, most=4000):

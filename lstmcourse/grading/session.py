@@ -8,6 +8,9 @@ import numpy as np
 from lstmcourse.grading.protocol import Limits, ProtocolError
 from lstmcourse.grading.sandbox import SandboxError
 
+FORMS = {"cell": (int, str), "note": (str,), "ready": (list,)}      # what the inside says while the cells run
+MESSAGES = 4                   # about one cell
+
 
 class Session:
     """One submission in the sandbox. Every method gives plain data or raises ProtocolError, and then it is over."""
@@ -25,26 +28,29 @@ class Session:
         """Send the notebook; why it is refused, or None. No student's code has run yet."""
         with self.ending():
             self.pipe.send(np.frombuffer(data, np.uint8), seconds, Limits(size=1 << 28))
-            kind, said = self.message(seconds, length=2)
+            kind, said, *more = self.message(seconds)
             if kind not in ("refused", "read"):
                 raise SandboxError(f"the notebook cannot be read: {said}")
-            self.cells = said
+            if kind == "read":
+                self.cells, self.heading = said, more[0]
             return str(said) if kind == "refused" else None
 
-    def run(self, skip, seconds, functions):
-        """Run the cells; yields ("cell", n) before each, ("note", text) where one failed, ("ready", names) at the end.
+    def run(self, skip, seconds, functions, helpers=()):
+        """Run the cells; yields ("cell", n, its first line) before each, ("note", text) where one failed, and at the
+        end ("ready", names).
 
         skip       numbers of cells that are left out
         functions  names; those that are there in the end come with "ready"
+        helpers    (module, source) of what may be imported from the course
         """
         end = time.monotonic() + seconds + 2
         with self.ending():
-            self.pipe.send((list(skip), float(seconds), list(functions)), seconds)
-            for _ in range(2 * self.cells + 1):
-                kind, what = self.message(max(0.01, end - time.monotonic()), length=2)
-                if type(what) is not {"cell": int, "note": str, "ready": list}.get(kind):
+            self.pipe.send((list(skip), float(seconds), list(functions), list(helpers)), seconds)
+            for _ in range(MESSAGES * self.cells + 2):
+                kind, *what = self.message(max(0.01, end - time.monotonic()))
+                if tuple(map(type, what)) != FORMS.get(kind):
                     raise ProtocolError(f"a message {kind!r}")
-                yield kind, what
+                yield kind, *what
                 if kind == "ready":
                     return
             raise ProtocolError("more messages than cells")
@@ -55,13 +61,11 @@ class Session:
             self.pipe.send((name, args, float(seconds)), seconds)
             return self.message(seconds + 2)
 
-    def message(self, seconds, length=None):
+    def message(self, seconds):
         """The next message: a tuple that begins with its kind."""
         message = self.pipe.receive(seconds)
         if not isinstance(message, tuple) or not message or not isinstance(message[0], str):
             raise ProtocolError("not a message")
-        if length is not None and len(message) != length:
-            raise ProtocolError(f"a message of {len(message)} parts")
         return message
 
     @contextlib.contextmanager

@@ -4,17 +4,33 @@ Regular files only, never through a link, none larger than its bound, no path th
 The bytes are not looked into here: they are parsed inside the sandbox.
 """
 
+import contextlib
 import hashlib
+import io
 import os
 import stat
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from lstmcourse.grading.names import (
+    MOODLE,
+    SOMEBODYS,
+    from_canvas,
+    hidden,
+    is_archive,
+    is_notebook,
+    owner,
+    readable,
+    unique,
+)
 
 FILE = 100 << 20               # bytes of one notebook
 NOTEBOOKS = 20                 # of one student
 ENTRIES = 10_000               # in one student's folder or archive
+DEPTH = 2                      # a student's archive, and one in it
 DIRECTORY = 50 << 20           # bytes of an archive's table of contents; one of 100,000 files has 10 MB
 
 
@@ -30,7 +46,7 @@ class WrongUse(Exception):
 class Submission:
     """One student's work: notebooks (name, bytes), or why it is refused."""
     student: str
-    key: str                   # the path inside SUBMISSIONS: what tells it from all others
+    key: str                   # what tells it from all others, and is the same in the next run
     notebooks: tuple = ()
     sha256: str | None = None
     refused: str | None = None
@@ -39,19 +55,19 @@ class Submission:
     def file(self):
         """The one name, or the list of names, as grades.json has it."""
         names = [name for name, _ in self.notebooks]
-        return names[0] if len(names) == 1 else names or self.key
+        return names[0] if len(names) == 1 else names or readable(self.key)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A student's place in SUBMISSIONS; nothing of it is read before `load`."""
     student: str
     key: str
-    notebooks: Callable        # () -> [(name, bytes)]; raises Refused
+    id: str | None             # in Moodle or Canvas
+    parts: tuple               # of functions: part(reading) adds what is there; they may raise Refused
 
     def load(self):
         try:
-            notebooks = tuple(sorted(self.notebooks()))
+            notebooks = tuple(sorted(Reading().of(self.parts)))
         except Refused as reason:
             return Submission(self.student, self.key, refused=str(reason))
         except OSError as error:
@@ -63,6 +79,13 @@ class Entry:
         return Submission(self.student, self.key, notebooks, digest.hexdigest())
 
 
+class Item(NamedTuple):
+    """What lies at the top of SUBMISSIONS."""
+    name: str
+    part: Callable             # as in Entry
+    folder: bool
+
+
 def entries(path, whole=False):
     """(entries, names of the files that are none), of a notebook, a folder or a zip; WrongUse if it is none of these.
 
@@ -70,112 +93,160 @@ def entries(path, whole=False):
     """
     path = Path(path)
     if not path.exists():
-        raise WrongUse(f"there is no {path}")
-    if path.suffix == ".ipynb" or (whole and not path.is_dir() and path.suffix != ".zip"):
-        return [Entry(readable(path.stem), path.name, lambda: [(path.name, read_file(path))])], []
-    if whole:
-        notebooks = of_folder(path) if path.is_dir() else of_zip(path)
-        found, ignored = [Entry(readable(path.stem), path.name, notebooks)], []
-    elif path.is_dir():
-        found, ignored = in_folder(path)
-    elif path.suffix == ".zip":
-        found, ignored = in_zip(path)
+        raise WrongUse(f"there is no {readable(str(path))}")
+    archive, one = is_archive(path.name), whole or is_notebook(path.name) and not path.is_dir()
+    if path.is_dir() and not whole:
+        items = of_folder(path)
+    elif archive and not whole:
+        items = of_zip(path)
+    elif one:
+        items = [Item(path.name, in_folder(path) if path.is_dir() else in_file(path, path.name, whole), False)]
     else:
-        raise WrongUse(f"{path} is no notebook, folder or zip")
-    if not found:
+        raise WrongUse(f"{readable(str(path))} is no notebook, folder or zip")
+    if one:
+        return [Entry(owner(path.name).student, owner(path.name).key, None, (items[0].part,))], []
+    return grouped([item for item in items if not hidden(item.name)], readable(str(path)))
+
+
+def grouped(items, path):
+    """Each student's entry, of all that is there of the student; and what seems to be nobody's."""
+    canvas = from_canvas([item.name for item in items if not item.folder]) and not any(item.folder for item in items)
+    groups, ignored, gradable = {}, [], False
+    for item in items:
+        whose = owner(item.name, canvas)
+        works = item.folder or is_notebook(item.name) or is_archive(item.name)
+        if works or whose.id or item.name.lower().endswith(SOMEBODYS):
+            groups.setdefault(whose.key, (whose, []))[1].append(item.part)
+            gradable = gradable or works
+        else:
+            ignored.append(readable(item.name))
+    if not gradable:
         raise WrongUse(f"{path} holds no submission: wanted a notebook or a folder for each student")
+    found = [Entry(whose.student, whose.key, whose.id, tuple(parts)) for whose, parts in groups.values()]
     return unique(found), ignored
 
 
-def in_folder(path):
-    found, ignored = [], []
-    for item in sorted(path.iterdir()):
-        if hidden(item.name):
-            continue
-        student = readable(item.stem if item.suffix in (".ipynb", ".zip") else item.name)
-        if item.suffix == ".ipynb":
-            found.append(Entry(student, item.name, lambda item=item: [(item.name, read_file(item))]))
-        elif item.suffix == ".zip":
-            found.append(Entry(student, item.name, of_zip(item)))
-        elif item.is_dir() or item.is_symlink():
-            found.append(Entry(student, item.name, of_folder(item)))
-        else:
-            ignored.append(item.name)
-    return found, ignored
-
-
-def in_zip(path):
-    """A zip of notebooks, of folders, or of one folder that holds these."""
-    with open_zip(path, wrong=WrongUse) as archive:
-        names = [info.filename for info in archive.infolist() if not hidden_path(info.filename) and not info.is_dir()]
-    tops = {PurePosixPath(name).parts[:1] for name in names}
-    inner = 1 if len(tops) == 1 and all(len(PurePosixPath(name).parts) > 1 for name in names) and not (
-        all(len(PurePosixPath(name).parts) == 2 for name in names) and len(names) == 1) else 0
-    groups, ignored = {}, []
-    for name in names:
-        parts = PurePosixPath(name).parts[inner:]
-        if len(parts) > 1 or parts[0].endswith(".ipynb"):
-            groups.setdefault(parts[0], []).append(name)
-        else:
-            ignored.append(name)
-    found = [Entry(readable(top.removesuffix(".ipynb")), top, of_zip(path, set(members)))
-             for top, members in sorted(groups.items())]
-    return found, ignored
-
-
 def of_folder(path):
-    """() -> the notebooks anywhere in a folder."""
-    def notebooks():
+    return [Item(item.name, in_folder(item) if item.is_dir() or item.is_symlink() else in_file(item, item.name),
+                 item.is_dir() or item.is_symlink() and not is_notebook(item.name))
+            for item in sorted(path.iterdir())]
+
+
+def of_zip(path):
+    """A zip of notebooks, of folders, of zips, or of one folder that holds these."""
+    with open_zip(opened(path), wrong=WrongUse) as archive:
+        files = [parts for parts in map(parts_of, archive.infolist()) if parts and not any(map(hidden, parts))]
+    tops = {parts[0] for parts in files}
+    inner = int(len(tops) == 1 and len(files) > 1 and all(len(parts) > 1 for parts in files)
+                and not MOODLE.match(files[0][0]))
+    members = {}
+    for parts in files:
+        members.setdefault(parts[inner], set()).add(parts)
+    return [Item(top, in_zip(path, inner, parts), any(len(own) > inner + 1 for own in parts))
+            for top, parts in sorted(members.items())]
+
+
+def parts_of(info):
+    """The path of an archive's file; () of a folder. Windows writes backslashes; some write UTF-8 and do not say so."""
+    name = info.filename
+    if not info.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    name = name.replace("\\", "/")
+    return () if name.endswith("/") else PurePosixPath(name).parts
+
+
+class Reading:
+    """The notebooks of one student, as they are found, and the bounds on all of it together."""
+
+    def __init__(self):
+        self.notebooks, self.others, self.problems, self.entries, self.total = [], [], [], 0, 0
+
+    def of(self, parts):
+        """[(name, bytes)]; Refused if there are none or too many."""
+        for part in parts:
+            part(self)
+        if not self.notebooks:
+            others = f", but {', '.join(self.others[:5])}{' …' if len(self.others) > 5 else ''}" if self.others else ""
+            raise Refused(self.problems[0] if self.problems else f"There is no notebook (.ipynb) in it{others}.")
+        return self.notebooks
+
+    def count(self, more, what):
+        self.entries += more
+        if self.entries > ENTRIES:
+            raise Refused(f"The {what} holds more than {ENTRIES} files. Hand in the notebooks alone.")
+
+    def file(self, name, read, depth=0):
+        """A file that was found; read() gives its bytes."""
+        if is_notebook(name):
+            if len(self.notebooks) == NOTEBOOKS:
+                raise Refused(f"There are more than {NOTEBOOKS} notebooks in it; no more can be graded.")
+            self.notebooks.append((readable(name), self.bytes(read)))
+        elif is_archive(name) and depth < DEPTH:
+            try:
+                self.archive(io.BytesIO(self.bytes(read)), f"{name}/", depth + 1)
+            except Refused as reason:                 # there may be a notebook beside it
+                self.problems.append(str(reason))
+        else:
+            self.others.append(readable(name))
+
+    def bytes(self, read):
+        data = read()
+        self.total += len(data)
+        if self.total > 2 * FILE:
+            raise Refused(f"The notebooks are larger than {2 * FILE >> 20} MB together.")
+        return data
+
+    def archive(self, file, prefix="", depth=1, members=None, inner=0):
+        """What is in a zip; members: only these paths, without their first `inner` folders."""
+        with open_zip(file) as archive:
+            infos = [(parts_of(info), info) for info in archive.infolist()]
+            infos = [(parts, info) for parts, info in infos if parts and (members is None or parts in members)]
+            self.count(len(infos), "archive")
+            for parts, _ in infos:
+                if ".." in parts or parts[0] == "/" or ":" in parts[0][:3]:
+                    raise Refused("The archive holds a path that leads outside. Hand in the notebook itself.")
+            for parts, info in infos:
+                if not any(map(hidden, parts)):
+                    self.file(prefix + "/".join(parts[inner:]), lambda info=info: read_member(archive, info), depth)
+
+
+def in_file(path, name, whole=False):
+    def part(reading):
+        if is_archive(name):
+            reading.archive(opened(path))
+        elif whole:                                   # Gradescope may have given it another name
+            reading.notebooks.append((readable(name), reading.bytes(lambda: read_file(path))))
+        else:
+            reading.file(name, lambda: read_file(path))
+    return part
+
+
+def in_folder(path):
+    """The notebooks anywhere in a folder."""
+    def part(reading):
         if path.is_symlink():
             raise Refused("The submission is a link, not a folder. Hand in the notebook itself.")
-        found, seen = [], 0
         for folder, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if not hidden(name))
-            seen += len(folders) + len(files)
-            if seen > ENTRIES:
-                raise Refused(f"The folder holds more than {ENTRIES} files. Hand in the notebooks alone.")
+            reading.count(len(folders) + len(files), "folder")
             for name in sorted(files):
-                if name.endswith(".ipynb") and not hidden(name):
+                if not hidden(name):
                     file = Path(folder, name)
-                    found.append((readable(file.relative_to(path).as_posix()), file))
-        return bounded((name, lambda file=file: read_file(file)) for name, file in found)
-    return notebooks
+                    reading.file(file.relative_to(path).as_posix(), lambda file=file: read_file(file))
+    return part
 
 
-def of_zip(path, members=None):
-    """() -> the notebooks in an archive; members: only these."""
-    def notebooks():
-        with open_zip(path) as archive:
-            infos = [info for info in archive.infolist() if members is None or info.filename in members]
-            if len(infos) > ENTRIES:
-                raise Refused(f"The archive holds more than {ENTRIES} files. Hand in the notebooks alone.")
-            for info in infos:
-                parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-                if ".." in parts or parts[:1] == ("/",) or ":" in info.filename[:3]:
-                    raise Refused("The archive holds a path that leads outside. Hand in the notebook itself.")
-            return bounded((readable(info.filename), lambda info=info: read_member(archive, info)) for info in infos
-                           if info.filename.endswith(".ipynb") and not hidden_path(info.filename))
-    return notebooks
-
-
-def bounded(files):
-    """[(name, bytes)] from (name, read); Refused if there are none or too many."""
-    files = list(files)
-    if not files:
-        raise Refused("There is no notebook (.ipynb) in it.")
-    if len(files) > NOTEBOOKS:
-        raise Refused(f"There are {len(files)} notebooks in it; at most {NOTEBOOKS} can be graded.")
-    found, total = [], 0
-    for name, read in files:
-        found.append((name, read()))
-        total += len(found[-1][1])
-        if total > 2 * FILE:
-            raise Refused(f"The notebooks are larger than {2 * FILE >> 20} MB together.")
-    return found
+def in_zip(path, inner, members):
+    """One student's files in the zip of a class."""
+    def part(reading):
+        alone = [parts for parts in members if len(parts) == inner + 1]
+        reading.archive(opened(path), depth=0, members=members, inner=inner if alone else inner + 1)
+    return part
 
 
 def opened(path):
-    """A descriptor of a regular file; never through a link, never waiting for a pipe."""
+    """A regular file, open; never through a link, never waiting for a pipe."""
     if path.is_symlink():
         raise Refused("The submission is a link, not a file. Hand in the notebook itself.")
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -183,11 +254,11 @@ def opened(path):
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise Refused("The submission is not a regular file. Hand in the notebook itself.")
-    return fd
+    return os.fdopen(fd, "rb")
 
 
 def read_file(path):
-    with os.fdopen(opened(path), "rb") as file:
+    with opened(path) as file:
         return capped(file)
 
 
@@ -212,11 +283,10 @@ def read_member(archive, info):
         raise Refused(f"The archive is damaged ({type(error).__name__}).") from None
 
 
-def open_zip(path, wrong=Refused):
-    """The archive, if its table of contents is small enough to be read at all."""
-    file = os.fdopen(opened(path), "rb")
+def open_zip(file, wrong=Refused):
+    """The archive in an open file, if its table of contents is small enough to be read at all."""
     try:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - (1 << 16) - 22))
         tail = file.read()
         place, sizes = tail.find(b"PK\5\6"), []
@@ -233,33 +303,3 @@ def open_zip(path, wrong=Refused):
     except BaseException:
         file.close()
         raise
-
-
-# Names.
-
-def hidden(name):
-    """Checkpoints, and what systems leave behind."""
-    return name.startswith((".", "__MACOSX"))
-
-
-def hidden_path(name):
-    return any(hidden(part) and part != ".." for part in PurePosixPath(name).parts)
-
-
-def readable(name):
-    """A file name as text: what is not printable becomes a question mark."""
-    text = name.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() else "?" for c in text)[:200] or "?"
-
-
-def unique(found):
-    """Two students of one name get a number each."""
-    seen, result = set(), []
-    for entry in found:
-        name, n = entry.student, 1
-        while name.casefold() in seen:
-            n += 1
-            name = f"{entry.student} ({n})"
-        seen.add(name.casefold())
-        result.append(Entry(name, entry.key, entry.notebooks))
-    return result

@@ -42,6 +42,8 @@ class Exercise:
     accept     for an exercise judged by a property: called as accept(args, value), returns the problem
                in words or None. A known mistake is then one whose own value has the same problem.
     about      what is special in a case, "" where nothing is; in the order of cases
+    helpers    what a submission may import from the library while it is graded, "layers.sigmoid": what the
+               exercise's notebook shows in its helper cell. Every other name raises ImportError there
     """
     id: str
     title: str
@@ -55,6 +57,7 @@ class Exercise:
     seconds: float = 5.0
     accept: Callable | None = None
     about: tuple[str, ...] = ()
+    helpers: tuple[str, ...] = ()
 
     @property
     def arguments(self):

@@ -82,6 +82,7 @@ OTHER_GATE = ("the rows of another gate",
 
 forget_gate = Exercise(
     id="4.1", title="the forget gate", lesson="04_lstm", points=1,
+    helpers=("layers.sigmoid",),
     function="forget_gate", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> f (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 4, D, H)) for B, D, H in SIZES],
     reference=lambda x_t, h_prev, params: lstm_cell_forward(x_t, h_prev, np.zeros_like(h_prev), params)[2].f,
@@ -191,6 +192,7 @@ def _peeking(x_t, h_prev, c_prev, p):
 
 lstm_cell = Exercise(
     id="4.3", title="the LSTM cell", lesson="04_lstm", points=2,
+    helpers=("layers.sigmoid",),
     function="lstm_cell_forward",
     signature=f"(x_t (B, D), h_prev (B, H), c_prev (B, H), {PARAMS}) -> h_t (B, H), c_t (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H))

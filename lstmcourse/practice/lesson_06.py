@@ -45,6 +45,7 @@ def _square_blocks(W):
 
 gru_cell = Exercise(
     id="6.1", title="the GRU cell", lesson="06_gru", points=2,
+    helpers=("layers.sigmoid",),
     function="gru_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)) for B, D, H in SIZES],
     reference=lambda x_t, h_prev, params: gru_cell_forward(x_t, h_prev, params)[0],

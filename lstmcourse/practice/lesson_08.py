@@ -69,6 +69,7 @@ ROWS_SUM = ("softmax over the query axis",
 
 masked_softmax = Exercise(
     id="8.1", title="softmax with a mask", lesson="08_attention", points=2,
+    helpers=("layers.softmax",),
     function="masked_softmax", signature="(scores (B, T_tgt, T_src), mask (B, T_src)) -> alpha (B, T_tgt, T_src)",
     cases=_cases_softmax, reference=_masked_softmax,
     about=("", "a sentence that is only padding", "scores near 1000 for one word and near -1000 for the next",

@@ -47,6 +47,7 @@ NOT_ITSELF = ("a word may not look at itself",
 
 causal_self_attention = Exercise(
     id="9.1", title="causal self-attention", lesson="09_beyond", points=2,
+    helpers=("layers.softmax",),
     function="causal_self_attention",
     signature="(x (B, T, D), params {W_q (K, D), W_k (K, D), W_v (M, D)}) -> context (B, T, M)",
     cases=lambda rng: [(1.5 * normal(rng, B, T, D),

@@ -46,7 +46,10 @@ def main(argv=None):
     parser.add_argument("--class", dest="students", type=int, default=200)
     parser.add_argument("--others", type=int, default=20, help="students for nbgrader and otter")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--install", choices=PINS, help="only install this tool, for the tests that use it")
     args = parser.parse_args(argv)
+    if args.install:
+        return 0 if installed(args.tools, args.install) else 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(f"{os.cpu_count()} cores, load {load:.1f} before the run\n")
     print(f"{'grader':12} {'students':>8} {'seconds':>8} {'per second':>10} {'one alone, s':>12}  all right")
@@ -68,6 +71,7 @@ def main(argv=None):
           f"isolation: {own['isolation']}\nlargest process: {own['memory'] >> 20} MB")
     if args.json:
         args.json.write_text(json.dumps({"load": load, "rows": rows}, indent=2))
+    return 0
 
 
 def installed(tools, name):
@@ -168,4 +172,4 @@ def otter(place, students, python):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,6 +1,7 @@
 """--scheduler: a real Dask scheduler and two workers on the loopback, one of them killed in the middle."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,6 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"
 @contextlib.contextmanager
 def cluster(folder, workers=2):
     """(address, the workers' processes)."""
-    import json
     file, started = folder / "scheduler.json", []
 
     def start(*command):
@@ -34,8 +34,8 @@ def cluster(folder, workers=2):
         for _ in range(workers):
             start("distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny",
                   "--no-dashboard", "--local-directory", str(folder))
-        until(file.exists)
-        address = json.loads(file.read_text())["address"]
+        until(lambda: address_in(file))
+        address = address_in(file)
         from distributed import Client
         with Client(address, timeout=60) as client:
             client.wait_for_workers(workers, timeout=60)
@@ -44,6 +44,14 @@ def cluster(folder, workers=2):
         for process in started:
             process.kill()
             process.wait()
+
+
+def address_in(file):
+    """None as long as the scheduler has not written it whole."""
+    try:
+        return json.loads(file.read_text())["address"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def until(true, seconds=60):

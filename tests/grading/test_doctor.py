@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lstmcourse.grading import doctor
+from lstmcourse.grading import doctor, memory
 from lstmcourse.grading.sandbox import LAYERS, Sandbox, SandboxError, unavailable
 from tests.grading.corpus.run import as_user
 from tests.grading.test_corpus import ANYBODY, other_user_or_skip
@@ -31,6 +32,68 @@ def test_layer_stops_what_it_has_to_stop(layer):
     for attack in doctor.STOPS.get(layer, doctor.stopped_by(set(LAYERS) - set(unavailable()))):
         told = attack.replace("_", " ")
         assert told in detail or attack in NEEDS_MORE, f"could not {told} without the layer either: that proves nothing"
+
+
+@pytest.mark.parametrize("layer", ["landlock", "seccomp"])
+def test_layer_holds_on_an_older_kernel(layer, tmp_path):
+    """Landlock of version 5 knows no signals: seccomp alone has to stop those that the kernel sends by fcntl."""
+    package = tmp_path / "lstmcourse"
+    shutil.copytree(ROOT / "lstmcourse", package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (package / "grading" / "confine.py").open("a") as file:
+        file.write("\nlandlock_abi = lambda: 5\n")
+    program = f"import json; from lstmcourse.grading import doctor; print(json.dumps(doctor.examine(({layer!r},))))"
+    done = subprocess.run([sys.executable, "-B", "-c", program], capture_output=True, text=True, cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    state, detail = state_or_skip(json.loads(done.stdout), layer)
+    assert state == "holds", detail
+    assert ("signal another process by fcntl" in detail) == (layer == "seccomp")
+
+
+FCNTL = """
+import fcntl, os, struct
+reader, writer = os.pipe()
+file = os.open("x", os.O_CREAT | os.O_RDWR)
+ASYNC, NONBLOCK = 0x2000, 0x800
+
+def allowed(name):
+    try:
+        {"set owner": lambda: fcntl.fcntl(reader, 8, os.getpid()), "set signal": lambda: fcntl.fcntl(reader, 10, 9),
+         "set owner by kind": lambda: fcntl.fcntl(reader, 15, struct.pack("ii", 1, os.getpid())),
+         "lease": lambda: fcntl.fcntl(file, 1024, 1),
+         "notify": lambda: fcntl.fcntl(os.open(".", 0), 1026, 2),
+         "pipe size": lambda: fcntl.fcntl(writer, 1031, 1 << 20),
+         "async": lambda: fcntl.fcntl(reader, 4, ASYNC),
+         "async and more": lambda: fcntl.fcntl(reader, 4, ASYNC | NONBLOCK),
+         "flags": lambda: fcntl.fcntl(reader, 4, fcntl.fcntl(reader, 3) | NONBLOCK),
+         "duplicate": lambda: fcntl.fcntl(reader, 1030, 10), "inherit": lambda: fcntl.fcntl(reader, 2, 1),
+         "lock": lambda: fcntl.lockf(file, fcntl.LOCK_EX)}[name]()
+    except PermissionError:
+        return False
+    return True
+"""
+
+
+@pytest.mark.parametrize(("name", "passes"), [
+    ("set owner", False), ("set signal", False), ("set owner by kind", False), ("lease", False), ("notify", False),
+    ("pipe size", False), ("async", False), ("async and more", False), ("flags", True), ("duplicate", True),
+    ("inherit", True), ("lock", True)])
+def test_seccomp_lets_through_the_fcntl_that_names_no_process(name, passes):
+    if "seccomp" in unavailable():
+        pytest.skip(unavailable()["seccomp"])
+    notebook = json.dumps({"cells": [{"cell_type": "code", "source": FCNTL}]}).encode()
+    with Sandbox(layers=("seccomp",)) as sandbox, sandbox.session() as session:
+        session.read(notebook)
+        assert [what for kind, *what in session.run((), 20, ["allowed"]) if kind == "note"] == []
+        assert session.call("allowed", (name,), 20)[:2] == ("value", passes)
+
+
+def test_what_the_isolation_lacks_is_told_without_a_number_of_a_process(monkeypatch):
+    def refuse(self, limit, tasks):
+        raise OSError(30, "Read-only file system", "/sys/fs/cgroup/lstmcourse-26731-54")
+    monkeypatch.setattr(memory.MemoryGroup, "__init__", refuse)
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    assert memory.MemoryGroup.unavailable() == "no control group can be made here (Read-only file system)"
 
 
 @pytest.mark.parametrize("layer", [layer for layer in (*LAYERS, doctor.TOGETHER) if layer != "user"])

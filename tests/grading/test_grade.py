@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lstmcourse.cli import main
 from lstmcourse.grading import cohort, grade, report, sandbox
 from lstmcourse.grading.journal import Journal
 from lstmcourse.grading.sandbox import Sandbox, unavailable
+from lstmcourse.grading.submissions import WrongUse
 from lstmcourse.practice import EXERCISES, check
 from lstmcourse.practice.stubs import is_untouched
 from tests.grading.corpus.parts import RIGHT, WRONG_42, right_but, text, zipped
@@ -182,10 +184,17 @@ def test_no_two_students_share_a_page_and_no_name_leaves_the_folder():
     assert all(re.fullmatch(r"[^/\\]{1,70}", name) and not name.startswith(".") for name in pages)
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\uff1dcmd", "\uff20SUM(A1)"])
 def test_a_name_that_a_spreadsheet_would_compute_stays_text(name):
     rows = list(csv.reader(report.table([HOSTILE | {"student": name}], ["4.2"]).splitlines()))
     assert rows[1][0] == "'" + name
+
+
+def test_a_name_that_another_program_would_split_stays_text_in_every_part():
+    text = report.table([HOSTILE | {"student": "Bob;=HYPERLINK(1)|\uff0b1"}], ["4.2"])
+    for sign in ";|":
+        for part in text.splitlines()[1].split(sign):
+            assert part[:1] not in "=+-@\uff0b", part
 
 
 # Gradescope's published format: keys, and the values that some of them may have.
@@ -282,7 +291,7 @@ os.remove(fill.name)
 assert main(arguments) == 1
 import json
 submissions = json.loads((out / "grades.json").read_text())["submissions"]
-assert [entry["student"] for entry in submissions] == ["bo", "cy", "dee", "zoe"]
+assert [entry["student"] for entry in submissions] == ["ada", "bo", "cy", "dee", "zoe"]     # ada keeps her grade
 print("as it should be")
 """
 
@@ -317,3 +326,67 @@ def test_a_single_notebook_shows_no_progress_bar_and_a_class_does(folder, monkey
         assert tick is None
     with grade.progress_bar(3) as tick:
         tick(None)
+
+
+@pytest.mark.parametrize(("asked", "unknown"), [("4.1,77", "77"), (",", "none named"), ("", "none named"),
+                                                ("4.9", "4.9"), ("4.1,lstm", "lstm")])
+def test_an_exercise_that_does_not_exist_is_wrong_use(asked, unknown):
+    with pytest.raises(WrongUse, match=f"there is no exercise .*{unknown}"):
+        grade.chosen(asked, EXERCISES)
+
+
+def test_exercises_are_named_by_id_or_by_lesson_and_come_once_in_the_courses_order():
+    assert grade.chosen(None, EXERCISES) == list(EXERCISES)
+    assert grade.chosen("4.2, 4.1,4.2", EXERCISES) == ["4.1", "4.2"]
+    assert grade.chosen("3", EXERCISES) == [id for id in EXERCISES if id.startswith("3.")]
+
+
+def test_a_file_is_whole_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    path, seen = tmp_path / "grades.json", []
+
+    def fsync(fd, real=os.fsync):
+        seen.append(((tmp_path / "grades.json.part").read_text(), path.exists()))
+        real(fd)
+    monkeypatch.setattr(report.os, "fsync", fsync)
+    report.write(path, "new")
+    assert seen == [("new", False)]
+    assert path.read_text() == "new"
+
+
+def test_the_summary_gives_a_score_or_the_reason_why_there_is_none():
+    refused = HOSTILE | {"student": "bo", "status": "refused", "score": None, "reason": "No notebook.\nmore"}
+    lines = report.summary([HOSTILE | {"student": "ada"}, refused, refused | {"reason": ""}]).splitlines()
+    assert lines[1].split() == ["ada", "0", "/", "1", "graded"]
+    assert lines[2].split() == ["bo", "refused:", "No", "notebook."]
+    assert lines[-1] == "1 graded, 2 refused, 0 error"
+
+
+def test_a_page_shows_no_control_character_wherever_it_comes_from():
+    page = report.page(HOSTILE | {"file": ["a\x1b[2J\u202e.ipynb", "b\x07"], "student": "x\u202ey"}, "none\x00", {})
+    assert Page(page).strange == []
+
+
+def test_a_thread_that_goes_on_after_the_end_costs_no_time(tmp_path):
+    lingers = ("import os, threading, time\nos._exit = lambda *a: None\n"
+               "threading.Thread(target=time.sleep, args=(99,)).start()")
+    seconds = []
+    with Sandbox() as sandbox:
+        if not sandbox.template:
+            pytest.skip("without seccomp every session has a process of its own, which is killed")
+        for cells in ([], [lingers], []):
+            session = sandbox.session()
+            session.read(text(cells).encode())
+            list(session.run((), 20, []))
+            process, start = sandbox.process.pid, time.monotonic()
+            session.close()
+            seconds.append(time.monotonic() - start)
+            assert sandbox.process.pid == process                 # the template stays
+    assert seconds[1] < seconds[0] + seconds[2] + 3               # it was 5 s
+
+
+def test_every_new_folder_of_the_sandbox_is_read_by_the_documentation():
+    """The map in the package's docstring names every module."""
+    import lstmcourse.grading
+    told = lstmcourse.grading.__doc__
+    for path in Path(lstmcourse.grading.__file__).parent.glob("[a-z]*.py"):
+        assert f"    {path.stem} " in told, path.stem

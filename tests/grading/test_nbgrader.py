@@ -5,11 +5,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import types
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from lstmcourse.grading import nbgrader as bridge
+from lstmcourse.grading import scoring
 from lstmcourse.grading.nbgrader import graded
 from lstmcourse.practice import EXERCISES
 from lstmcourse.practice.stubs import HIDDEN, stub
@@ -29,6 +33,81 @@ def test_the_test_cells_of_a_notebook_never_reach_the_sandbox():
         if cell.metadata.get("nbgrader", {}).get("solution"):
             cell.metadata["nbgrader"] |= {"solution": False, "grade": True}
     assert not any(entry["passed"] for entry in graded(notebook, list(POINTS)).values())
+
+
+# Without nbgrader: a package that has the three names of it that the bridge uses.
+
+@pytest.fixture
+def stub(monkeypatch):
+    """configure(c) with the stub; gives the steps that `nbgrader autograde` would take."""
+    class Execute:
+        pass
+
+    class Other:
+        pass
+
+    class Autograde:
+        class autograde_preprocessors:
+            default_args = ([Other, Execute, Other],)
+
+    for name, contents in {"nbgrader": {}, "nbgrader.converters": {}, "nbgrader.converters.autograde": {
+            "Autograde": Autograde}, "nbgrader.preprocessors": {
+            "Execute": Execute, "NbGraderPreprocessor": object}}.items():
+        module = types.ModuleType(name)
+        vars(module).update(contents)
+        monkeypatch.setitem(sys.modules, name, module)
+    config = types.SimpleNamespace(Autograde=types.SimpleNamespace())
+    bridge.configure(config)
+    steps = config.Autograde.autograde_preprocessors
+    assert [step is Other for step in steps] == [True, False, True]
+    assert steps[1] is not Execute
+    return steps[1]()
+
+
+def error_of(cell):
+    """The message in a test cell's outputs; None where it passed."""
+    return "\n".join(line for output in cell.outputs for line in output["traceback"]) if cell.outputs else None
+
+
+def test_the_bridge_leaves_the_test_cells_of_right_exercises_empty_and_tells_why_the_others_are_wrong(stub):
+    whole = handed_in(EXERCISE, WRONG)
+    whole.cells.append(nbformat.v4.new_markdown_cell("mine"))
+    for cell in whole.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [nbformat.v4.new_output("stream", text="old")], 7
+    extra = nbformat.v4.new_code_cell("assert True", metadata={"nbgrader": {"grade": True}})
+    written = nbformat.v4.new_markdown_cell("an essay", metadata={"nbgrader": {"grade": True}})
+    whole.cells += [extra, written]
+    resources = object()
+    result, same = stub.preprocess(whole, resources)
+    assert (result is whole, same is resources) == (True, True)
+    told = {cell.metadata["nbgrader"]["grade_id"]: error_of(cell) for cell in whole.cells
+            if cell.metadata.get("nbgrader", {}).get("grade") and "grade_id" in cell.metadata["nbgrader"]}
+    assert {id for id, message in told.items() if message is None} == {"check-4-1", "check-4-4"}
+    assert "Case 1 of" in told["check-4-2"]
+    assert error_of(extra) == "This cell holds no check(...) of the course."
+    error, = next(cell for cell in whole.cells
+                  if cell.metadata.get("nbgrader", {}).get("grade_id") == "check-4-2").outputs
+    assert (error["output_type"], error["ename"]) == ("error", "NotPassed")
+    assert error["evalue"] == error["traceback"][0] != ""
+    for cell in whole.cells:
+        if cell.cell_type == "code":
+            assert cell.execution_count is None
+            assert all(output["output_type"] == "error" for output in cell.outputs)
+
+
+def test_the_bridge_passes_no_cell_without_a_check_and_no_unknown_exercise(stub):
+    cells = [nbformat.v4.new_code_cell(source, metadata={"nbgrader": {"grade": True}})
+             for source in ("assert True", 'check("77.7", f)', "# check")]
+    stub.preprocess(nbformat.v4.new_notebook(cells=cells), {})
+    assert [error_of(cell) for cell in cells] == ["This cell holds no check(...) of the course."] * 3
+
+
+@pytest.mark.parametrize("status", ["error", "refused"])
+def test_the_graders_failure_gives_nbgrader_no_zeros(monkeypatch, status):
+    monkeypatch.setattr(scoring, "grade", lambda *args: {"status": status, "reason": "why", "exercises": []})
+    with pytest.raises(RuntimeError, match="no score given: why"):
+        graded(nbformat.from_dict(SOLUTION), ["4.1"])
 
 
 CONFIG = """\

@@ -25,6 +25,8 @@ from lstmcourse.grading.protocol import (
     decode,
     encode,
 )
+from lstmcourse.grading.sandbox import SandboxError
+from lstmcourse.grading.session import Session
 
 FEW = settings(max_examples=100, deadline=None)
 arrays = hnp.arrays(st.sampled_from(DTYPES).map(np.dtype), hnp.array_shapes(min_dims=0, max_dims=4, max_side=5))
@@ -186,3 +188,104 @@ def test_a_closed_pipe_says_so():
     theirs.close()
     with ours, pytest.raises(Closed):
         Pipe(ours).receive(seconds=1)
+
+
+def test_a_message_of_exactly_the_limit_is_read_and_one_of_a_byte_more_is_not():
+    message = encode(np.zeros(100, "uint8"))
+    assert decode(Bytes(message), Limits(size=len(message))).size == 100
+    assert len(encode(np.zeros(100, "uint8"), Limits(size=len(message)))) == len(message)
+    with pytest.raises(ProtocolError, match="an array of shape"):
+        decode(Bytes(message), Limits(size=len(message) - 1))
+    with pytest.raises(Unsendable):
+        encode(np.zeros(100, "uint8"), Limits(size=len(message) - 1))
+    assert decode(Bytes(b"f" + bytes(8)), Limits(size=9)) == 0
+    with pytest.raises(ProtocolError, match="more than 8 bytes"):
+        decode(Bytes(b"f" + bytes(8)), Limits(size=8))
+
+
+@pytest.mark.parametrize("shape", [(0, 2**24, 2**24, 2**24), (0, 2**23, 2**23), (2**24 + 1, 0)])
+def test_an_empty_array_of_a_shape_that_numpy_refuses_is_no_message(shape):
+    message = b"a" + struct.pack(f"<BB{len(shape)}Q", 0, len(shape), *shape)
+    with pytest.raises(ProtocolError, match="an array of shape"):
+        decode(Bytes(message))
+
+
+def test_whatever_numpy_says_to_a_message_it_is_no_message(monkeypatch):
+    from lstmcourse.grading import protocol
+
+    def odd(*args):
+        raise ValueError("array is too big")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(encode(np.zeros(3)))
+        monkeypatch.setattr(protocol.np, "frombuffer", odd)
+        with pytest.raises(ProtocolError, match="too big"):
+            Pipe(ours).receive(seconds=5)
+
+
+# The conversation over the pipe: whatever the other end says, a session gives plain data or ends.
+
+class Sandboxed:
+    """A sandbox that notes what becomes of it."""
+
+    def __init__(self):
+        self.killed = self.ended = 0
+
+    def kill(self):
+        self.killed += 1
+
+    def finished(self):
+        self.ended += 1
+
+
+def conversation(*messages):
+    """(session, its sandbox), with these messages waiting."""
+    ours, theirs = socket.socketpair()
+    for message in messages:
+        theirs.sendall(encode(message))
+    session = Session(Sandboxed(), Pipe(ours))
+    session.theirs, session.cells = theirs, 3
+    return session
+
+
+def test_a_session_passes_on_what_the_cells_come_to():
+    said = [("cell", 0, "x = 1"), ("note", "odd"), ("ready", ["f"])]
+    session = conversation(*said)
+    assert list(session.run((2,), 7, ["f"], [("m", "source")])) == said
+    assert Pipe(session.theirs).receive(1) == ([2], 7.0, ["f"], [("m", "source")])
+    session.close()
+    assert (session.sandbox.ended, session.sandbox.killed, session.pipe.sock.fileno()) == (1, 0, -1)
+
+
+@pytest.mark.parametrize("message", [
+    ("cell", 0), ("cell", "0", "x"), ("cell", 0, "x", 1), ("note", 3), ("note", "a", "b"), ("ready", ("f",)),
+    ("ready",), ("score", 1000), (), (3, 4), "ready", None, ("cell", True, "x")])
+def test_any_other_message_while_the_cells_run_ends_the_session(message):
+    session = conversation(message)
+    with pytest.raises(ProtocolError):
+        list(session.run((), 7, []))
+    session.close()
+    assert (session.sandbox.ended, session.sandbox.killed, session.pipe.sock.fileno()) == (0, 1, -1)
+
+
+def test_more_messages_than_the_cells_can_have_end_the_session():
+    session = conversation(*[("note", "x")] * 50)
+    with pytest.raises(ProtocolError, match="more messages than cells"):
+        list(session.run((), 7, []))
+
+
+def test_the_time_of_a_call_goes_with_it_and_two_seconds_more_are_waited(monkeypatch):
+    session, waited = conversation(("value", 1, ())), []
+    monkeypatch.setattr(session.pipe, "receive", lambda seconds: waited.append(seconds) or ("value", 1, ()))
+    assert session.call("f", (2,), 5) == ("value", 1, ())
+    assert Pipe(session.theirs).receive(1) == ("f", (2,), 5.0)
+    assert waited == [7]
+
+
+def test_what_is_said_of_a_notebook_is_that_it_is_read_or_refused():
+    with pytest.raises(SandboxError, match="cannot be read: x"):
+        conversation(("odd", "x")).read(b"")
+    assert conversation(("refused", "why")).read(b"") == "why"
+    session = conversation(("read", 3, "# Title"))
+    assert session.read(b"") is None
+    assert (session.cells, session.heading) == (3, "# Title")

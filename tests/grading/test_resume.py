@@ -1,9 +1,11 @@
 """A run that is killed at any moment and started again gives the same grades, and grades nobody twice."""
 
+import contextlib
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from lstmcourse.grading import cohort
 from lstmcourse.grading.grade import main
 from lstmcourse.grading.journal import Journal
 from tests.grading.corpus.parts import RIGHT, STUBS, WRONG, WRONG_42, right_but, text
@@ -52,42 +53,33 @@ def undisturbed(folder, out, seed):
     return grades(out)
 
 
-def noting(log):
-    """Let cohort write a line when it begins with a submission, and one when its result is stored."""
-    def note(line):
-        with log.open("a") as file:
-            file.write(line + "\n")
-
-    def grade(submission, *rest, real=cohort.grade):
-        note(f"begin {submission.student}")
-        return real(submission, *rest)
-
-    def store(self, submission, *rest, real=Journal.store):
-        real(self, submission, *rest)
-        note(f"stored {submission.student}")
-    cohort.grade, Journal.store = grade, store
+def noting():
+    """Let the journal keep a list of the results that were stored, in the transaction that stores each."""
+    def begin(self, *args, real=Journal.__init__):
+        real(self, *args)
+        self.db.execute("CREATE TABLE IF NOT EXISTS stored (key TEXT)")
+        self.db.execute("CREATE TRIGGER IF NOT EXISTS note AFTER INSERT ON grade "
+                        "BEGIN INSERT INTO stored VALUES (new.key); END")
+    Journal.__init__ = begin
 
 
-def assert_nobody_twice(log):
-    stored = set()
-    for line in log.read_text().splitlines():
-        what, student = line.split()
-        assert student not in stored, f"{student} was graded again"
-        if what == "stored":
-            stored.add(student)
-    return stored
+def stored(out):
+    """The list that `noting` keeps: who is graded twice is in it twice."""
+    db = sqlite3.connect(out / "journal.sqlite")
+    with contextlib.closing(db):
+        return [key for key, in db.execute("SELECT key FROM stored ORDER BY key")]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="killing a copy of a process takes fork")
 def test_killed_at_random_moments_it_ends_with_the_same_grades(tmp_path):
-    folder, out, log, before = tmp_path / "class", tmp_path / "out", tmp_path / "log", strangers()
+    folder, out, before = tmp_path / "class", tmp_path / "out", strangers()
     make_class(folder, 15)
     # in a process of its own, which has one thread: copies of one with several may wait for ever
     done = subprocess.run([sys.executable, "-m", "tests.grading.test_resume", str(tmp_path)], cwd=ROOT, timeout=300,
                           env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"killed at {MOMENTS} moments\n"
-    assert len(assert_nobody_twice(log)) == 15
+    assert stored(out) == [f"student{n:02}.ipynb" for n in range(15)]
     found = grades(out)
     assert found == undisturbed(folder, tmp_path / "undisturbed", found["seed"])
     for page in (tmp_path / "undisturbed" / "feedback").iterdir():
@@ -102,7 +94,7 @@ def kill_at_random_moments(place):
     start = time.monotonic()
     assert run_copy(arguments(place / "class", place / "timed", 1), 60) == 0
     whole = time.monotonic() - start
-    noting(place / "log")
+    noting()
     while killed < MOMENTS:
         # half of the moments lie soon after the start, the others later; once all is graded, in the reports
         graded = (place / "out" / "grades.json").exists()
@@ -163,10 +155,9 @@ def test_killed_with_several_jobs_it_leaves_no_process_and_ends_with_the_same_gr
 
 def in_journal(out):
     """How many results are stored: read by size alone, since the run holds the lock."""
-    import sqlite3
     try:
         db = sqlite3.connect(f"file:{out / 'journal.sqlite'}?mode=ro&immutable=1", uri=True)
-        return db.execute("SELECT count(*) FROM result").fetchone()[0]
+        return db.execute("SELECT count(*) FROM grade").fetchone()[0]
     except sqlite3.DatabaseError:
         return 0
 

@@ -43,7 +43,7 @@ def loaded(sandbox, source):
     notebook = json.dumps({"cells": [{"cell_type": "code", "source": textwrap.dedent(source)}]}).encode()
     with sandbox.session() as session:
         session.read(notebook)
-        session.notes = [what for kind, what in session.run((), 20, []) if kind == "note"]
+        session.notes = [what[0] for kind, *what in session.run((), 20, []) if kind == "note"]
         yield session
 
 

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstmcourse.grading import notebook, submissions
-from lstmcourse.grading.notebook import code_cells, without_magics
+from lstmcourse.grading.magics import plain
+from lstmcourse.grading.names import from_canvas, owner
+from lstmcourse.grading.notebook import code_cells
 from lstmcourse.grading.submissions import WrongUse, entries
 from tests.grading.corpus.parts import RIGHT, text, zipped
 
@@ -98,12 +100,33 @@ def test_of_duplicate_keys_the_last_counts():
 def test_any_cell_survives_the_search_for_magics(source):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert isinstance(without_magics(source), str)
+        assert isinstance(plain(source), str)
 
 
 def test_a_line_that_continues_with_percent_is_no_magic():
     source = "rest = (17\n    % 5)"
-    assert without_magics(source) == source
+    assert plain(source) == source
+
+
+@pytest.mark.parametrize(("source", "wanted"), [
+    ("%%time\nx = 1", "x = 1"), ("%%time\n%%capture out\nx = 1", "x = 1"), ("%%timeit\nx = 1", ""),
+    ("%%script false --no-raise-error\nx = 1", ""), ("%%python3\nx = 1", ""), ("%%bash\nls", ""),
+    ("!pip install a \\\n  b\nx = 1", "None\n\nx = 1"), ("pip install a\nx = 1", "None\nx = 1"),
+    ("matplotlib inline", "None"), ("files = !ls", "files = None"), ("%time y = f(1)", "y = f(1)"),
+    ("z = %time f(1)", "z = f(1)"), ("np.dot?", "None"), ("?np.dot", "None"), ("  x = 1\n  y = 2", "x = 1\ny = 2"),
+    ("if x:\n    %cd ..\n    y = 1", "if x:\n    None\n    y = 1"), ("rm = 5\ncat = rm", "rm = 5\ncat = rm")])
+def test_a_cell_is_what_jupyter_makes_of_it(source, wanted):
+    assert plain(source) == wanted
+
+
+@pytest.mark.parametrize(("magic", "before", "after"), [("%%writefile a.py", "old", "x = 1\n"),
+                                                        ("%%file a.py", "old", "x = 1\n"),
+                                                        ("%%writefile -a a.py", "old", "oldx = 1\n")])
+def test_a_cell_that_is_written_to_a_file_is_there(tmp_path, monkeypatch, magic, before, after):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text(before)
+    exec(plain(f"{magic}\nx = 1\n"), {})
+    assert (tmp_path / "a.py").read_text() == after
 
 
 # Archives and folders.
@@ -207,3 +230,102 @@ def test_what_holds_no_submission_is_wrong_use(tmp_path, make):
     make(tmp_path / "given")
     with pytest.raises(WrongUse):
         entries(tmp_path / "given")
+
+
+@pytest.mark.parametrize(("bound", "value", "says"), [
+    ("NOTEBOOKS", 2, "more than 2 notebooks"), ("FILE", 1000, "larger than 0 MB"), ("ENTRIES", 2, "more than 2 files")])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_each_bound_on_one_students_work_is_kept(tmp_path, monkeypatch, bound, value, says, form):
+    """Three notebooks of 700 bytes: one more than allowed, or 100 bytes more together than twice the size of one."""
+    place, files = tmp_path / "class", {f"{n}.ipynb": text(()).ljust(700) for n in range(3)}
+    (place / "ada").mkdir(parents=True)
+    if form == "zip":
+        (place / "ada").rmdir()
+        (place / "ada.zip").write_bytes(zipped(**files))
+    else:
+        for name, content in files.items():
+            (place / "ada" / name).write_text(content)
+    submission, = all_loaded(place)
+    assert len(submission.notebooks) == 3
+    with monkeypatch.context() as smaller:
+        smaller.setattr(submissions, bound, value)
+        submission, = all_loaded(place)
+        assert says in submission.refused
+    monkeypatch.setattr(submissions, bound, {"NOTEBOOKS": 3, "FILE": 1050, "ENTRIES": 3}[bound])
+    submission, = all_loaded(place)
+    assert len(submission.notebooks) == 3
+
+
+def test_one_notebook_of_the_largest_size_is_read_and_one_byte_more_is_not(tmp_path, monkeypatch):
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "ada.ipynb").write_bytes(bytes(1000))
+    monkeypatch.setattr(submissions, "FILE", 1000)
+    assert not all_loaded(tmp_path / "class")[0].refused
+    monkeypatch.setattr(submissions, "FILE", 999)
+    assert "larger than" in all_loaded(tmp_path / "class")[0].refused
+
+
+def test_a_changed_notebook_among_several_is_another_submission(tmp_path):
+    def digest(**files):
+        (tmp_path / "ada.zip").write_bytes(zipped(**files))
+        (tmp_path / "class").mkdir(exist_ok=True)
+        (tmp_path / "ada.zip").replace(tmp_path / "class" / "ada.zip")
+        return all_loaded(tmp_path / "class")[0].sha256
+    a, b = text(RIGHT), text(RIGHT[:3])
+    both = {"1.ipynb": a, "2.ipynb": b}
+    different = [digest(**both), digest(**both | {"2.ipynb": a}), digest(**both | {"3.ipynb": b}),
+                 digest(**{"1.ipynb": a}),
+                 digest(**{"1.ipynb": b, "2.ipynb": a}), digest(**{"1.ipynb": a, "3.ipynb": b})]
+    assert len(set(different)) == len(different)
+    assert digest(**both) == different[0]
+
+
+def test_a_zip_of_windows_has_folders_and_students_not_file_names_with_backslashes(tmp_path):
+    (tmp_path / "class.zip").write_bytes(zipped(**{
+        "class\\": b"", "class\\ada\\04_lstm.ipynb": text(RIGHT), "class\\bo\\04_lstm.ipynb": text(RIGHT),
+        "class\\bo\\more\\05.ipynb": text(RIGHT), "class\\Thumbs.db": b"x"}))
+    found = {submission.student: submission.file for submission in all_loaded(tmp_path / "class.zip")}
+    assert found == {"ada": "04_lstm.ipynb", "bo": ["04_lstm.ipynb", "more/05.ipynb"]}
+
+
+def test_a_zip_of_zips_is_one_student_each(tmp_path):
+    (tmp_path / "class.zip").write_bytes(zipped(**{
+        "ada.zip": zipped(**{"04.ipynb": text(RIGHT)}),
+        "bo.zip": zipped(**{"hw.zip": zipped(**{"a.ipynb": text(RIGHT)})}),
+        "cy.zip": zipped(**{"a.zip": zipped(**{"b.zip": zipped(**{"c.ipynb": text(RIGHT)})})}), "dee.zip": b"damaged"}))
+    found = {submission.student: submission.file if not submission.refused else submission.refused
+             for submission in all_loaded(tmp_path / "class.zip")}
+    assert found["ada"] == "ada.zip/04.ipynb"
+    assert found["bo"] == "bo.zip/hw.zip/a.ipynb"
+    assert "no notebook" in found["cy"]                            # deeper than anybody packs
+    assert "cannot be read" in found["dee"]
+
+
+def test_a_damaged_archive_beside_a_notebook_is_no_reason_to_refuse_it(tmp_path):
+    (tmp_path / "class" / "ada").mkdir(parents=True)
+    (tmp_path / "class" / "ada" / "04.ipynb").write_text(text(RIGHT))
+    (tmp_path / "class" / "ada" / "backup.zip").write_bytes(b"damaged")
+    submission, = all_loaded(tmp_path / "class")
+    assert submission.file == "04.ipynb"
+
+
+@pytest.mark.parametrize(("name", "student", "key", "id"), [
+    ("Jane Doe_101_assignsubmission_file_", "Jane Doe", "Jane Doe_101_assignsubmission", "101"),
+    ("Jane Doe_101_assignsubmission_file", "Jane Doe", "Jane Doe_101_assignsubmission", "101"),
+    ("Jane Doe_101_assignsubmission_onlinetext", "Jane Doe", "Jane Doe_101_assignsubmission", "101"),
+    ("Jane_Doe_9_101_assignsubmission_file_04_05_a.ipynb", "Jane_Doe_9", "Jane_Doe_9_101_assignsubmission", "101"),
+    ("hw_04_05_lstm.ipynb", "hw_04_05_lstm", "hw_04_05_lstm.ipynb", None), ("a.b.c", "a.b.c", "a.b.c", None),
+    ("04.ipynb.txt", "04", "04.ipynb.txt", None), ("04_lstm.ipynb (1)", "04_lstm", "04_lstm.ipynb (1)", None),
+    ("Ada.IPYNB", "Ada", "Ada.IPYNB", None), ("Jos\udce9.ipynb", "José", "Jos\\udce9.ipynb", None)])
+def test_whose_a_file_is_follows_from_its_name(name, student, key, id):
+    assert owner(name)[:3] == (student, key, id)
+
+
+def test_names_have_canvas_form_only_where_all_have_it():
+    canvas = ["doejane_1234_5678_04_lstm.ipynb", "poebo_LATE_1235_5679_04_lstm.ipynb", "anon_12_13_x.ipynb"]
+    assert from_canvas(canvas)
+    assert [owner(name, True)[:3] for name in canvas] == [
+        ("doejane", "doejane_1234", "1234"), ("poebo", "poebo_1235", "1235"), ("anon", "anon_12", "12")]
+    assert not from_canvas([*canvas, "ada.ipynb"])
+    assert not from_canvas(["HW_04_05_lstm.ipynb"])
+    assert not from_canvas([])

@@ -128,6 +128,10 @@ import concurrent.futures
 pool = concurrent.futures.ThreadPoolExecutor(4)
 work = [pool.submit(time.sleep, 10_000) for _ in range(4)]''', aims_at=("processes", "limits")),
 
+    also("thread-and-no-exit", "a thread that will not end", '''import os, threading, time
+os._exit = lambda *a: None
+threading.Thread(target=time.sleep, args=(10_000,)).start()''', aims_at=("processes", "limits")),
+
     also("shutdown-kernel", "kernel.do_shutdown", "get_ipython().kernel.do_shutdown(False)",
          '''from ipykernel.kernelapp import IPKernelApp
 IPKernelApp.instance().kernel.do_shutdown(True)'''),

@@ -19,6 +19,7 @@ from tests.grading.corpus.parts import (
     WRONG_42,
     Case,
     aimed,
+    notebook,
     right_but,
     text,
     zipped,
@@ -302,6 +303,38 @@ def students_own_archive(path, target):
         "exercises/04.ipynb": text(RIGHT), "__MACOSX/exercises/._04.ipynb": b"\0"}))
 
 
+def lesson(*cells):
+    whole = notebook(cells)
+    whole["cells"][0]["source"] = ["# 04 · Build an LSTM cell, gate by gate\n", "\n", "Text."]
+    return json.dumps(whole)
+
+
+def whole_course(path, target):
+    (path / "notebooks").mkdir(parents=True)
+    (path / "exercises").mkdir()
+    (path / "notebooks" / "04_lstm.ipynb").write_text(lesson(*RIGHT), encoding="utf-8")
+    (path / "exercises" / "04_lstm.ipynb").write_text(text((*STUBS[:4], *RIGHT[4:6], *STUBS[6:])), encoding="utf-8")
+
+
+def lesson_alone(path, target):
+    path.with_suffix(".ipynb").write_text(lesson(*RIGHT), encoding="utf-8")
+
+
+def ending(name):
+    def write(path, target):
+        path.with_name(path.name + name).write_text(text(RIGHT), encoding="utf-8")
+    return write
+
+
+def archive_in_archive(path, target):
+    path.with_suffix(".zip").write_bytes(zipped(**{"week 4/hw.zip": zipped(**{"04.ipynb": text(RIGHT)})}))
+
+
+def archive_of_windows(path, target):
+    path.with_suffix(".zip").write_bytes(zipped(**{"hw\\": b"", "hw\\04_lstm.ipynb": text(RIGHT[:4]),
+                                                   "hw\\more\\04_lstm.ipynb": text((*RIGHT[:2], *RIGHT[4:]))}))
+
+
 CASES = [
     Case("style-loops", "correct in another style", LOOPS),
     Case("style-einsum", "correct in another style", EINSUM),
@@ -466,4 +499,114 @@ with open('notes.txt', 'w') as file:
 big = np.ones((300, 1000, 125))
 assert big.sum() == 37_500_000
 ''' + SIGMOID, *RIGHT[2:])),
+
+    Case("fallback-cupy", "a fallback for what is not there", ('''try:
+    import cupy as np
+except ImportError:
+    import numpy as np
+''', *RIGHT[1:])),
+    Case("fallback-scipy", "a fallback for what is not there", right_but(forget='''try:
+    from scipy.special import expit
+except ModuleNotFoundError:
+    def expit(a): return 1 / (1 + np.exp(-a))
+''' + FORGET.replace("sigmoid", "expit"))),
+    Case("fallback-colab", "a fallback for what is not there", ('''import importlib.util, contextlib
+try:
+    import google.colab
+    here = "colab"
+except Exception:
+    here = "jupyter"
+assert here == "jupyter"
+assert importlib.util.find_spec("cupy") is None
+with contextlib.suppress(ImportError):
+    import cupy
+    np = None
+import numpy as np
+''', *RIGHT[1:])),
+    Case("fallback-in-caller", "a fallback for what is not there", right_but(update='''def fast():
+    import cupy
+    return cupy.fuse
+
+def cell_update(c_prev, i, f, g):
+    try:
+        add = fast()(np.add)
+    except ImportError:
+        add = np.add
+    return add(f * c_prev, i * g)''', cell='''import matplotlib.pyplot as plt
+try:
+    import cupy
+    sigmoid = cupy.sigmoid
+except ImportError:
+    plt.figure()
+''' + CELL)),
+    Case("sigmoid-of-the-course", "helpers of the course", right_but(
+        forget="from lstmcourse.layers import sigmoid as squash\n" + FORGET.replace("sigmoid", "squash"),
+        cell="import lstmcourse.layers as layers\n" + CELL.replace("sigmoid", "layers.sigmoid"))),
+    Case("sigmoid-of-the-course-only", "helpers of the course", (IMPORTS, "from lstmcourse.layers import sigmoid",
+                                                                 *RIGHT[2:])),
+    Case("course-otherwise", "helpers of the course", right_but(update='''try:
+    from lstmcourse.lstm import lstm_cell_forward as theirs
+    from lstmcourse.layers import cross_entropy_forward
+except ImportError:
+    theirs = None
+import lstmcourse
+from lstmcourse import plots
+print(lstmcourse.layers, plots.lstm_cell)
+''' + UPDATE)),
+    Case("course-asked-for", "helpers of the course", right_but(
+        cell="from lstmcourse.lstm import lstm_cell_forward"), ("4.1", "4.2"), says="lstm_cell_forward"),
+    Case("magics-elsewhere", "magics and shell lines", (
+        '''!pip install -q numpy \\
+    scipy --upgrade
+%pip install another
+import numpy as np''', "pip install nothing-at-all", *RIGHT[1:],
+        "%%script false\n" + WRONG_42, "%%timeit\n" + WRONG_42, "%%python3\n" + WRONG_42,
+        "%%javascript\nalert(1)")),
+    Case("magics-writefile", "magics and shell lines", (
+        IMPORTS, "%%writefile helper.py\nimport numpy as np\n" + SIGMOID, "%%file more.py\n" + UPDATE,
+        "from helper import sigmoid", FORGET, "%run more.py", CELL)),
+    Case("magics-stacked", "magics and shell lines", ("  %%time\n  %%capture out\n  import numpy as np",
+                                                      "    " + SIGMOID.replace("\n", "\n    "), *RIGHT[2:])),
+    Case("key-put-back", "arguments as they were", right_but(forget='''def forget_gate(x_t, h_prev, params):
+    W = params.pop("W_ih")
+    a = x_t @ W.T + params["b_ih"] + h_prev @ params["W_hh"].T + params["b_hh"]
+    params["W_ih"] = W
+    return sigmoid(np.split(a, 4, axis=1)[1])''')),
+    Case("number-put-back", "arguments as they were", right_but(update='''def cell_update(c_prev, i, f, g):
+    c_prev *= 1.0
+    i[0] = i[0] + 0
+    return f * c_prev + i * g''', cell='''def lstm_cell_forward(x_t, h_prev, c_prev, params):
+    params["extra"] = 1
+    h_prev += 1
+''' + CELL.partition("\n")[2]), ("4.1", "4.2"), says="wrote into its argument"),
+    Case("jupyter-help", "as Jupyter does it", right_but(forget="help(np.split)\n" + FORGET, update='''exit
+quit()
+''' + UPDATE)),
+    Case("jupyter-future", "as Jupyter does it", ("from __future__ import annotations\n" + IMPORTS, SIGMOID, FORGET,
+         UPDATE.replace("(c_prev, i, f, g)", "(c_prev: Cell, i: Gate, f: Gate, g: Gate) -> Cell"), CELL)),
+    Case("jupyter-await", "as Jupyter does it", (IMPORTS, '''import asyncio
+async def answer():
+    await asyncio.sleep(0.01)
+    return 42
+assert await answer() == 42
+''' + SIGMOID, *RIGHT[2:4], '''results = await asyncio.gather(answer(), answer())
+async for_none = None''', '''async with asyncio.timeout(5):
+    await answer()
+''' + UPDATE, *RIGHT[5:])),
+    Case("stub-below", "a stub below the solution", (*RIGHT, *STUBS), says="unfinished"),
+    Case("stub-between", "a stub below the solution", (*STUBS[:3], *RIGHT[2:], STUBS[2], WRONG_42, STUBS[4]),
+         ("4.1", "4.3")),
+    Case("split-in-two", "a cell split in two", (*RIGHT[:2], *FORGET.split("\n", 1), *RIGHT[4:]), ("4.2", "4.3"),
+         says="def forget_gate.*SyntaxError|IndentationError"),
+    Case("split-after-return", "a cell split in two", (*RIGHT[:6], CELL.replace("    c_t =", "\x00").split("\x00")[0],
+                                                       "    c_t = 1\n    return c_t"), ("4.1", "4.2"),
+         says='Cell 8 .*"c_t = 1"'),
+    Case("whole-course", "lessons handed in", write=whole_course, passed=("4.2",), says="is a lesson"),
+    Case("lesson-alone", "lessons handed in", write=lesson_alone, passed=NONE, says="is a lesson"),
+    Case("ending-txt", "endings of downloads", write=ending(".ipynb.txt")),
+    Case("ending-json", "endings of downloads", write=ending(".ipynb.json")),
+    Case("ending-copy", "endings of downloads", write=ending(".ipynb (1)")),
+    Case("ending-capitals", "endings of downloads", write=ending(".IPYNB")),
+    Case("archive-in-archive", "several notebooks", write=archive_in_archive),
+    Case("archive-of-windows", "several notebooks", write=archive_of_windows),
 ]

@@ -48,6 +48,35 @@ def points_raised(path, target):
     path.with_suffix(".ipynb").write_text(json.dumps(whole), encoding="utf-8")
 
 
+FORGE = r'''import os, struct
+def forge():
+    frame = b't' + struct.pack('<I', 3) + b's' + struct.pack('<I', 5) + b'value' + @VALUE@ + b't' + struct.pack('<I', 0)
+    for fd in range(3, 64):
+        try:
+            os.write(fd, frame)
+        except OSError:
+            pass
+def forget_gate(x_t, h_prev, params):
+    forge()
+    return h_prev
+def cell_update(c_prev, i, f, g):
+    forge()
+    return c_prev
+def lstm_cell_forward(x_t, h_prev, c_prev, params):
+    forge()
+    return h_prev, c_prev'''
+
+PATCH = '''import gc, types
+for o in gc.get_objects():
+    if isinstance(o, types.ModuleType) or isinstance(o, dict):
+        for v in list((vars(o) if isinstance(o, types.ModuleType) else o).values()):
+            if isinstance(v, types.FunctionType) and v.__name__ in ('same', 'changed', 'unchanged', 'instead', 'close'):
+                try:
+                    v.__code__ = (lambda *a, **k: True).__code__
+                except ValueError:
+                    pass'''
+
+
 CASES = [
     lies("np-proxy", "np rebound to a proxy",
          '''import numpy as real
@@ -267,4 +296,27 @@ IPython.display.display = display'''),
     def __repr__(self): return '<img src=x onerror=alert(1)>'
     _repr_mimebundle_ = _repr_html_''',
           RETURNS.format("Page(1)")), NONE, aims_at=("feedback",)),
+    Case("frame-empty-shape", "frames that are no answer", (IMPORTS, FORGE.replace("@VALUE@",
+         "b'a' + struct.pack('<BB4Q', 11, 4, 0, 2**24, 2**24, 2**24)")), NONE, aims_at=("results", "limits")),
+    Case("frame-odd-shape", "frames that are no answer", (IMPORTS, FORGE.replace("@VALUE@",
+         "b'a' + struct.pack('<BB8Q', 0, 8, *[0] + [2**23] * 7)")), NONE, aims_at=("results", "limits")),
+    Case("frame-ready-arrays", "frames that are no answer", (IMPORTS, r'''import os, struct
+array = b'a' + struct.pack('<BBQ', 11, 1, 3) + bytes(24)
+frame = b't' + struct.pack('<I', 2) + b's' + struct.pack('<I', 5) + b'ready' + b'l' + struct.pack('<I', 1) + array
+for fd in range(3, 64):
+    try:
+        os.write(fd, frame)
+    except OSError:
+        pass''', *WRONG[1:]), NONE, aims_at=("results",)),
+    Case("changed-patched", "patching the comparison of arguments", (IMPORTS, SIGMOID, PATCH, WRONG_41, '''
+def cell_update(c_prev, i, f, g):
+    c_prev *= f
+    c_prev += i * g
+    return c_prev''', WRONG_43), NONE, says="wrote into its argument"),
+    Case("changed-patched-modules", "patching the comparison of arguments", (IMPORTS, SIGMOID, PATCH.replace(
+         "('same', 'changed', 'unchanged', 'instead', 'close')", "('same', 'array_equal', 'allclose', 'equal')"),
+         "np.array_equal = np.allclose = lambda *a, **k: True", WRONG_41, '''
+def cell_update(c_prev, i, f, g):
+    np.multiply(c_prev, f, out=c_prev)
+    return np.add(c_prev, i * g, out=c_prev)''', WRONG_43), NONE, says="wrote into its argument"),
 ]

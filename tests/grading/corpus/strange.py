@@ -1,9 +1,11 @@
 """Beyond the classes of ATTACKS.md: strange values, strange names, strange files."""
 
 import json
+import os
+import sys
 
 from tests.grading.corpus.liars import RETURNS
-from tests.grading.corpus.parts import IMPORTS, NONE, RIGHT, STUBS, Case, aimed, notebook, text
+from tests.grading.corpus.parts import ALL, IMPORTS, NONE, RIGHT, STUBS, Case, aimed, notebook, text
 
 
 def returns(name, value, setup="", **fields):
@@ -38,7 +40,48 @@ def no_notebook(path, target):
     (path / "04_lstm_cell.py").write_text("print('I like scripts')")
 
 
+def terminal(path, target):
+    path.with_name("\u202egnp.x\x1b[2J\x1b]0;title\x07.ipynb").write_text(text(RIGHT))
+
+
+def not_utf_8(path, target):
+    """What a zip made on Windows unpacks to."""
+    with open(os.fsencode(path.parent) + as_bytes("/José.ipynb"), "w", encoding="utf-8") as file:
+        file.write(text(RIGHT))
+
+
+def as_bytes(name):
+    """Latin-1, where a file may be called so."""
+    return name.encode("utf-8" if sys.platform in ("darwin", "win32") else "latin-1")
+
+
+def folder_not_utf_8(path, target):
+    folder = os.fsencode(path.parent) + as_bytes("/Renée")
+    os.mkdir(folder)
+    for name in (as_bytes("/04 é.ipynb"), b"/05.ipynb"):
+        with open(folder + name, "w", encoding="utf-8") as file:
+            file.write(text(RIGHT))
+
+
+def million_cells(source):
+    cells = [json.dumps(cell) for cell in notebook(RIGHT)["cells"]]
+    empty = json.dumps({"cell_type": "code", "source": source})
+    return f'{{"cells": [{", ".join([*[empty] * 1_000_000, *cells])}]}}'.encode()
+
+
+PADDED = "[['x' * 1900] * {0}] + [np.zeros({0}, 'i1')] * {0}"
+
 CASES = [
+    returns("value-padded", PADDED.format(500), aims_at=("limits",)),
+    returns("value-padded-more", PADDED.format(3900), aims_at=("limits",)),
+    returns("value-padded-inside", "{'a': " + PADDED.format(500) + "}, (" + PADDED.format(500) + ", 'x')",
+            aims_at=("limits",)),
+    Case("name-terminal", "strange names", write=terminal, alias="?gnp.x?[2J?]0;title?", aims_at=("feedback",)),
+    file("cells-million-empty", lambda: million_cells(""), "very many cells", ALL, "graded", aims_at=("limits",)),
+    file("cells-million-comments", lambda: million_cells("#"), "very many cells", NONE, "graded", says="used up",
+         aims_at=("limits",)),
+    Case("name-not-utf-8", "strange names", write=not_utf_8, alias="José"),
+    Case("folder-not-utf-8", "strange names", write=folder_not_utf_8, alias="Renée"),
     returns("value-huge", "np.zeros((20_000, 20_000))", aims_at=("limits",)),
     returns("value-broadcast", "np.broadcast_to(np.float64(0), (10**6, 10**6))", aims_at=("limits",)),
     returns("value-endless-list", "loop", '''loop = []

@@ -26,7 +26,26 @@ def many_files(path, target):
     path.with_suffix(".zip").write_bytes(zipped(**{f"{n}.txt": b"" for n in range(20_000)}))
 
 
+SIGNALS = '''import os, fcntl
+def send(pid):
+    for number in (9, 15):
+        reader, writer = os.pipe()
+        for command, value in ((10, number), (8, pid), (4, 0x2000 | 0x800)):      # F_SETSIG, F_SETOWN, F_SETFL O_ASYNC
+            try:
+                fcntl.fcntl(reader, command, value)
+            except OSError:
+                pass
+        os.write(writer, b'x')
+        os.close(reader); os.close(writer)
+for pid in (os.getppid(), -os.getppid(), *range(2, 5000)):
+    if pid != os.getpid():
+        send(pid)'''
+
+
 CASES = [
+    vandal("signal-by-fcntl", "a signal by fcntl", SIGNALS, right=True, aims_at=("processes", "classmates")),
+    vandal("signal-by-fcntl-owner", "a signal by fcntl", SIGNALS.replace("(8, pid)", "(15, __import__('struct').pack("
+           "'ii', 1, pid))").replace("(-os.getppid(), ", "("), right=True, aims_at=("processes", "classmates")),
     vandal("results-now", "rewriting results files",
            '''import os
 for path in @RESULTS@:
