@@ -102,10 +102,16 @@ class Verdict:
 
     def _repr_html_(self):
         color = {"passed": "#007d5a", "not yet": "#d55e00", "not started": "#7d848b"}[self.state]
-        lines = "".join(f"<div style='margin-top:.4em; white-space:pre-wrap'>{escape(line)}</div>"
+        lines = "".join(f"<div style='margin-top:.4em; white-space:pre-wrap'>{marked_up(line)}</div>"
                         for line in self.message.split("\n"))
         return (f"<div style='border-left:4px solid {color}; padding:.2em .9em; max-width:52em'>"
                 f"<b>Exercise {escape(self.id)}: {self.state}</b>{lines}</div>")
+
+
+def marked_up(text):
+    """A line as HTML: `code` and *stress* as such, everything else as the text it is."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"(?<![\w*])\*(\w[\w ]*\w)\*(?![\w*])", r"<em>\1</em>", text)
 
 
 def shapes_in(text):

@@ -5,6 +5,9 @@ number and type of the results right, their shapes, their values. Then the cause
 that comes to the same outcome in every case, or else what the pattern of the numbers says.
 """
 
+import itertools
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.practice.exercise import Verdict, in_letters, sizes_of
@@ -41,26 +44,57 @@ def judge(exercise, call, rng):
     if exercise.about and exercise.about[number]:
         where += f", {exercise.about[number]}"
     lines = [f"{where}{f' ({sizes})' if sizes else ''}: {problem}"]
-    mistake = recognise(exercise, seen, problems)
-    if mistake:
-        kind = "A valid other convention" if mistake.convention else "This looks like"
-        lines.append(f"{kind}: {mistake.name}. {mistake.hint}")
+    found = recognise(exercise, seen, problems)
+    if found:
+        lines += told(found)
     elif outcome.error:
         lines.append(error_pattern(outcome.error, args))
     elif outcome.value is not None and not exercise.accept:
         rows = rows_of(exercise, outcome.value, exercise.reference(*copy_of(args)))
         if not isinstance(rows, str):
             lines.append(pattern(rows, sizes_of(exercise, args)))
-    return Verdict(exercise.id, False, "\n".join(filter(None, lines)) + printed(seen), mistake and mistake.name)
+    return Verdict(exercise.id, False, "\n".join(filter(None, lines)) + printed(seen),
+                   " and ".join(mistake.name for mistake in found[0]) if found else None)
 
 
 def recognise(exercise, seen, problems):
-    """The known mistake that comes to the same outcome as the learner's function in every case, or None."""
-    for mistake in exercise.mistakes:
-        if all(agree(exercise, args, outcome, problem, observe(exercise, mistake.function, args))
-               for (args, outcome), problem in zip(seen, problems, strict=True)):
-            return mistake
-    return None
+    """What comes to the same outcome as the learner's function in every case: a list of tuples of mistakes.
+
+    One tuple for each known mistake that does so alone; where there is none, one for the first two that do
+    so together.
+    """
+    def fits(function):
+        return all(agree(exercise, args, outcome, problem, observe(exercise, function, args))
+                   for (args, outcome), problem in zip(seen, problems, strict=True))
+
+    alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if fits(mistake.function)}
+    if alone or seen[-1][1].error:
+        return [(mistake,) for mistake in reversed(alone.values())]
+    for pair in itertools.combinations(exercise.mistakes, 2):
+        function = together(*pair)
+        if function and fits(function):
+            return [pair]
+    return []
+
+
+def together(one, other):
+    """One function with both mistakes in it, where they change different parts of the same code; else None."""
+    a, b = one.function, other.function
+    if not (isinstance(a, partial) and isinstance(b, partial) and a.func is b.func) or one.name == other.name:
+        return None
+    return None if a.keywords.keys() & b.keywords.keys() else partial(a.func, **a.keywords, **b.keywords)
+
+
+def told(found):
+    """What `recognise` found, as lines of the message."""
+    def line(start, mistake):
+        return f"{start}{'a valid other convention' if mistake.convention else 'this looks like'}: {mistake.name}. " + \
+            mistake.hint
+
+    starts = ["Two things at once. First, ", "Second, "] if len(found[0]) > 1 else \
+        ["Several things come to this. Either, ", *["or, "] * (len(found) - 1)] if len(found) > 1 else [""]
+    lines = [line(*both) for both in zip(starts, itertools.chain(*found), strict=True)]
+    return [text[0].upper() + text[1:] for text in lines]
 
 
 def agree(exercise, args, mine, problem, theirs):

@@ -1,6 +1,8 @@
 """`check` never raises for what a learner does: each slip gets a plain message of its own."""
 
+import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -39,6 +41,11 @@ def endless_and_deaf(c_prev, i, f, g):
             loop()                             # a call: Python 3.13 lets an exception out of a bare loop inside try
         except BaseException:
             continue
+
+
+def slow(c_prev, i, f, g):
+    time.sleep(0.1)
+    return RIGHT(c_prev, i, f, g)
 
 
 def misspelt(c_prev, i, f, g):
@@ -109,6 +116,46 @@ def test_every_slip_gets_a_message_of_its_own(slip):
     verdict = check("4.2", function)
     assert not verdict.passed
     assert words in verdict.message, verdict.message
+
+
+def test_a_right_answer_that_takes_its_time_passes_and_nothing_is_waited_for():
+    start = time.monotonic()
+    assert check("4.2", slow).passed
+    assert 0.2 <= time.monotonic() - start < 2                  # two cases, 0.1 s each
+
+
+def test_an_endless_loop_ends_at_the_limit_and_leaves_no_thread():
+    before, start = set(threading.enumerate()), time.monotonic()
+    verdict = check("4.2", endless)
+    assert 0.3 <= time.monotonic() - start < 2
+    assert not [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    assert "restart" not in verdict.message
+
+
+def test_a_call_that_does_not_let_itself_be_stopped_is_given_up_after_a_second():
+    start = time.monotonic()
+    assert "could not be stopped and still runs" in check("4.2", endless_and_deaf).message
+    assert time.monotonic() - start >= 1.2
+
+
+def test_a_thread_that_is_told_that_its_time_is_up_ends_quietly():
+    code = ("import threading\nfrom lstmcourse.practice.check import TimeUp\ndef late():\n    raise TimeUp\n"
+            "thread = threading.Thread(target=late)\nthread.start()\nthread.join()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_verdict_carries_the_id_and_the_known_mistake():
+    verdict = check("4.2", lambda c_prev, i, f, g: c_prev + i * g)
+    assert (verdict.id, verdict.passed, verdict.mistake) == ("4.2", False, "no forget gate")
+    assert (check("4.2", RIGHT(*np.ones((4, 2, 3)))).id, check("4.2", Odd).id) == ("4.2", "4.2")
+
+
+def test_a_function_without_source_passes_and_is_progress(own_progress):
+    space = {}
+    exec("def cell_update(c_prev, i, f, g):\n    return f * c_prev + i * g", space)
+    assert check("4.2", space["cell_update"]).passed
+    assert list(own_progress.rglob("4.2.passed"))
 
 
 def test_an_unknown_exercise_is_answered_with_those_that_exist():
