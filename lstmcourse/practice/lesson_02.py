@@ -6,7 +6,7 @@ import numpy as np
 
 from lstmcourse.layers import embedding_backward, embedding_forward
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, params, uniform, weights_only
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, clip_by_value, normal, params, uniform, weights_only
 from lstmcourse.rnn import RNNCache, RNNCellCache, rnn_backward, rnn_cell_backward, rnn_forward
 
 GRADS = "grads {W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)}"
@@ -120,15 +120,37 @@ WRONG_BACKWARD_CELLS = [
      _in_place),
 ]
 
+CLIPPED = (
+    "the gradients are clipped inside the backward pass",
+    "Small gradients are right, large ones are cut off at a fixed limit, as some short scripts do at the end of their "
+    "backward pass. What you return is then no longer the gradient. Clipping has its own place, between the backward "
+    "pass and the update, where the norm of all gradients together is known.")
+
+
+def clipped(backward, limit, grads_only):
+    """A right backward pass whose results are clipped by value before they are returned."""
+    def run(*args):
+        *others, grads = backward(*args)
+        others = others if grads_only else clip_by_value(tuple(others), limit)
+        return *others, clip_by_value(grads, limit)
+    return run
+
+
+def clipped_forms(backward):
+    return [Mistake(*CLIPPED, clipped(backward, limit, grads_only)) for limit in (5, 1) for grads_only in (True, False)]
+
+
 rnn_cell = Exercise(
     id="2.1", title="one step back through a vanilla RNN", lesson="02_bptt", points=2,
     function="rnn_cell_backward",
     signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), h_t (B, H), W_ih (H, D), W_hh (H, H)}) "
               f"-> dx_t (B, D), dh_prev (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, H), _cell_cache(normal(rng, B, D), uniform(rng, B, H), params(rng, 1, D, H)))
-                       for B, D, H in ((3, 4, 5), (2, 5, 3))],
+    cases=lambda rng: [(size * normal(rng, B, H), _cell_cache(
+        normal(rng, B, D), uniform(rng, B, H), params(rng, 1, D, H)))
+        for B, D, H, size in ((3, 4, 5, 1), (2, 5, 3, LARGE))],
+    about=ABOUT_LARGE,
     reference=_cell_reference,
-    mistakes=tuple(Mistake(*wrong) for wrong in WRONG_BACKWARD_CELLS))
+    mistakes=(*(Mistake(*wrong) for wrong in WRONG_BACKWARD_CELLS), *clipped_forms(_cell_reference)))
 
 
 # 2.2 the sequence
@@ -250,10 +272,12 @@ rnn_sequence = Exercise(
     function="rnn_backward",
     signature="(dh (B, T, H), cache {x (B, T, D), h_0 (B, H), h (B, T, H), W_ih (H, D), W_hh (H, H)}) "
               f"-> dx (B, T, D), dh_0 (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, T, H), _cache(normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H)))
-                       for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
+    cases=lambda rng: [(size * normal(rng, B, T, H), _cache(
+        normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H)))
+        for B, T, D, H, size in ((3, 4, 6, 7, 1), (2, 5, 4, 3, LARGE))],
+    about=ABOUT_LARGE,
     reference=_reference,
-    mistakes=(*(Mistake(*wrong) for wrong in WRONG_OVER_TIME),
+    mistakes=(*(Mistake(*wrong) for wrong in WRONG_OVER_TIME), *clipped_forms(_reference),
               *(_carried(*wrong) for wrong in WRONG_BACKWARD_CELLS
                 if wrong[-1] not in (_in_place, _W_ih_transposed))))
 
@@ -263,10 +287,10 @@ rnn_sequence = Exercise(
 def _cases_embedding(rng):
     """Tokens that repeat, within a sentence and across sentences, and words that never occur."""
     found = []
-    for B, T, V, D in ((3, 4, 7, 5), (2, 6, 8, 3)):
+    for B, T, V, D, size in ((3, 4, 7, 5, 1), (2, 6, 8, 3, LARGE)):
         tokens = rng.integers(V - 2, size=(B, T))
         tokens[0, 1], tokens[1, 0] = tokens[0, 0], tokens[0, 0]
-        found.append((normal(rng, B, T, D), tokens, V))
+        found.append((size * normal(rng, B, T, D), tokens, V))
     return found
 
 
@@ -287,7 +311,7 @@ def _mean_of_repeats(dx, tokens, V):
 embedding = Exercise(
     id="2.3", title="the gradient of an embedding", lesson="02_bptt", points=1,
     function="embedding_backward", signature="(dx (B, T, D), tokens (B, T), V) -> dW (V, D)",
-    cases=_cases_embedding, reference=_sum_of_repeats,
+    cases=_cases_embedding, about=ABOUT_LARGE, reference=_sum_of_repeats,
     mistakes=(
         Mistake("repeated words overwrite each other",
                 "Words that occur once are right; of a word that occurs several times only one occurrence is left. "

@@ -8,8 +8,8 @@ import numpy as np
 from lstmcourse.layers import sigmoid
 from lstmcourse.lstm import LSTMCache, LSTMCellCache, lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, params, uniform, weights_only
-from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, params, uniform, weights_only
+from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED, clipped_forms
 
 GRADS = "grads {W_ih (4H, D), W_hh (4H, H), b_ih (4H,), b_hh (4H,)}"
 
@@ -191,12 +191,13 @@ lstm_cell = Exercise(
     signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), i (B, H), f (B, H), "
               "g (B, H), o (B, H), c_t (B, H), W_ih (4H, D), W_hh (4H, H)}) -> "
               f"dx_t (B, D), dh_prev (B, H), dc_prev (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, H), normal(rng, B, H), _cell_cache(
+    cases=lambda rng: [(size * normal(rng, B, H), size * normal(rng, B, H), _cell_cache(
         normal(rng, B, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H)))
-        for B, D, H in ((3, 4, 5), (2, 5, 3))],
+        for B, D, H, size in ((3, 4, 5, 1), (2, 5, 3, LARGE))],
+    about=ABOUT_LARGE,
     reference=_cell_reference,
     mistakes=(
-        *(Mistake(*wrong) for wrong in CELL_MISTAKES),
+        *(Mistake(*wrong) for wrong in CELL_MISTAKES), *clipped_forms(_cell_reference),
         Mistake("the weights are transposed on the way back",
                 "Forward, the input went through the transpose of W_ih, from D numbers to 4H. Backward you go from 4H "
                 "to D: look which of the two orientations of the matrix does that.", _weights_transposed),
@@ -353,10 +354,12 @@ lstm_sequence = Exercise(
     signature="(dh (B, T, H), dc (B, T, H), cache {x (B, T, D), h_0 (B, H), c_0 (B, H), i (B, T, H), f (B, T, H), "
               "g (B, T, H), o (B, T, H), c (B, T, H), h (B, T, H), W_ih (4H, D), W_hh (4H, H)}) "
               f"-> dx (B, T, D), dh_0 (B, H), dc_0 (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, T, H), normal(rng, B, T, H), _cache(
+    cases=lambda rng: [(size * normal(rng, B, T, H), size * normal(rng, B, T, H), _cache(
         normal(rng, B, T, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H)))
-        for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
+        for B, T, D, H, size in ((3, 4, 6, 7, 1), (2, 5, 4, 3, LARGE))],
+    about=ABOUT_LARGE,
     reference=_reference,
-    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), *(_carried(*wrong) for wrong in CELL_MISTAKES)))
+    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), *clipped_forms(_reference),
+              *(_carried(*wrong) for wrong in CELL_MISTAKES)))
 
 EXERCISES = (lstm_cell, lstm_sequence)

@@ -7,7 +7,8 @@ import numpy as np
 from lstmcourse.gru import GRUCellCache, gru_cell_backward, gru_cell_forward
 from lstmcourse.layers import sigmoid
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, params, uniform, weights_only
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, params, uniform, weights_only
+from lstmcourse.practice.lesson_02 import clipped_forms
 
 PARAMS = "params {W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,)}"
 GRADS = PARAMS.replace("params", "grads")
@@ -184,8 +185,10 @@ gru_cell_back = Exercise(
     function="gru_cell_backward",
     signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), r (B, H), z (B, H), n (B, H), u_n (B, H), W_ih (3H, D), "
               f"W_hh (3H, H)}}) -> dx_t (B, D), dh_prev (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, H), _cell_cache(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)))
-                       for B, D, H in SIZES],
+    cases=lambda rng: [(size * normal(rng, B, H), _cell_cache(
+        normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)))
+        for (B, D, H), size in zip(SIZES, (1, LARGE), strict=True)],
+    about=ABOUT_LARGE,
     reference=_library,
     mistakes=(
         Mistake("the straight path is forgotten",
@@ -252,6 +255,7 @@ gru_cell_back = Exercise(
                 "The parameters are used once for each row of the batch, and gradients over several uses add up. "
                 "Where a mean is wanted, it is the loss that takes it: dh_t then already carries the division.",
                 _with_grads(lambda grads, dh, k: {key: grad / len(dh) for key, grad in grads.items()})),
+        *clipped_forms(_library),
         Mistake("dh_t is changed in place",
                 "You write into dh_t, and it is the caller's array: perhaps by `*=`. Work on a new one.", _in_place)))
 
@@ -301,7 +305,8 @@ parameter_count = Exercise(
                 "A bidirectional layer is two networks with weights of their own: one reads from the left, one from "
                 "the right.", partial(_count, both=False)),
         Mistake("layers is ignored",
-                "You count one layer, whatever `layers` says.", partial(_count, stacked=False)),
+                "You count one layer, whatever `layers` says. Each layer has weights of its own, and all are counted.",
+                partial(_count, stacked=False)),
         Mistake("every layer is counted as the first",
                 "Only the first layer reads the D numbers of the input. The others read what the layer below them "
                 "writes.",

@@ -6,7 +6,7 @@ from lstmcourse.attention import AttentionCache, dot_attention_backward
 from lstmcourse.lab.alignment import alignment_error_rate
 from lstmcourse.layers import softmax, softmax_backward
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, padding, uniform
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, padding, uniform
 
 # Two references stand here because the library has no function with their arguments: its softmax refuses
 # a row of padding only, which 8.1 allows, and its additive scores are a step inside its attention.
@@ -257,9 +257,10 @@ dot_backward = Exercise(
     function="dot_attention_backward",
     signature="(dcontext (B, T_tgt, M), cache {query (B, T_tgt, H), keys (B, T_src, H), values (B, T_src, M), "
               "alpha (B, T_tgt, T_src)}) -> dquery (B, T_tgt, H), dkeys (B, T_src, H), dvalues (B, T_src, M)",
-    cases=lambda rng: [(normal(rng, B, T_tgt, M), _dot_forward(*(1.5 * normal(rng, B, T, n)
-                                                                for T, n in ((T_tgt, H), (T_src, H), (T_src, M)))))
-                       for B, T_tgt, T_src, H, M in ((2, 3, 4, 5, 6), (3, 5, 4, 2, 7))],
+    cases=lambda rng: [(size * normal(rng, B, T_tgt, M), _dot_forward(*(
+        1.5 * normal(rng, B, T, n) for T, n in ((T_tgt, H), (T_src, H), (T_src, M)))))
+        for B, T_tgt, T_src, H, M, size in ((2, 3, 4, 5, 6, 1), (3, 5, 4, 2, 7, LARGE))],
+    about=ABOUT_LARGE,
     reference=_dot_reference,
     mistakes=(
         Mistake("the softmax is skipped on the way back",
