@@ -53,7 +53,8 @@ def _verdict(id, function):
         pass                                            # no signature to be had: a NumPy function, say
     run = with_time_limit(exercise.seconds)
     try:
-        return judge(exercise, lambda args: observe(exercise, function, args, run), np.random.default_rng(SEED))
+        return judge(exercise, lambda args: observe(exercise, function, args, run), np.random.default_rng(SEED),
+                     pairs=True)
     except Exception as error:                          # a list that holds itself, an object that refuses to be read
         return Verdict(id, False, f"what your function returned cannot be read: {type(error).__name__}. Wanted: "
                        f"{exercise.signature.split('->')[1].strip()}.")

@@ -76,12 +76,14 @@ class Outcome:
     changed      names of the arguments that it changed in place
     printed      what it printed
     not_started  True: it is still the stub
+    warned       NumPy's warnings on the way
     """
     value: object = None
     error: str | None = None
     changed: tuple[str, ...] = ()
     printed: str = ""
     not_started: bool = False
+    warned: str = ""
 
 
 @dataclass(frozen=True)

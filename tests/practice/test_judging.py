@@ -8,11 +8,12 @@ import pytest
 
 from lstmcourse.practice import EXERCISES, Mistake, judge
 from lstmcourse.practice.exercise import Exercise, Verdict, in_letters, sizes_of
+from lstmcourse.practice.judging import together
 from lstmcourse.practice.observe import observe
 
 
 def verdict(exercise, function, seed=0):
-    return judge(exercise, lambda args: observe(exercise, function, args), np.random.default_rng(seed))
+    return judge(exercise, lambda args: observe(exercise, function, args), np.random.default_rng(seed), pairs=True)
 
 
 TWO = Exercise(id="0.1", title="", lesson="", points=1, function="f", signature="(x (B,)) -> s (B,), d (B,)",
@@ -26,6 +27,29 @@ def test_a_tuple_of_numbers_is_one_vector():
 
 def test_a_tuple_of_arrays_in_place_of_one_is_called_so():
     assert "your function returned 2 things; wanted one: s." in verdict(ONE, lambda x: (2 * x, x)).message
+
+
+def test_a_tuple_in_place_of_one_of_several_is_called_so():
+    assert "d is a tuple of 2 things; wanted an array of floats." in verdict(TWO, lambda x: (2 * x, (x, None))).message
+
+
+def test_a_tuple_in_place_of_a_dict_is_called_so():
+    clip = EXERCISES["3.1"]
+    said = verdict(replace(clip, mistakes=()), lambda grads, max_norm: (clip.reference(grads, max_norm), 1.0))
+    assert "your function returned 2 things; wanted one: grads." in said.message
+
+
+def loud(x):
+    print("at", float(abs(x).max()) > 100)
+    return np.array(2 * x) / (0 if abs(x).max() > 100 else 1)
+
+
+def test_what_was_printed_and_warned_of_is_that_of_the_case_which_is_shown():
+    exercise = replace(ONE, cases=lambda rng: [(np.ones(3),), (1000 * np.ones(3),), (np.ones(3),)])
+    said = verdict(exercise, loud)
+    assert said.message.startswith("Case 2 of 3 (B = 3): ")
+    assert said.message.endswith("Your function printed: at True\nNumPy warned: RuntimeWarning: divide by zero "
+                                 "encountered in divide")
 
 
 def test_every_wrong_result_is_named():
@@ -64,6 +88,20 @@ def test_two_mistakes_at_once_are_recognised_as_both():
         f"Second, this looks like: {c.name}. {c.hint}"]
     assert verdict(exercise, lambda x: 5 * x).mistake == a.name             # one explains it alone
     assert verdict(exercise, lambda x: 5 * x + 13).mistake is None
+
+
+def nested(x, inner=parts, sign=1):
+    return sign * inner(x)
+
+
+def test_mistakes_in_a_part_of_a_part_are_put_together_too():
+    a, b, c = partial(nested, inner=partial(parts, plus=1)), partial(nested, inner=partial(parts, out=5)), partial(
+        nested, sign=-1)
+    assert together(a, b)(1) == 8
+    assert together(a, c)(1) == -3
+    assert together(a, a) is None
+    assert together(a, partial(parts, plus=1)) is None
+    assert together(nested, parts) is None
 
 
 def test_two_forms_of_one_part_are_not_put_together():
