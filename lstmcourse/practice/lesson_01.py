@@ -278,8 +278,8 @@ loss = Exercise(
         *(Mistake("a small number inside the logarithm",
                   f"Adding something like {small:.0e} to the probability avoids log 0, but it caps the loss: a word "
                   f"that the model held for impossible costs about {-np.log(small):.0f} nats where it should cost "
-                  "hundreds. The log of the softmax can be written without computing the softmax: the log of exp is the logit "
-                  "itself.", partial(_cross, log_p=lambda x, small=small: np.log(softmax(x) + small)))
+                  "hundreds. The log of the softmax can be written without computing the softmax: the log of exp is "
+                  "the logit itself.", partial(_cross, log_p=lambda x, small=small: np.log(softmax(x) + small)))
           for small in (1e-9, 1e-12)),
         Mistake(*ONE_MAXIMUM, partial(_cross, log_p=lambda x: _log(_naive_softmax(x - x.max())))),
         Mistake(*ALL_POSITIONS, partial(_cross, mean=lambda log_p, m: (log_p * m).mean())),
