@@ -69,7 +69,7 @@ def recognise(exercise, seen, problems, pairs=False):
                    for (args, outcome), problem in zip(seen, problems, strict=True))
 
     alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if fits(mistake.function)}
-    if alone or not pairs or exercise.accept or any(outcome.error or outcome.changed for _, outcome in seen):
+    if alone or not pairs or exercise.accept or seen[0][1].error or any(outcome.changed for _, outcome in seen):
         return [(mistake,) for mistake in reversed(alone.values())]
     for one, other in itertools.combinations(exercise.mistakes, 2):
         function = one.name != other.name and together(one.function, other.function)

@@ -80,7 +80,7 @@ LENGTH_ONE = ("scaled to the norm 1",
               "You bring the norm down to 1, whatever max_norm is. Below max_norm nothing is scaled at all; above it, "
               "the norm becomes max_norm, and 1 has no part in it.")
 UNIT_FACTORS = (lambda norm, m: _ratio(norm, 1.0), lambda norm, m: _ratio(norm, 1.0) if norm else 1.0,
-                lambda norm, m: 1.0 / max(1.0, norm), lambda norm, m: _ratio(norm, 1.0) if norm > m else 1.0)
+                lambda norm, m: _ratio(norm, 1.0) if norm > m else 1.0)
 NO_ROOT = ("the root is missing from the norm",
            "You compare the sum of the squares with max_norm. The norm is the root of that sum.")
 

@@ -173,6 +173,11 @@ def _means_with_padding(logits, targets, mask):
     return loss * mask.sum() / mask.size, dlogits * mask.sum() / mask.size
 
 
+def _means_over_sentences(logits, targets, mask):
+    loss, dlogits = _masked_loss(logits, targets, mask)
+    return loss * mask.sum() / len(mask), dlogits * mask.sum() / len(mask)
+
+
 masked_loss = Exercise(
     id="7.3", title="the loss and its gradient, with padding", lesson="07_encoder_decoder", points=2,
     function="masked_loss", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss (), dlogits (B, T, V)",
@@ -181,6 +186,9 @@ masked_loss = Exercise(
         Mistake("the gradient is not divided by the number of tokens",
                 "The loss is right; its gradient belongs to the sum, not to the mean. What the loss divides by, the "
                 "gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m)),
+        Mistake("the gradient is divided by the sentences",
+                "The loss is right; in the gradient you divide by the number of sentences. What the loss divides by, "
+                "the real tokens, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / len(m))),
         Mistake("the gradient is divided by all positions",
                 "The loss is right; in the gradient you divide by B times T, padding included. What the loss divides "
                 "by, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / m.size)),
@@ -210,6 +218,7 @@ masked_loss = Exercise(
                 "Your gradient has a row for each real token and none for the padding. It needs the shape of the "
                 "logits, with zeros at the padding.", _real_only),
         Mistake(*one.ALL_POSITIONS, _means_with_padding),
+        Mistake(*one.SENTENCES, _means_over_sentences),
         Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
         Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
         Mistake(*one.ROW_MEANS, _row_means),
@@ -217,6 +226,7 @@ masked_loss = Exercise(
         Mistake(*one.SOFTMAX_TWICE, _softmax_twice),
         Mistake(*one.OVERFLOW, _naive),
         _loss_wrong(*one.OVERFLOW), _loss_wrong(*one.LOG_OF_ZERO), _loss_wrong(*one.ALL_POSITIONS),
+        _loss_wrong(*one.SENTENCES),
         _loss_wrong(*one.NO_MASK), _loss_wrong(*one.MASK_INVERTED), _loss_wrong(*one.NO_MINUS), _loss_wrong(*one.SUM)))
 
 

@@ -1,5 +1,7 @@
 """Exercises 8.1 to 8.5: attention, forward and backward, and how well it aligns."""
 
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.attention import AttentionCache, dot_attention_backward
@@ -101,6 +103,10 @@ masked_softmax = Exercise(
                 "The mask needs a new axis in the middle.", lambda s, m: np.where(m, s, -np.inf)),
         Mistake(*NAN_ROW, _nan_for_padding),
         Mistake(*UNIFORM_ROW, lambda s, m: softmax(np.where(m[:, None], s, -1e9))),
+        Mistake("a large negative number is added where there is nothing to look at",
+                "Adding something like -1e9 to the masked scores works as long as a row has one real word. Where a "
+                "sentence is only padding, the same number is added to every score, a softmax does not notice that, "
+                "and the padding shares the weights as if there were no mask. Such a row is to be all zeros.", lambda s, m: softmax(s - 1e9 * ~m[:, None])),
         Mistake("exp overflows",
                 "For ordinary scores you are right. For a score of 1000 exp is infinite, and infinity divided by "
                 "infinity is NaN. A softmax does not change when the same number is taken from all scores of one row.",
@@ -111,12 +117,14 @@ masked_softmax = Exercise(
                 "scores of one row.",
                 _overflows_nan),
         Mistake("the largest score is sought under the padding too",
-                "You subtract the largest score of the row, but that one may stand under the padding, far above the "
-                "real ones; these then all become 0 after exp. Only scores that may be looked at count.",
+                "You subtract the largest score of the row, or take the softmax of the whole row, and mask afterwards. "
+                "That is right for small scores. But the largest may stand under the padding, far above the real ones, "
+                "which then all become 0 after exp. Only scores that may be looked at count.",
                 lambda s, m: np.nan_to_num(_raw(s, m[:, None]))),
         Mistake("the largest score is sought under the padding too",
-                "You subtract the largest score of the row, but that one may stand under the padding, far above the "
-                "real ones; these then all become 0 after exp, and 0/0 is NaN. Only scores that may be looked at "
+                "You subtract the largest score of the row, or take the softmax of the whole row, and mask and divide "
+                "afterwards. That is right for small scores. But the largest may stand under the padding, far above "
+                "the real ones, which then all become 0 after exp, and 0/0 is NaN. Only scores that may be looked at "
                 "count, and a row that has none is to be all zeros.", lambda s, m: _raw(s, m[:, None]))))
 
 
@@ -127,11 +135,13 @@ def _additive_scores(query, keys, params):
     return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]
 
 
+def _scores(query, keys, params, score):
+    return score((query @ params["W_q"].T)[:, :, None], (keys @ params["W_k"].T)[:, None], params["v"])
+
+
 def _pairs(score):
     """score(q (B, T_tgt, 1, A), k (B, 1, T_src, A), v) for projections that are right."""
-    def run(query, keys, params):
-        return score((query @ params["W_q"].T)[:, :, None], (keys @ params["W_k"].T)[:, None], params["v"])
-    return run
+    return partial(_scores, score=score)
 
 
 additive_scores = Exercise(
@@ -240,7 +250,7 @@ def _dot_reference(dcontext, k):
 
 
 def _with(**parts):
-    return lambda dcontext, cache: _dot_backward(dcontext, cache, **parts)
+    return partial(_dot_backward, **parts)
 
 
 def _scale_on_the_query_only(dcontext, k):
@@ -295,6 +305,14 @@ dot_backward = Exercise(
         Mistake("scaled by H, not by its root",
                 "The scores were divided by the *root* of H; you divide by H.",
                 _with(scale=lambda k: 1 / k["query"].shape[-1])),
+        Mistake("scaled by the number of source words",
+                "You divide by the root of T_src, the number of source words. What is added up in a dot product are "
+                "the H numbers of a query: the scores were divided by the root of H.",
+                _with(scale=lambda k: 1 / np.sqrt(k["keys"].shape[1]))),
+        Mistake("scaled by the number of target words",
+                "You divide by the root of T_tgt, the number of target words. What is added up in a dot product are "
+                "the H numbers of a query: the scores were divided by the root of H.",
+                _with(scale=lambda k: 1 / np.sqrt(k["query"].shape[1]))),
         Mistake("the scale on the query only",
                 "dquery is scaled, dkeys is not. The division stands between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),
@@ -371,21 +389,21 @@ alignment = Exercise(
         Mistake("one link for each source word",
                 "You take the largest weight in each column, and so give each source word a target word. It is each "
                 "*target* word, each row, that chooses where to look.",
-                lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha.T).T)),
+                partial(_aer, links=lambda alpha: _links(alpha.T).T)),
         Mistake("every chosen source word is linked to every target word",
                 "You mark whole columns: each source word that is chosen by one target word is linked to all of them. "
                 "The two indices, target word and its own choice, have to go in pairs.",
-                lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha).any(axis=0) & (alpha >= 0))),
+                partial(_aer, links=lambda alpha: _links(alpha).any(axis=0) & (alpha >= 0))),
         Mistake("one link for the whole sentence",
                 "You look for the largest weight of the whole table. Each target word, each row, has a largest weight "
                 "of its own, and so a link of its own.",
-                lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha == alpha.max())),
+                partial(_aer, links=lambda alpha: alpha == alpha.max())),
         Mistake("links by a threshold",
                 "You make a link wherever the weight is above a half, so some words have none. Here each target word "
                 "has exactly one link: to the source word it looks at most.",
                 lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha > 0.5), convention=True),
         Mistake("the weights themselves are counted",
                 "You add up weights where links are to be counted. First decide for each target word which source "
-                "word it is linked to; then count.", lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha))))
+                "word it is linked to; then count.", partial(_aer, links=lambda alpha: alpha))))
 
 EXERCISES = (masked_softmax, additive_scores, attend, dot_backward, alignment)

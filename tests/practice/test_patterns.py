@@ -183,6 +183,19 @@ def test_without_the_sentence_no_planted_error_has_its_words(monkeypatch):
         assert words not in verdict.message, words
 
 
+def as_in_torch(alpha, values):
+    return alpha.transpose(-2, -1) @ values
+
+
+def infinite(alpha, values):
+    return alpha @ values + np.infty  # noqa: NPY201
+
+
+@pytest.mark.parametrize(("function", "words"), [(as_in_torch, "called swapaxes here"), (infinite, "it is np.inf.")])
+def test_the_names_of_other_libraries_are_translated(function, words):
+    assert words in verdict_on("8.3", function, 0).message
+
+
 @pytest.mark.parametrize(("error", "words"), [
     ("IndexError: index 4 is out of bounds", "Python counts from 0"),
     ("NameError: name 'a_t' is not defined", "A name is used"),
@@ -190,6 +203,11 @@ def test_without_the_sentence_no_planted_error_has_its_words(monkeypatch):
     ("ValueError: array split does not result in an equal division", "np.split cuts along axis 0"),
     ("ValueError: The requested array has an inhomogeneous shape after 1 dimensions", "Arrays of different shapes"),
     ("ValueError: all the input arrays must have same number of dimensions", "must have the same number of axes"),
+    ("AttributeError: module 'numpy' has no attribute 'sigmoid'", "NumPy has no sigmoid: where an exercise needs one"),
+    ("AttributeError: `np.infty` was removed in the NumPy 2.0 release. Use `np.inf`.", "NumPy has no infty: it is np"),
+    ("AttributeError: 'numpy.ndarray' object has no attribute 'unsqueeze'", "NumPy has no unsqueeze: a new axis"),
+    ("AttributeError: 'numpy.ndarray' object has no attribute 'colour'", ""),
+    ("ValueError: axes don't match array", "called swapaxes here"),
     ("ZeroDivisionError: division by zero", ""),
 ])
 def test_an_error_gets_the_sentence_of_its_kind_and_no_other(error, words):
