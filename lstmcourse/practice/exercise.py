@@ -26,6 +26,9 @@ class Mistake:
     convention: bool = False
 
 
+PARTS = ("cell", "backward pass", "loss", "attention", "decoding", "clipping")
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise. The text, the hints, the minutes and the solution stand in solutions/.
@@ -42,6 +45,9 @@ class Exercise:
     accept     for an exercise judged by a property: called as accept(args, value), returns the problem
                in words or None. A known mistake is then one whose own value has the same problem.
     about      what is special in a case, "" where nothing is; in the order of cases
+    part       the part of a network that the function can serve as, one of PARTS; "" where none
+    onward     one sentence that takes the learner on, once it has passed
+    shortest   the shortest or fastest answer that we know, as code
     """
     id: str
     title: str
@@ -55,6 +61,9 @@ class Exercise:
     seconds: float = 5.0
     accept: Callable | None = None
     about: tuple[str, ...] = ()
+    part: str = ""
+    onward: str = ""
+    shortest: str = ""
 
     @property
     def arguments(self):
@@ -88,24 +97,32 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `judge` and `check` say: passed or not, why, and the known mistake it was (or None)."""
+    """What `judge` and `check` say: passed or not, why, and the known mistake it was (or None).
+
+    onward and shortest are those of the Exercise; `check` adds them where it has passed.
+    """
     id: str
     passed: bool
     message: str
     mistake: str | None = None
     started: bool = True
+    onward: str = ""
+    shortest: str = ""
 
     @property
     def state(self):
         return "passed" if self.passed else "not yet" if self.started else "not started"
 
     def __str__(self):
-        return f"Exercise {self.id}: {self.state}\n{self.message}"
+        return "\n".join(filter(None, [f"Exercise {self.id}: {self.state}", self.message, self.onward]))
 
     def _repr_html_(self):
         color = {"passed": "#007d5a", "not yet": "#d55e00", "not started": "#7d848b"}[self.state]
         lines = "".join(f"<div style='margin-top:.4em; white-space:pre-wrap'>{marked_up(line)}</div>"
-                        for line in self.message.split("\n"))
+                        for line in "\n".join(filter(None, [self.message, self.onward])).split("\n"))
+        if self.shortest:
+            lines += (f"<details style='margin-top:.4em'><summary>The shortest answer that we know</summary>"
+                      f"<pre style='margin:.4em 0'>{escape(self.shortest)}</pre></details>")
         return (f"<div style='border-left:4px solid {color}; padding:.2em .9em; max-width:52em'>"
                 f"<b>Exercise {escape(self.id)}: {self.state}</b>{lines}</div>")
 

@@ -76,6 +76,9 @@ def _cases_cell(rng):
 
 rnn_cell = Exercise(
     id="1.1", title="one step of a vanilla RNN", lesson="01_rnn", points=1,
+    part="cell",
+    onward="Next: what does this step forget, and after how many words? Lesson 03 measures it.",
+    shortest="""return np.tanh(x_t @ params["W_ih"].T + h_prev @ params["W_hh"].T + params["b_ih"] + params["b_hh"])""",
     function="rnn_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
     cases=_cases_cell, reference=lambda x_t, h_prev, params: rnn_cell_forward(x_t, h_prev, params)[0],
     mistakes=(*(Mistake(*wrong) for wrong in WRONG_CELLS), NO_MEMORY))
@@ -127,6 +130,15 @@ BATCH_FOR_TIME = (
 
 rnn_sequence = Exercise(
     id="1.2", title="a vanilla RNN over a whole sequence", lesson="01_rnn", points=2,
+    onward="All products with W_ih fit into one matrix product before the loop: which product has to "
+           "wait for the step before?",
+    shortest="""\
+a = x @ params["W_ih"].T + params["b_ih"] + params["b_hh"]      # all steps at once
+h = []
+for t in range(x.shape[1]):
+    h_0 = np.tanh(a[:, t] + h_0 @ params["W_hh"].T)
+    h.append(h_0)
+return np.stack(h, axis=1)""",
     function="rnn_forward", signature=f"(x (B, T, D), h_0 (B, H), {PARAMS}) -> h (B, T, H)",
     cases=lambda rng: [(normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H))
                        for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
@@ -269,6 +281,11 @@ SENTENCES = ("divided by the sentences, not by the tokens",
 
 loss = Exercise(
     id="1.3", title="cross-entropy over real tokens", lesson="01_rnn", points=2,
+    part="loss",
+    onward="A model that guesses evenly among V words has the loss log V: is a trained one far below it?",
+    shortest="""\
+log_p = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+return -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0][mask].mean()""",
     function="cross_entropy", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss ()",
     cases=cases_loss, about=ABOUT_LOSS,
     reference=lambda logits, targets, mask: cross_entropy_forward(logits, targets, mask)[0],

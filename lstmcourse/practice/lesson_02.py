@@ -121,6 +121,12 @@ def clipped_forms(backward):
 
 rnn_cell = Exercise(
     id="2.1", title="one step back through a vanilla RNN", lesson="02_bptt", points=2,
+    part="backward pass",
+    onward="Try it from a state of zeros: which mistakes would such a check not see?",
+    shortest="""\
+da = dh_t * (1 - cache["h_t"]**2)
+return da @ cache["W_ih"], da @ cache["W_hh"], {
+    "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": da.sum(0), "b_hh": da.sum(0)}""",
     function="rnn_cell_backward",
     signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), h_t (B, H), W_ih (H, D), W_hh (H, H)}) "
               f"-> dx_t (B, D), dh_prev (B, H), {GRADS}",
@@ -248,6 +254,19 @@ def _carried(name, hint, wrong):
 
 rnn_sequence = Exercise(
     id="2.2", title="backpropagation through time", lesson="02_bptt", points=3,
+    part="backward pass",
+    onward="Only the walk itself has to be a loop: once da of all steps is there, each weight's gradient "
+           "is one product.",
+    shortest="""\
+da = np.empty_like(dh)
+d = 0
+for t in reversed(range(dh.shape[1])):
+    da[:, t] = (dh[:, t] + d) * (1 - cache["h"][:, t]**2)
+    d = da[:, t] @ cache["W_hh"]
+before = np.concatenate([cache["h_0"][:, None], cache["h"][:, :-1]], axis=1)
+bias = da.sum((0, 1))
+return da @ cache["W_ih"], d, {"W_ih": np.einsum("bth,btd->hd", da, cache["x"]),
+    "W_hh": np.einsum("bth,btk->hk", da, before), "b_ih": bias, "b_hh": bias}""",
     function="rnn_backward",
     signature="(dh (B, T, H), cache {x (B, T, D), h_0 (B, H), h (B, T, H), W_ih (H, D), W_hh (H, H)}) "
               f"-> dx (B, T, D), dh_0 (B, H), {GRADS}",
@@ -289,6 +308,11 @@ def _mean_of_repeats(dx, tokens, V):
 
 embedding = Exercise(
     id="2.3", title="the gradient of an embedding", lesson="02_bptt", points=1,
+    onward="A word that never occurs has no gradient: what does that mean for rare words?",
+    shortest="""\
+dW = np.zeros((V, dx.shape[-1]))
+np.add.at(dW, tokens, dx)
+return dW""",
     function="embedding_backward", signature="(dx (B, T, D), tokens (B, T), V) -> dW (V, D)",
     cases=_cases_embedding, about=ABOUT_LARGE, reference=_sum_of_repeats,
     mistakes=(

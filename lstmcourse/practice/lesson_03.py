@@ -86,6 +86,11 @@ NO_ROOT = ("the root is missing from the norm",
 
 clip = Exercise(
     id="3.1", title="clipping by the global norm", lesson="03_forgetting", points=1,
+    part="clipping",
+    onward="Clipping tames a gradient that explodes; it can do nothing for one that has vanished. Why?",
+    shortest="""\
+norm = np.sqrt(sum(np.vdot(g, g) for g in grads.values()))
+return {name: g * min(1, max_norm / max(norm, 1e-300)) for name, g in grads.items()}""",
     function="clip_by_global_norm", signature=f"(grads {DICT}, max_norm) -> grads {DICT}",
     cases=_cases_clip, reference=_clip,
     about=("a norm far above the limit", "a norm below the limit", "gradients that are all zero"),
@@ -163,6 +168,13 @@ def _radius(J):
 
 lag = Exercise(
     id="3.2", title="the gradient by lag", lesson="03_forgetting", points=3,
+    onward="Multiply W_hh by 2 and run it again: do the norms grow, or does tanh hold them back?",
+    shortest="""\
+J, norms = np.eye(len(W_hh)), []
+for h_t in h[::-1]:
+    norms.append(np.linalg.norm(J, 2))
+    J = J * (1 - h_t**2) @ W_hh
+return np.array(norms)""",
     function="jacobian_norms_by_lag", signature="(h (T, H), W_hh (H, H)) -> norms (T,)",
     cases=lambda rng: [(0.9 * uniform(rng, T, H), uniform(rng, H, H)) for T, H in ((4, 3), (6, 5), (5, 2))],
     reference=jacobian_norms_by_lag,
@@ -255,6 +267,11 @@ def _cases_step(rng):
 
 step = Exercise(
     id="3.3", title="one clipped step downhill", lesson="03_forgetting", points=1,
+    onward="What would change if the learning rate were multiplied in before the norm is taken?",
+    shortest="""\
+norm = np.sqrt(sum(np.vdot(g, g) for g in grads.values()))
+rate = lr * min(1, max_norm / max(norm, 1e-300))
+return {name: params[name] - rate * grads[name] for name in params}""",
     function="clipped_step", signature=f"(params {DICT}, grads {DICT}, lr, max_norm) -> params {DICT}",
     cases=_cases_step, reference=_step,
     about=("a norm far above the limit", "a norm below the limit", "a norm far above the limit, and a learning rate "

@@ -118,6 +118,12 @@ OTHER_GATE = ("the rows of another gate",
 
 forget_gate = Exercise(
     id="4.1", title="the forget gate", lesson="04_lstm", points=1,
+    onward="What is the gate when all weights and biases are 0, and what would you like it to be at the "
+           "start of training?",
+    shortest="""\
+rows = slice(h_prev.shape[1], 2 * h_prev.shape[1])
+W, U, b, c = (params[k][rows] for k in ("W_ih", "W_hh", "b_ih", "b_hh"))
+return sigmoid(x_t @ W.T + h_prev @ U.T + b + c)""",
     function="forget_gate", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> f (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 4, D, H)) for B, D, H in SIZES],
     reference=lambda x_t, h_prev, params: lstm_cell_forward(x_t, h_prev, np.zeros_like(h_prev), params)[2].f,
@@ -202,6 +208,9 @@ UPDATES = [
 
 cell_update = Exercise(
     id="4.2", title="the cell: keep and write", lesson="04_lstm", points=1,
+    onward="With f = 1 and i = 0 the cell state passes unchanged, and so does its gradient: where have "
+           "you seen that shape before?",
+    shortest="""return f * c_prev + i * g""",
     function="cell_update", signature="(c_prev (B, H), i (B, H), f (B, H), g (B, H)) -> c_t (B, H)",
     cases=lambda rng: [(1.5 * normal(rng, B, H), rng.uniform(size=(B, H)), rng.uniform(size=(B, H)), uniform(rng, B, H))
                        for B, H in ((3, 5), (4, 2))],
@@ -274,6 +283,13 @@ def _peeking(x_t, h_prev, c_prev, p):
 
 lstm_cell = Exercise(
     id="4.3", title="the LSTM cell", lesson="04_lstm", points=2,
+    part="cell",
+    onward="Four gates could be three: which would you take away first? Lesson 05 tries it.",
+    shortest="""\
+a = x_t @ params["W_ih"].T + h_prev @ params["W_hh"].T + params["b_ih"] + params["b_hh"]
+i, f, g, o = np.split(a, 4, axis=1)
+c_t = sigmoid(f) * c_prev + sigmoid(i) * np.tanh(g)
+return sigmoid(o) * np.tanh(c_t), c_t""",
     function="lstm_cell_forward",
     signature=f"(x_t (B, D), h_prev (B, H), c_prev (B, H), {PARAMS}) -> h_t (B, H), c_t (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H))
@@ -436,6 +452,14 @@ NOISE = ("later inputs are written into the cell",
 
 latch = Exercise(
     id="4.4", title="a latch: one bit for 1000 steps", lesson="04_lstm", points=3,
+    onward="If your bit is held by W_hh and not by the forget gate, that is legal, too: what is each "
+           "gate for then?",
+    shortest="""\
+params = {"W_ih": np.zeros((4 * H, D)), "W_hh": np.zeros((4 * H, H)),
+          "b_ih": np.zeros(4 * H), "b_hh": np.zeros(4 * H)}
+params["W_ih"][2 * H, 0] = 5      # the candidate of unit 0 sees the bit
+params["b_ih"][H] = 40            # its forget gate stays open
+return params""",
     function="latch", signature=f"(D, H) -> {PARAMS}",
     cases=lambda rng: [(3, 4), (2, 5), (5, 2)],
     reference=_latch, accept=latch_problem,

@@ -206,6 +206,18 @@ CELL_MISTAKES = [
 
 lstm_cell = Exercise(
     id="5.1", title="one step back through an LSTM", lesson="05_lstm_learns", points=3,
+    part="backward pass",
+    onward="dc_prev is dc times f and nothing else: when all forget gates are open, what becomes of it "
+           "over 1000 steps?",
+    shortest="""\
+i, f, g, o = (cache[key] for key in "ifgo")
+tanh_c = np.tanh(cache["c_t"])
+dc = dc_t + dh_t * o * (1 - tanh_c**2)
+da = np.hstack([dc * g * i * (1 - i), dc * cache["c_prev"] * f * (1 - f), dc * i * (1 - g**2),
+                dh_t * tanh_c * o * (1 - o)])
+bias = da.sum(0)
+return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
+    "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": bias, "b_hh": bias}""",
     function="lstm_cell_backward",
     signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), i (B, H), f (B, H), "
               "g (B, H), o (B, H), c_t (B, H), W_ih (4H, D), W_hh (4H, H)}) -> "
@@ -385,6 +397,24 @@ def _carried(name, hint, wrong):
 
 lstm_sequence = Exercise(
     id="5.2", title="backpropagation through an LSTM in time", lesson="05_lstm_learns", points=3,
+    part="backward pass",
+    onward="The library takes all slopes before the loop and all products after it; what is left in the "
+           "loop has to wait for its neighbour.",
+    shortest="""\
+i, f, g, o, c, h = (cache[key] for key in ("i", "f", "g", "o", "c", "h"))
+before = [np.concatenate([cache[first][:, None], after[:, :-1]], axis=1) for first, after in (("h_0", h), ("c_0", c))]
+to_c, to_o = o * (1 - np.tanh(c)**2), np.tanh(c) * o * (1 - o)
+of_dc = np.stack([g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g**2)], axis=2)
+da, d, e = np.empty((*dh.shape[:2], 4 * dh.shape[2])), 0, 0
+for t in reversed(range(dh.shape[1])):
+    d = dh[:, t] + d
+    e = dc[:, t] + e + d * to_c[:, t]
+    i_f_g = e[:, None] * of_dc[:, t]
+    da[:, t] = np.hstack([i_f_g[:, 0], i_f_g[:, 1], i_f_g[:, 2], d * to_o[:, t]])
+    d, e = da[:, t] @ cache["W_hh"], e * f[:, t]
+bias = da.sum((0, 1))
+return da @ cache["W_ih"], d, e, {"W_ih": np.einsum("btg,btd->gd", da, cache["x"]),
+                                  "W_hh": np.einsum("btg,bth->gh", da, before[0]), "b_ih": bias, "b_hh": bias}""",
     function="lstm_backward",
     signature="(dh (B, T, H), dc (B, T, H), cache {x (B, T, D), h_0 (B, H), c_0 (B, H), i (B, T, H), f (B, T, H), "
               "g (B, T, H), o (B, T, H), c (B, T, H), h (B, T, H), W_ih (4H, D), W_hh (4H, H)}) "

@@ -64,6 +64,14 @@ def _square_blocks(W):
 
 gru_cell = Exercise(
     id="6.1", title="the GRU cell", lesson="06_gru", points=2,
+    part="cell",
+    onward="Count the gates that a GRU saves against an LSTM, and ask what it can no longer do: it "
+           "cannot hide what it holds.",
+    shortest="""\
+a, u = x_t @ params["W_ih"].T + params["b_ih"], h_prev @ params["W_hh"].T + params["b_hh"]
+(a_r, a_z, a_n), (u_r, u_z, u_n) = np.split(a, 3, axis=1), np.split(u, 3, axis=1)
+z = sigmoid(a_z + u_z)
+return h_prev * z + (1 - z) * np.tanh(a_n + sigmoid(a_r + u_r) * u_n)""",
     function="gru_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)) for B, D, H in SIZES],
     reference=lambda x_t, h_prev, params: gru_cell_forward(x_t, h_prev, params)[0],
@@ -219,6 +227,16 @@ def _in_place(dh_t, k):
 
 gru_cell_back = Exercise(
     id="6.2", title="one step back through a GRU", lesson="06_gru", points=3,
+    part="backward pass",
+    onward="Set z to 1 everywhere: which of the four ways back to h_prev is left, and what does it do to "
+           "the gradient?",
+    shortest="""\
+h, r, z, n, u = (cache[key] for key in ("h_prev", "r", "z", "n", "u_n"))
+da_n = dh_t * (1 - z) * (1 - n**2)
+gates = [da_n * u * r * (1 - r), dh_t * (h - n) * z * (1 - z)]
+a, b = np.hstack([*gates, da_n]), np.hstack([*gates, da_n * r])
+return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
+    "W_ih": a.T @ cache["x_t"], "W_hh": b.T @ h, "b_ih": a.sum(0), "b_hh": b.sum(0)}""",
     function="gru_cell_backward",
     signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), r (B, H), z (B, H), n (B, H), u_n (B, H), W_ih (3H, D), "
               f"W_hh (3H, H)}}) -> dx_t (B, D), dh_prev (B, H), {GRADS}",
@@ -320,6 +338,11 @@ def _count(kind, D, H, layers, bidirectional, gates=None, biases=2, width=None, 
 
 parameter_count = Exercise(
     id="6.3", title="counting parameters", lesson="06_gru", points=1,
+    onward="Which grows faster with H, the weights that read the word or those that read the state?",
+    shortest="""\
+k, ways = {"rnn": 1, "gru": 3, "lstm": 4}[kind], 1 + bidirectional
+reads = [D] + [ways * H] * (layers - 1)
+return sum(ways * k * H * (n + H + 2) for n in reads)""",
     function="parameter_count", signature="(kind, D, H, layers, bidirectional) -> count ()",
     cases=lambda rng: [(kind, int(rng.integers(3, 20)), int(rng.integers(20, 40)), layers, both)
                        for kind, layers, both in (("rnn", 1, False), ("lstm", 1, False), ("gru", 1, False),

@@ -71,6 +71,13 @@ ROWS_SUM = ("softmax over the query axis",
 
 masked_softmax = Exercise(
     id="8.1", title="softmax with a mask", lesson="08_attention", points=2,
+    part="attention",
+    onward="A row without a single word: zeros here, an error in the library. What would you want in a "
+           "program of your own?",
+    shortest="""\
+shown = np.where(mask[:, None], scores, -np.inf)
+e = np.exp(shown - np.maximum(shown.max(-1, keepdims=True), -1e300))
+return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
     function="masked_softmax", signature="(scores (B, T_tgt, T_src), mask (B, T_src)) -> alpha (B, T_tgt, T_src)",
     cases=_cases_softmax, reference=_masked_softmax,
     about=("", "a sentence that is only padding", "scores near 1000 for one word and near -1000 for the next",
@@ -106,7 +113,8 @@ masked_softmax = Exercise(
         Mistake("a large negative number is added where there is nothing to look at",
                 "Adding something like -1e9 to the masked scores works as long as a row has one real word. Where a "
                 "sentence is only padding, the same number is added to every score, a softmax does not notice that, "
-                "and the padding shares the weights as if there were no mask. Such a row is to be all zeros.", lambda s, m: softmax(s - 1e9 * ~m[:, None])),
+                "and the padding shares the weights as if there were no mask. Such a row is to be all zeros.",
+                lambda s, m: softmax(s - 1e9 * ~m[:, None])),
         Mistake("exp overflows",
                 "For ordinary scores you are right. For a score of 1000 exp is infinite, and infinity divided by "
                 "infinity is NaN. A softmax does not change when the same number is taken from all scores of one row.",
@@ -146,6 +154,12 @@ def _pairs(score):
 
 additive_scores = Exercise(
     id="8.2", title="additive scores", lesson="08_attention", points=2,
+    part="attention",
+    onward="Additive scores cost a tanh for each pair of words, dot products only a matrix product: what "
+           "do the extra weights buy?",
+    shortest="""\
+q, k = query @ params["W_q"].T, keys @ params["W_k"].T
+return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
     function="additive_scores",
     signature="(query (B, T_tgt, H), keys (B, T_src, K), params {W_q (A, H), W_k (A, K), v (A,)}) -> scores (B, "
               "T_tgt, T_src)",
@@ -196,6 +210,9 @@ def _at_the_top(alpha, values):
 
 attend = Exercise(
     id="8.3", title="the context", lesson="08_attention", points=1,
+    part="attention",
+    onward="If all weights are equal, what is the context, and what can a decoder still do with it?",
+    shortest="""return alpha @ values""",
     function="attend", signature="(alpha (B, T_tgt, T_src), values (B, T_src, M)) -> context (B, T_tgt, M)",
     cases=lambda rng: [(softmax(2 * normal(rng, B, T_tgt, T_src)), normal(rng, B, T_src, M))
                        for B, T_tgt, T_src, M in ((3, 4, 6, 5), (2, 5, 3, 4))],
@@ -264,6 +281,13 @@ def _values_as_alpha(dcontext, k):
 
 dot_backward = Exercise(
     id="8.4", title="back through dot attention", lesson="08_attention", points=3,
+    part="attention",
+    onward="Add 5 to all scores of a row: nothing changes, so the gradients of a row add up to 0. Do "
+           "yours?",
+    shortest="""\
+d, alpha = dcontext @ cache["values"].mT, cache["alpha"]
+d = alpha * (d - (d * alpha).sum(-1, keepdims=True)) / np.sqrt(cache["query"].shape[-1])
+return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
     function="dot_attention_backward",
     signature="(dcontext (B, T_tgt, M), cache {query (B, T_tgt, H), keys (B, T_src, H), values (B, T_src, M), "
               "alpha (B, T_tgt, T_src)}) -> dquery (B, T_tgt, H), dkeys (B, T_src, H), dvalues (B, T_src, M)",
@@ -361,6 +385,11 @@ def _cases_aer(rng):
 
 alignment = Exercise(
     id="8.5", title="the alignment error rate", lesson="08_attention", points=2,
+    onward="A low error rate says where a model looks, not that it needs to look there: lesson 08 tries "
+           "both.",
+    shortest="""\
+A = np.eye(alpha.shape[1], dtype=bool)[alpha.argmax(1)]
+return 1 - ((A & sure).sum() + (A & possible).sum()) / (A.sum() + sure.sum())""",
     function="alignment_error_rate",
     signature="(alpha (T_tgt, T_src), sure (T_tgt, T_src), possible (T_tgt, T_src)) -> rate ()",
     cases=_cases_aer, reference=alignment_error_rate,

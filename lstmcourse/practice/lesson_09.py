@@ -55,6 +55,14 @@ NOT_ITSELF = ("a word may not look at itself",
 
 causal_self_attention = Exercise(
     id="9.1", title="causal self-attention", lesson="09_beyond", points=2,
+    part="attention",
+    onward="Nothing here knows the order of the words but the mask: shuffle the words before the last, "
+           "and what does its context say?",
+    shortest="""\
+q, k, v = (x @ params[name].T for name in ("W_q", "W_k", "W_v"))
+e = q @ k.mT / np.sqrt(q.shape[-1])
+e = np.tril(np.exp(e - e.max(-1, keepdims=True)))
+return e / e.sum(-1, keepdims=True) @ v""",
     function="causal_self_attention",
     signature="(x (B, T, D), params {W_q (K, D), W_k (K, D), W_v (M, D)}) -> context (B, T, M)",
     cases=lambda rng: [(1.5 * normal(rng, B, T, D),
@@ -162,6 +170,15 @@ def _in_batch_order(z, n, h_0):
 
 min_gru_scan = Exercise(
     id="9.2", title="a minimal GRU without waiting", lesson="09_beyond", points=2,
+    onward="The scan works because the gates do not look at the state: what does such a GRU give up for "
+           "it?",
+    shortest="""\
+keep, new, reach = z.copy(), (1 - z) * n, 1
+while reach < z.shape[1]:
+    new[:, reach:] += keep[:, reach:] * new[:, :-reach].copy()
+    keep[:, reach:] *= keep[:, :-reach].copy()
+    reach *= 2
+return new + keep * h_0[:, None]""",
     function="min_gru_scan", signature="(z (B, T, H), n (B, T, H), h_0 (B, H)) -> h (B, T, H)",
     cases=_cases_scan, about=("", "", "", "900 steps, most of what stood there is forgotten at each"),
     reference=lambda z, n, h_0: parallel_scan(z, (1 - z) * n, h_0),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from lstmcourse.practice import EXERCISES, check
+from lstmcourse.practice import EXERCISES, check, progress
 
 RIGHT = EXERCISES["4.2"].reference
 
@@ -158,6 +158,22 @@ def test_a_function_without_source_passes_and_is_progress(own_progress):
     assert list(own_progress.rglob("4.2.passed"))
 
 
+def test_printing_a_verdict_prints_once(capsys):
+    print(check("4.2", RIGHT))
+    assert capsys.readouterr().out.count("Exercise 4.2") == 1
+
+
+def test_a_pass_takes_the_learner_on_and_folds_the_shortest_answer():
+    verdict, exercise = check("4.2", RIGHT), EXERCISES["4.2"]
+    assert verdict.onward == exercise.onward
+    assert exercise.onward in verdict._repr_html_()
+    assert "<details" in verdict._repr_html_()
+    assert exercise.shortest in verdict._repr_html_()
+    failed = check("4.2", lambda c_prev, i, f, g: f)
+    assert (failed.onward, failed.shortest) == ("", "")
+    assert "<details" not in failed._repr_html_()
+
+
 def test_an_unknown_exercise_is_answered_with_those_that_exist():
     assert "There is no exercise '4.9'. There are: 1.1, 1.2" in check("4.9", RIGHT).message
 
@@ -172,7 +188,7 @@ def test_what_the_function_printed_is_told():
         return RIGHT(c_prev, i, f, g)
     verdict = check("4.2", talks)
     assert verdict.passed
-    assert verdict.message.endswith("Your function printed: f is (4, 2)")
+    assert "Your function printed: f is (4, 2)" in verdict.message.splitlines()
 
 
 def test_long_output_is_shortened():
@@ -234,7 +250,7 @@ def test_a_verdict_shows_what_the_learner_wrote_as_text_not_as_html():
 
 CELLS = ["""
 from dataclasses import replace
-from lstmcourse.practice import EXERCISES, check
+from lstmcourse.practice import EXERCISES, check, progress
 EXERCISES["4.2"] = replace(EXERCISES["4.2"], seconds=0.3)
 """, """
 def cell_update(c_prev, i, f, g):
@@ -248,15 +264,24 @@ verdict = check("4.2", cell_update)
 print("after the check")
 """, """
 verdict
+""", """
+print(check("4.2", cell_update))
+""", """
+print(verdict)
 """]
 
 
 def test_check_works_in_a_kernel(own_progress, monkeypatch):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     NotebookClient(notebook, timeout=60).execute()
-    endless_cell, right_cell, again = (cell.outputs for cell in notebook.cells[1:])
+    endless_cell, right_cell, again = (cell.outputs for cell in notebook.cells[1:4])
     assert len(endless_cell) == 1                                   # once, though it stands last in its cell
     assert "no answer after 0.3 seconds" in endless_cell[0]["data"]["text/html"]
     assert ["4.2: passed" in out.get("data", {}).get("text/plain", "") for out in right_cell] == [True, False]
     assert len(again) == 1
-    assert (own_progress / "4.2.passed").exists()
+    assert (own_progress / progress.EDITION / "4.2.passed").exists()
+    assert [len(cell.outputs) for cell in notebook.cells[4:]] == [2, 1]
+    shown, printed = notebook.cells[4].outputs
+    assert "4.2: passed" in shown["data"]["text/plain"]
+    assert printed["text"].strip() == ""                            # print(check(...)) shows it once
+    assert "4.2: passed" in notebook.cells[5].outputs[0]["text"]    # and a later cell prints it when asked to

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lstmcourse.practice import EXERCISES, judge
-from lstmcourse.practice.exercise import shapes_in, sizes_of
+from lstmcourse.practice.exercise import PARTS, shapes_in, sizes_of
 from lstmcourse.practice.judging import agree, problem_of
 from lstmcourse.practice.observe import observe
 
@@ -275,3 +275,19 @@ def test_practice_needs_neither_torch_nor_matplotlib():
 def test_an_exercise_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         EXERCISES["4.3"].points = 100
+
+
+@every_exercise
+def test_what_follows_a_pass_is_said_and_true(exercise):
+    """One sentence that takes the learner on; and the shortest answer that is shown is an answer."""
+    assert 40 < len(exercise.onward) < 200
+    assert exercise.part in ("", *PARTS)
+    body = exercise.shortest.replace("\n", "\n    ")
+    first_line = f"def {exercise.function}({', '.join(exercise.arguments)}):"
+    function = build(SOLUTIONS[exercise.id][0], f"{first_line}\n    {body}", exercise.function)
+    assert verdict(exercise, function).passed
+    assert len(body) < 1.3 * len(SOLUTIONS[exercise.id][1])
+
+
+def test_every_part_of_a_network_but_decoding_has_an_exercise():
+    assert {exercise.part for exercise in EXERCISES.values()} >= set(PARTS) - {"decoding"}
