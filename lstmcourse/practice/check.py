@@ -1,14 +1,15 @@
 """`check`: the verdict in the notebook. It calls the learner's function with a time limit and never raises."""
 
-import contextlib
 import ctypes
 import inspect
+import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 
-from lstmcourse.practice import progress
+from lstmcourse.practice import kept, progress
 from lstmcourse.practice.exercise import Verdict
 from lstmcourse.practice.judging import judge
 from lstmcourse.practice.observe import observe, straight
@@ -27,17 +28,18 @@ def check(id, function, quiet=False):
 
     The Verdict has passed (bool), message (str) and mistake: the name of the known mistake, or None.
     """
-    verdict = _verdict(str(id), function)
+    verdict = verdict_on(str(id), function)
     if quiet:
         return verdict
     if verdict.started and verdict.id in EXERCISES and not _is_solution(function):
-        note = progress.save(verdict.id, verdict.passed)
+        note = progress.save(verdict.id, verdict.passed) or (verdict.passed and kept.keep(verdict.id, function))
         if note:
-            verdict = Verdict(verdict.id, verdict.passed, f"{verdict.message}\n{note}", verdict.mistake)
+            verdict = replace(verdict, message=f"{verdict.message}\n{note}")
     return _show(verdict)
 
 
-def _verdict(id, function):
+def verdict_on(id, function):
+    """The Verdict on a function, not shown, nothing kept."""
     if id not in EXERCISES:
         return Verdict(id, False, f"There is no exercise {id!r}. There are: {', '.join(EXERCISES)}.", started=False)
     exercise = EXERCISES[id]
@@ -53,14 +55,15 @@ def _verdict(id, function):
         pass                                            # no signature to be had: a NumPy function, say
     run = with_time_limit(exercise.seconds)
     try:
-        return judge(exercise, lambda args: observe(exercise, function, args, run), np.random.default_rng(SEED))
+        verdict = judge(exercise, lambda args: observe(exercise, function, args, run), np.random.default_rng(SEED),
+                        pairs=True)
+        return replace(verdict, onward=exercise.onward, shortest=exercise.shortest) if verdict.passed else verdict
     except Exception as error:                          # a list that holds itself, an object that refuses to be read
         return Verdict(id, False, f"what your function returned cannot be read: {type(error).__name__}. Wanted: "
                        f"{exercise.signature.split('->')[1].strip()}.")
 
 
-class TimeUp(SystemExit):
-    """Raised inside a call that takes too long; a thread that ends with it ends quietly."""
+TimeUp = SystemExit         # ends a call that takes too long. No subclass: only SystemExit itself ends a thread quietly
 
 
 def with_time_limit(seconds):
@@ -76,9 +79,7 @@ def with_time_limit(seconds):
         def target():
             try:
                 result.append(straight(function, args))
-            except TimeUp:
-                pass
-            except BaseException as error:              # sys.exit() and the like
+            except BaseException as error:              # sys.exit() and the like; TimeUp, which nobody reads
                 result.append((None, error))
 
         thread = threading.Thread(target=target, daemon=True)
@@ -117,25 +118,38 @@ def _is_solution(function):
 
 
 def _show(verdict):
-    """Display verdict, once, whether or not check(...) stands last in its cell; returns it."""
-    with contextlib.suppress(ImportError):
-        from IPython import get_ipython
-        shell = get_ipython()
-        if shell is not None:
-            shown = ShownVerdict(**vars(verdict))
-            shown._ipython_display_()
-            return shown
-    print(verdict)
-    return verdict
+    """Show verdict, once, whether or not check(...) stands last in its cell or is printed; returns it."""
+    shown = ShownVerdict(**vars(verdict))
+    if _shell() is None:
+        print(verdict)
+        shown._is_shown()
+    else:
+        shown._ipython_display_()
+    return shown
+
+
+def _shell():
+    """IPython's shell where there is one; IPython is not imported to find out."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
 class ShownVerdict(Verdict):
-    """A Verdict in a notebook: as the last value of the cell that has displayed it, it is not shown twice."""
+    """A Verdict that `check` has shown. In the same cell it shows nothing more: print(check(...)) shows it once."""
+
+    _shown_in = None                                    # a class's attribute: no field of the dataclass
+
+    def _is_shown(self):
+        object.__setattr__(self, "_shown_in", self._cell())
+
+    def _cell(self):
+        return getattr(_shell(), "execution_count", "no cell")
+
+    def __str__(self):
+        return "" if self._shown_in == self._cell() else super().__str__()
 
     def _ipython_display_(self):
-        from IPython import get_ipython
         from IPython.display import display
-        cell = get_ipython().execution_count
-        if getattr(self, "_shown_in", None) != cell:
-            object.__setattr__(self, "_shown_in", cell)
-            display({"text/plain": str(self), "text/html": self._repr_html_()}, raw=True)
+        if self._shown_in != self._cell():
+            text = str(self)
+            self._is_shown()
+            display({"text/plain": text, "text/html": self._repr_html_()}, raw=True)

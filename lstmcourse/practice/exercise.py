@@ -26,6 +26,9 @@ class Mistake:
     convention: bool = False
 
 
+PARTS = ("cell", "backward pass", "loss", "attention", "decoding", "clipping")
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise. The text, the hints, the minutes and the solution stand in solutions/.
@@ -44,6 +47,9 @@ class Exercise:
     about      what is special in a case, "" where nothing is; in the order of cases
     helpers    what a submission may import from the library while it is graded, "layers.sigmoid": what the
                exercise's notebook shows in its helper cell. Every other name raises ImportError there
+    part       the part of a network that the function can serve as, one of PARTS; "" where none
+    onward     one sentence that takes the learner on, once it has passed
+    shortest   the shortest or fastest answer that we know, as code
     """
     id: str
     title: str
@@ -58,6 +64,9 @@ class Exercise:
     accept: Callable | None = None
     about: tuple[str, ...] = ()
     helpers: tuple[str, ...] = ()
+    part: str = ""
+    onward: str = ""
+    shortest: str = ""
 
     @property
     def arguments(self):
@@ -79,36 +88,52 @@ class Outcome:
     changed      names of the arguments that it changed in place
     printed      what it printed
     not_started  True: it is still the stub
+    warned       NumPy's warnings on the way
     """
     value: object = None
     error: str | None = None
     changed: tuple[str, ...] = ()
     printed: str = ""
     not_started: bool = False
+    warned: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `judge` and `check` say: passed or not, why, and the known mistake it was (or None)."""
+    """What `judge` and `check` say: passed or not, why, and the known mistake it was (or None).
+
+    onward and shortest are those of the Exercise; `check` adds them where it has passed.
+    """
     id: str
     passed: bool
     message: str
     mistake: str | None = None
     started: bool = True
+    onward: str = ""
+    shortest: str = ""
 
     @property
     def state(self):
         return "passed" if self.passed else "not yet" if self.started else "not started"
 
     def __str__(self):
-        return f"Exercise {self.id}: {self.state}\n{self.message}"
+        return "\n".join(filter(None, [f"Exercise {self.id}: {self.state}", self.message, self.onward]))
 
     def _repr_html_(self):
         color = {"passed": "#007d5a", "not yet": "#d55e00", "not started": "#7d848b"}[self.state]
-        lines = "".join(f"<div style='margin-top:.4em; white-space:pre-wrap'>{escape(line)}</div>"
-                        for line in self.message.split("\n"))
+        lines = "".join(f"<div style='margin-top:.4em; white-space:pre-wrap'>{marked_up(line)}</div>"
+                        for line in "\n".join(filter(None, [self.message, self.onward])).split("\n"))
+        if self.shortest:
+            lines += (f"<details style='margin-top:.4em'><summary>The shortest answer that we know</summary>"
+                      f"<pre style='margin:.4em 0'>{escape(self.shortest)}</pre></details>")
         return (f"<div style='border-left:4px solid {color}; padding:.2em .9em; max-width:52em'>"
                 f"<b>Exercise {escape(self.id)}: {self.state}</b>{lines}</div>")
+
+
+def marked_up(text):
+    """A line as HTML: `code` and *stress* as such, everything else as the text it is."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"(?<![\w*])\*(\w[\w ]*\w)\*(?![\w*])", r"<em>\1</em>", text)
 
 
 def shapes_in(text):

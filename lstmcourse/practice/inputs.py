@@ -30,3 +30,15 @@ def padding(lengths, T):
 def weights_only(cache):
     """The params that a library's cache holds, from an exercise's flat cache."""
     return {"W_ih": cache["W_ih"], "W_hh": cache["W_hh"]}
+
+
+LARGE = 10000.0          # times this, gradients exceed any limit at which somebody might clip them
+ABOUT_LARGE = ("", "upstream gradients of about 10000")
+
+
+def clip_by_value(value, limit):
+    """Every array in value, its entries held to ±limit."""
+    if isinstance(value, dict):
+        return {key: clip_by_value(entry, limit) for key, entry in value.items()}
+    return tuple(clip_by_value(entry, limit) for entry in value) if isinstance(value, tuple) else \
+        np.clip(value, -limit, limit)

@@ -5,6 +5,9 @@ number and type of the results right, their shapes, their values. Then the cause
 that comes to the same outcome in every case, or else what the pattern of the numbers says.
 """
 
+import itertools
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.practice.exercise import Verdict, in_letters, sizes_of
@@ -15,11 +18,12 @@ from lstmcourse.practice.values import as_array, close, copy_of, gist, same, soi
 SHOWN = 600                                # characters of what a function printed
 
 
-def judge(exercise, call, rng):
+def judge(exercise, call, rng, pairs=False):
     """Verdict on the function behind call.
 
-    call  called as call(args), once for each case; returns an Outcome
-    rng   a numpy Generator that draws the cases
+    call   called as call(args), once for each case; returns an Outcome
+    rng    a numpy Generator that draws the cases
+    pairs  True: look also for two known mistakes at once, which takes up to seconds
     """
     cases, seen = exercise.cases(rng), []
     for args in cases:
@@ -32,7 +36,7 @@ def judge(exercise, call, rng):
                        "with `check` again.", started=False)
     problems = [problem_of(exercise, args, outcome) for args, outcome in seen]
     if not any(problems):
-        return Verdict(exercise.id, True, f"Right in {len(cases)} of {len(cases)} cases." + printed(seen))
+        return Verdict(exercise.id, True, f"Right in {len(cases)} of {len(cases)} cases." + printed(seen[-1][1]))
 
     number = next(k for k, problem in enumerate(problems) if problem)
     (args, outcome), problem = seen[number], problems[number]
@@ -41,26 +45,62 @@ def judge(exercise, call, rng):
     if exercise.about and exercise.about[number]:
         where += f", {exercise.about[number]}"
     lines = [f"{where}{f' ({sizes})' if sizes else ''}: {problem}"]
-    mistake = recognise(exercise, seen, problems)
-    if mistake:
-        kind = "A valid other convention" if mistake.convention else "This looks like"
-        lines.append(f"{kind}: {mistake.name}. {mistake.hint}")
+    found = recognise(exercise, seen, problems, pairs)
+    if found:
+        lines += told(found)
     elif outcome.error:
         lines.append(error_pattern(outcome.error, args))
     elif outcome.value is not None and not exercise.accept:
         rows = rows_of(exercise, outcome.value, exercise.reference(*copy_of(args)))
         if not isinstance(rows, str):
             lines.append(pattern(rows, sizes_of(exercise, args)))
-    return Verdict(exercise.id, False, "\n".join(filter(None, lines)) + printed(seen), mistake and mistake.name)
+    return Verdict(exercise.id, False, "\n".join(filter(None, lines)) + printed(outcome),
+                   " and ".join(mistake.name for mistake in found[0]) if found else None)
 
 
-def recognise(exercise, seen, problems):
-    """The known mistake that comes to the same outcome as the learner's function in every case, or None."""
-    for mistake in exercise.mistakes:
-        if all(agree(exercise, args, outcome, problem, observe(exercise, mistake.function, args))
-               for (args, outcome), problem in zip(seen, problems, strict=True)):
-            return mistake
-    return None
+def recognise(exercise, seen, problems, pairs=False):
+    """What comes to the same outcome as the learner's function in every case: a list of tuples of mistakes.
+
+    One tuple for each known mistake that does so alone; where there is none and pairs are asked for, one
+    for the first two that do so together.
+    """
+    def fits(function):
+        return all(agree(exercise, args, outcome, problem, observe(exercise, function, args))
+                   for (args, outcome), problem in zip(seen, problems, strict=True))
+
+    alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if fits(mistake.function)}
+    if alone or not pairs or exercise.accept or seen[0][1].error or any(outcome.changed for _, outcome in seen):
+        return [(mistake,) for mistake in reversed(alone.values())]
+    for one, other in itertools.combinations(exercise.mistakes, 2):
+        function = one.name != other.name and together(one.function, other.function)
+        if function and fits(function):
+            return [(one, other)]
+    return []
+
+
+def together(a, b):
+    """One function with both mistakes in it; None where they do not change different parts of the same code.
+
+    A mistake is a `partial` of code in which a part can be replaced: two of them differ in what they replace.
+    """
+    if not (isinstance(a, partial) and isinstance(b, partial) and a.func is b.func):
+        return None
+    parts = dict(a.keywords)
+    for name, part in b.keywords.items():
+        parts[name] = together(parts[name], part) if name in parts else part
+    return None if any(part is None for part in parts.values()) else partial(a.func, **parts)
+
+
+def told(found):
+    """What `recognise` found, as lines of the message."""
+    def line(start, mistake):
+        return f"{start}{'a valid other convention' if mistake.convention else 'this looks like'}: {mistake.name}. " + \
+            mistake.hint
+
+    starts = ["Two things at once. First, ", "Second, "] if len(found[0]) > 1 else \
+        ["Several things come to this. Either, ", *["or, "] * (len(found) - 1)] if len(found) > 1 else [""]
+    lines = [line(*both) for both in zip(starts, itertools.chain(*found), strict=True)]
+    return [text[0].upper() + text[1:] for text in lines]
 
 
 def agree(exercise, args, mine, problem, theirs):
@@ -103,6 +143,8 @@ def rows_of(exercise, value, want):
     """[(label, the learner's array, the right one, axes)] for every result; or the problem in words."""
     names = exercise.returns
     if len(names) == 1:
+        if isinstance(value, tuple) and as_array(value) is None:
+            return f"your function returned {len(value)} things; wanted one: {next(iter(names))}."
         value, want = (value,), (want,)
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         came = f"{len(value)} things" if isinstance(value, (tuple, list)) else "one thing"
@@ -130,7 +172,7 @@ def wrong_type(label, value, array, want):
     integers = want.dtype.kind in "iu"
     wanted = "a number" if want.ndim == 0 else f"an array of {'integers' if integers else 'floats'}"
     if isinstance(value, tuple) and array is None:
-        return f"your function returned {len(value)} things; wanted one: {label}."
+        return f"{label} is a tuple of {len(value)} things; wanted {wanted}."
     if array is None:
         return f"{label} is {a_kind(value)}; wanted {wanted}."
     if integers and array.dtype.kind == "f" and want.ndim:
@@ -183,9 +225,11 @@ def _list(names):
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def printed(seen):
-    """What the function printed in the last case that was called, shortened; "" where nothing."""
-    text = seen[-1][1].printed.strip()
-    if not text:
-        return ""
-    return "\nYour function printed: " + (text if len(text) <= SHOWN else text[:SHOWN] + " …")
+def printed(outcome):
+    """What the function printed in one call, and NumPy's warnings, shortened; "" where nothing."""
+    lines = ""
+    for who, text in (("Your function printed", outcome.printed), ("NumPy warned", outcome.warned)):
+        text = text.strip()
+        if text:
+            lines += f"\n{who}: " + (text if len(text) <= SHOWN else text[:SHOWN] + " …")
+    return lines

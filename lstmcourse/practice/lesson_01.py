@@ -1,5 +1,7 @@
 """Exercises 1.1 to 1.3: the vanilla RNN, forward, and the loss of a next-word model."""
 
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.layers import cross_entropy_forward, sigmoid, softmax
@@ -10,59 +12,62 @@ from lstmcourse.rnn import rnn_cell_forward, rnn_forward
 PARAMS = "params {W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)}"
 
 
-# 1.1 the cell. Each wrong cell is given as f(x_t, h_prev, W_ih, W_hh, b_ih, b_hh); 1.2 runs the same over time.
+# 1.1 the cell; 1.2 runs the same over time.
+
+def _rnn(x_t, h_prev, params, from_x=lambda x, W: x @ W.T, from_h=lambda h, W: h @ W.T,
+         biases=lambda b_ih, b_hh: (b_ih, b_hh), squash=lambda a, u: np.tanh(a + u)):
+    """The cell, in which a part can be replaced by a wrong one."""
+    b_ih, b_hh = biases(params["b_ih"], params["b_hh"])
+    return squash(from_x(x_t, params["W_ih"]) + b_ih, from_h(h_prev, params["W_hh"]) + b_hh)
+
 
 WRONG_CELLS = [
     ("two tanh, one for each product",
      "The input and the memory have to meet before the squashing: one sum of everything, then one tanh. With a tanh "
      "on each part the sum may leave ±1, and the memory can no longer push the input's unit into saturation.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih) + np.tanh(h @ W_hh.T + b_hh)),
+     partial(_rnn, squash=lambda a, u: np.tanh(a) + np.tanh(u))),
     ("W_hh is not transposed",
      "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it reads. "
      "States stand in rows here, so both products need the matrix with rows and columns exchanged. For W_ih the "
      "shapes tell you; W_hh is square, and nothing complains.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh + b_hh)),
+     partial(_rnn, from_h=lambda h, W: h @ W)),
     ("W_ih is not transposed",
      "W_ih is (H, D): a row for each hidden unit, a column for each number of the input. The input stands in rows of "
      "length D, so the product needs the matrix with its D first.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih + b_ih + h @ W_hh.T + b_hh)),
+     partial(_rnn, from_x=lambda x, W: x @ W)),
     ("the weights stand on the left",
      "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in *rows*, so "
      "everything is turned round: the rows come first, and the matrix after them, with its rows and columns exchanged.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(W_ih @ x + b_ih + W_hh @ h + b_hh)),
+     partial(_rnn, from_x=lambda x, W: W @ x)),
     ("no tanh",
      "The sum is returned as it is. Without the squashing a state can grow without end over the steps, and many "
      "layers in time do no more than one linear layer could.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: x @ W_ih.T + b_ih + h @ W_hh.T + b_hh),
+     partial(_rnn, squash=lambda a, u: a + u)),
     ("a sigmoid in place of tanh",
      "Your state is never negative. A sigmoid answers 'how much', from 0 to 1; the state of this network has to say "
      "yes and no, from -1 to 1.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: sigmoid(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)),
+     partial(_rnn, squash=lambda a, u: sigmoid(a + u))),
     ("b_hh is left out",
      "There are two biases, one that comes with each product. They do the same work here, but both are given, and "
      "both are counted in. With biases of zero nobody would see it.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T)),
+     partial(_rnn, biases=lambda b_ih, b_hh: (b_ih, 0))),
     ("b_ih is left out",
      "There are two biases, one that comes with each product. One of them is missing: the one that goes with the "
      "input.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + h @ W_hh.T + b_hh)),
+     partial(_rnn, biases=lambda b_ih, b_hh: (0, b_hh))),
     ("both biases are left out",
      "The sum has four parts: two products and two biases. The biases are missing.",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + h @ W_hh.T)),
+     partial(_rnn, biases=lambda b_ih, b_hh: (0, 0))),
     ("b_ih is counted twice",
      "There are two biases with similar names, and one of them stands in your sum twice: a line copied for the second "
      "product and changed in one place only?",
-     lambda x, h, W_ih, W_hh, b_ih, b_hh: np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_ih)),
+     partial(_rnn, biases=lambda b_ih, b_hh: (b_ih, b_ih))),
 ]
 NO_MEMORY = Mistake(
     "the state before is ignored",
     "The result does not depend on h_prev at all: this is a network without memory, which sees one word at a time. "
     "What the cell remembers has to enter the sum through its own weights.",
-    lambda x_t, h_prev, p: np.tanh(x_t @ p["W_ih"].T + p["b_ih"] + p["b_hh"]))
-
-
-def _cell(wrong):
-    return lambda x_t, h_prev, params: wrong(x_t, h_prev, **params)
+    partial(_rnn, from_h=lambda h, W: 0))
 
 
 def _cases_cell(rng):
@@ -71,30 +76,24 @@ def _cases_cell(rng):
 
 rnn_cell = Exercise(
     id="1.1", title="one step of a vanilla RNN", lesson="01_rnn", points=1,
+    part="cell",
+    onward="Next: what does this step forget, and after how many words? Lesson 03 measures it.",
+    shortest="""return np.tanh(x_t @ params["W_ih"].T + h_prev @ params["W_hh"].T + params["b_ih"] + params["b_hh"])""",
     function="rnn_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
     cases=_cases_cell, reference=lambda x_t, h_prev, params: rnn_cell_forward(x_t, h_prev, params)[0],
-    mistakes=(*(Mistake(name, hint, _cell(wrong)) for name, hint, wrong in WRONG_CELLS), NO_MEMORY))
+    mistakes=(*(Mistake(*wrong) for wrong in WRONG_CELLS), NO_MEMORY))
 
 
 # 1.2 the sequence
 
-def _over_time(cell):
-    """A wrong cell, run rightly over the sequence."""
-    def run(x, h_0, params):
-        h, h_t = np.empty((*x.shape[:2], h_0.shape[1])), h_0
-        for t in range(x.shape[1]):
-            h[:, t] = h_t = cell(x[:, t], h_t, params)
-        return h
-    return run
-
-
-def _states(x, h_0, params):
-    """The right states as people collect them: a list of T arrays (B, H)."""
-    return list(rnn_forward(x, h_0, params)[0].swapaxes(0, 1))
-
-
-def _never_updated(x, h_0, params):
-    return np.stack([rnn_cell_forward(x[:, t], h_0, params)[0] for t in range(x.shape[1])], axis=1)
+def _sequence(x, h_0, params, cell=_rnn, start=lambda h_0: h_0, hand_on=lambda h_t, h_0: h_t,
+              collect=lambda states, h_0: np.stack(states, axis=1)):
+    """The loop, in which a part can be replaced by a wrong one. collect(T states (B, H), h_0) -> the result"""
+    states, h_t = [], start(h_0)
+    for t in range(x.shape[1]):
+        states.append(cell(x[:, t], h_t, params))
+        h_t = hand_on(states[-1], h_0)
+    return collect(states, h_0)
 
 
 def _loop_over_batch(x, h_0, params):
@@ -113,13 +112,14 @@ def _loop_over_batch_from_zero(x, h_0, params):
     return np.array(h)
 
 
-def _before_the_step(x, h_0, params):
-    return np.stack([h_0, *_states(x, h_0, params)[:-1]], axis=1)
-
-
 def _first_word_unread(x, h_0, params):
     """h[:, 0] = h_0, and a loop that starts at 1."""
     return np.concatenate([h_0[:, None], rnn_forward(x[:, 1:], h_0, params)[0]], axis=1)
+
+
+def _from_the_second_word(x, h_0, params):
+    """Zeros that a loop from 1 fills."""
+    return np.concatenate([0 * h_0[:, None], rnn_forward(x[:, 1:], h_0, params)[0]], axis=1)
 
 
 BATCH_FOR_TIME = (
@@ -130,6 +130,15 @@ BATCH_FOR_TIME = (
 
 rnn_sequence = Exercise(
     id="1.2", title="a vanilla RNN over a whole sequence", lesson="01_rnn", points=2,
+    onward="All products with W_ih fit into one matrix product before the loop: which product has to "
+           "wait for the step before?",
+    shortest="""\
+a = x @ params["W_ih"].T + params["b_ih"] + params["b_hh"]      # all steps at once
+h = []
+for t in range(x.shape[1]):
+    h_0 = np.tanh(a[:, t] + h_0 @ params["W_hh"].T)
+    h.append(h_0)
+return np.stack(h, axis=1)""",
     function="rnn_forward", signature=f"(x (B, T, D), h_0 (B, H), {PARAMS}) -> h (B, T, H)",
     cases=lambda rng: [(normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H))
                        for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
@@ -137,44 +146,50 @@ rnn_sequence = Exercise(
     mistakes=(
         Mistake("the state is never updated",
                 "Every step starts from h_0 again, so no step knows the word before the last. What one step returns "
-                "has to become what the next step is given.", _never_updated),
+                "has to become what the next step is given.", partial(_sequence, hand_on=lambda h_t, h_0: h_0)),
         Mistake("the given h_0 is ignored",
                 "Your network starts from zeros. That is the usual start, but not the only one: a decoder starts from "
                 "what an encoder has read. The start is an argument; begin with it.",
-                lambda x, h_0, params: rnn_forward(x, np.zeros_like(h_0), params)[0]),
+                partial(_sequence, start=np.zeros_like)),
         Mistake(*BATCH_FOR_TIME, _loop_over_batch),
         Mistake(*BATCH_FOR_TIME, _loop_over_batch_from_zero),
         Mistake("time first in the result",
                 "The states are right, but collected along a new first axis: (T, B, H). The caller wants one sentence "
                 "per row: the axis on which you collect has to be the second one.",
-                lambda x, h_0, params: np.stack(_states(x, h_0, params))),
+                partial(_sequence, collect=lambda states, h_0: np.stack(states))),
         Mistake("reshape where a transpose is meant",
                 "The shape is right and the numbers are in the wrong places: a reshape only counts through the numbers "
                 "in the order in which they lie, and so mixes sentences and steps. To put another axis first, the "
                 "axes have to be exchanged.",
-                lambda x, h_0, params: np.stack(_states(x, h_0, params)).reshape(*x.shape[:2], -1)),
+                partial(_sequence, collect=lambda states, h_0: np.stack(states).reshape(
+                    len(h_0), len(states), -1))),
         Mistake("only the last state is returned",
                 "You return one state per sentence, the last. The result is every state: one for each word, since at "
                 "each word something can be predicted.",
-                lambda x, h_0, params: _states(x, h_0, params)[-1]),
+                partial(_sequence, collect=lambda states, h_0: states[-1])),
         Mistake("h_0 is part of the result",
                 "Your result has one step too many: it begins with h_0, which no word has made. The first state in the "
                 "result is the one after the first word.",
-                lambda x, h_0, params: np.stack([h_0, *_states(x, h_0, params)], axis=1)),
+                partial(_sequence, collect=lambda states, h_0: np.stack([h_0, *states], axis=1))),
         Mistake("the state before each step is stored",
                 "Everything comes one step late: at step t you store the state that goes into the step, not the one "
-                "that comes out of it.", _before_the_step),
+                "that comes out of it.",
+                partial(_sequence, collect=lambda states, h_0: np.stack([h_0, *states[:-1]], axis=1))),
         Mistake("the first word is never read",
                 "You put h_0 at the first place of the result and begin with the second word. h_0 stands *before* the "
                 "first word and is no part of the result: step 0 reads word 0 as well, and starts from h_0.",
                 _first_word_unread),
+        *(Mistake("the first word is never read",
+                  "Your loop begins with the second word: Python counts from 0. h_0 stands *before* the first word, so "
+                  "step 0 reads word 0 and starts from h_0.", wrong)
+          for wrong in (_from_the_second_word, lambda *args: _from_the_second_word(*args)[:, 1:])),
         Mistake("every step shows the last state",
                 "All steps of your result are equal. One and the same array is put into the list at every step and "
                 "overwritten afterwards, so that the list holds one array many times. Each step needs an array of its "
                 "own.",
-                lambda x, h_0, params: np.stack([_states(x, h_0, params)[-1]] * x.shape[1], axis=1)),
-        *(Mistake(name, hint, _over_time(_cell(wrong))) for name, hint, wrong in WRONG_CELLS),
-        Mistake(NO_MEMORY.name, NO_MEMORY.hint, _over_time(NO_MEMORY.function))))
+                partial(_sequence, collect=lambda states, h_0: np.stack(states[-1:] * len(states), axis=1))),
+        *(Mistake(name, hint, partial(_sequence, cell=wrong)) for name, hint, wrong in WRONG_CELLS),
+        Mistake(NO_MEMORY.name, NO_MEMORY.hint, partial(_sequence, cell=NO_MEMORY.function))))
 
 
 # 1.3 the loss
@@ -203,8 +218,9 @@ def _log(p):
         return np.log(p)
 
 
-def _one_maximum(logits, targets, mask):
-    return _loss(_log(_naive_softmax(logits - logits.max())), targets, mask)
+def _cross(logits, targets, mask, log_p=_log_p, mean=lambda log_p, mask: (log_p * mask).sum() / mask.sum(), unit=-1):
+    """The loss, in which a part can be replaced by a wrong one. mean(log_p of the targets (B, T), mask)"""
+    return unit * mean(_picked(log_p(logits), targets), mask)
 
 
 def cases_loss(rng):
@@ -259,49 +275,52 @@ SUM = ("the sum, not the mean",
        "You add the losses up and do not divide. The loss of a large batch is then larger than that of a small one, "
        "and two runs cannot be compared. The unit wanted is nats per real token.")
 
+SENTENCES = ("divided by the sentences, not by the tokens",
+             "You divide by the number of sentences. A batch of long sentences then has a larger loss than one of "
+             "short ones, however good the model is. The unit wanted is nats per real token: divide by their number.")
+
 loss = Exercise(
     id="1.3", title="cross-entropy over real tokens", lesson="01_rnn", points=2,
+    part="loss",
+    onward="A model that guesses evenly among V words has the loss log V: is a trained one far below it?",
+    shortest="""\
+log_p = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+return -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0][mask].mean()""",
     function="cross_entropy", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss ()",
     cases=cases_loss, about=ABOUT_LOSS,
     reference=lambda logits, targets, mask: cross_entropy_forward(logits, targets, mask)[0],
     mistakes=(
-        Mistake(*OVERFLOW, lambda x, y, m: _loss(_log(_naive_softmax(x)), y, m)),
-        Mistake(*LOG_OF_ZERO, lambda x, y, m: _loss(_log(softmax(x)), y, m)),
-        Mistake("a small number inside the logarithm",
-                "Adding something like 1e-9 to the probability avoids log 0, but it caps the loss: a word that the "
-                "model held for impossible costs about 20 nats where it should cost hundreds. The log of the softmax "
-                "can be written without computing the softmax: the log of exp is the logit itself.",
-                lambda x, y, m: _loss(np.log(softmax(x) + 1e-9), y, m)),
-        Mistake("a small number inside the logarithm",
-                "Adding something like 1e-12 to the probability avoids log 0, but it caps the loss: a word that the "
-                "model held for impossible costs about 28 nats where it should cost hundreds. The log of the softmax "
-                "can be written without computing the softmax: the log of exp is the logit itself.",
-                lambda x, y, m: _loss(np.log(softmax(x) + 1e-12), y, m)),
-        Mistake(*ONE_MAXIMUM, _one_maximum),
-        Mistake(*ALL_POSITIONS, lambda x, y, m: _loss(_log_p(x), y, m) * m.sum() / m.size),
-        Mistake(*NO_MASK, lambda x, y, m: -_picked(_log_p(x), y).mean()),
-        Mistake(*MASK_INVERTED, lambda x, y, m: _loss(_log_p(x), y, ~m)),
-        Mistake(*ROW_MEANS, lambda x, y, m: -((_picked(_log_p(x), y) * m).sum(axis=1) / m.sum(axis=1)).mean()),
-        Mistake(*MASKED_LOGITS, lambda x, y, m: _loss(_log_p(x * m[..., None]), y, np.ones_like(m)) * m.size / m.sum()),
-        Mistake(*MASKED_LOGITS, lambda x, y, m: _loss(_log_p(x * m[..., None]), y, np.ones_like(m))),
-        Mistake(*SUM, lambda x, y, m: _loss(_log_p(x), y, m) * m.sum()),
-        Mistake(*NO_MINUS, lambda x, y, m: -_loss(_log_p(x), y, m)),
+        Mistake(*OVERFLOW, partial(_cross, log_p=lambda x: _log(_naive_softmax(x)))),
+        Mistake(*LOG_OF_ZERO, partial(_cross, log_p=lambda x: _log(softmax(x)))),
+        *(Mistake("a small number inside the logarithm",
+                  f"Adding something like {small:.0e} to the probability avoids log 0, but it caps the loss: a word "
+                  f"that the model held for impossible costs about {-np.log(small):.0f} nats where it should cost "
+                  "hundreds. The log of the softmax can be written without computing the softmax: the log of exp is "
+                  "the logit itself.", partial(_cross, log_p=lambda x, small=small: np.log(softmax(x) + small)))
+          for small in (1e-9, 1e-12)),
+        Mistake(*ONE_MAXIMUM, partial(_cross, log_p=lambda x: _log(_naive_softmax(x - x.max())))),
+        Mistake(*ALL_POSITIONS, partial(_cross, mean=lambda log_p, m: (log_p * m).mean())),
+        Mistake(*SENTENCES, partial(_cross, mean=lambda log_p, m: (log_p * m).sum() / len(m))),
+        Mistake(*NO_MASK, partial(_cross, mean=lambda log_p, m: log_p.mean())),
+        Mistake(*MASK_INVERTED, partial(_cross, mean=lambda log_p, m: (log_p * ~m).sum() / (~m).sum())),
+        Mistake(*ROW_MEANS, partial(_cross, mean=lambda log_p, m: ((log_p * m).sum(axis=1) / m.sum(axis=1)).mean())),
+        Mistake(*MASKED_LOGITS, lambda x, y, m: _cross(x * m[..., None], y, np.ones_like(m)) * m.size / m.sum()),
+        Mistake(*MASKED_LOGITS, lambda x, y, m: _cross(x * m[..., None], y, np.ones_like(m))),
+        Mistake(*SUM, partial(_cross, mean=lambda log_p, m: (log_p * m).sum())),
+        Mistake(*NO_MINUS, partial(_cross, unit=1)),
         Mistake("softmax over the wrong axis",
                 "Your probabilities add up to 1 over time, not over the words of the vocabulary. At each position, of "
                 "each sentence, the V words compete with each other: that is the last axis.",
-                lambda x, y, m: _loss(_log_p(x.swapaxes(1, 2)).swapaxes(1, 2), y, m)),
-        Mistake("one softmax over the whole batch",
-                "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
-                "position is a prediction of its own: its V probabilities add up to 1.",
-                lambda x, y, m: _loss(_log(_naive_softmax(x, axis=None)), y, m)),
-        Mistake("one softmax over the whole batch",
-                "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
-                "position is a prediction of its own: its V probabilities add up to 1.",
-                lambda x, y, m: _loss(x - x.max() - np.log(np.exp(x - x.max()).sum()), y, m)),
-        Mistake(*SOFTMAX_TWICE, lambda x, y, m: _loss(_log_p(softmax(x)), y, m)),
+                partial(_cross, log_p=lambda x: _log_p(x.swapaxes(1, 2)).swapaxes(1, 2))),
+        *(Mistake("one softmax over the whole batch",
+                  "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
+                  "position is a prediction of its own: its V probabilities add up to 1.", partial(_cross, log_p=wrong))
+          for wrong in (lambda x: _log(_naive_softmax(x, axis=None)),
+                        lambda x: x - x.max() - np.log(np.exp(x - x.max()).sum()))),
+        Mistake(*SOFTMAX_TWICE, partial(_cross, log_p=lambda x: _log_p(softmax(x)))),
         Mistake("bits in place of nats",
                 "Your logarithm has base 2, so the loss is in bits: 1.44 times too large. The course measures in nats, "
                 "with the natural logarithm, and says so where it does not.",
-                lambda x, y, m: _loss(_log_p(x), y, m) / np.log(2), convention=True)))
+                partial(_cross, unit=-1 / np.log(2)), convention=True)))
 
 EXERCISES = (rnn_cell, rnn_sequence, loss)

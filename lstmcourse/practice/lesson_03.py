@@ -1,5 +1,7 @@
 """Exercises 3.1 to 3.3: clipping by the global norm, and how the gradient dies with the lag."""
 
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.lab.gradients import jacobian_norms_by_lag
@@ -26,36 +28,30 @@ def _norm(grads):
     return np.sqrt(sum((g**2).sum() for g in grads.values()))
 
 
-def _scaled(norm):
-    """Clipping with another idea of the norm: norm(grads) -> a number."""
-    def run(grads, max_norm):
-        n = norm(grads)
-        factor = min(1.0, max_norm / n) if n > 0 else 1.0
-        return {key: g * factor for key, g in grads.items()}
-    return run
+def _limited(norm, max_norm):
+    return min(1.0, max_norm / norm) if norm > 0 else 1.0
+
+
+def _scaled(grads, max_norm, norm=_norm, factor=_limited):
+    """The clipping, in which a part can be replaced by a wrong one. factor(norm, max_norm)"""
+    return {key: g * factor(norm(grads), max_norm) for key, g in grads.items()}
+
+
+def _each_number(grads, max_norm):
+    return {key: np.clip(g, -max_norm, max_norm) for key, g in grads.items()}
 
 
 def _each_array(grads, max_norm):
     return {key: g * min(1.0, max_norm / max(np.linalg.norm(g), 1e-300)) for key, g in grads.items()}
 
 
-def _always(grads, max_norm):
+def _ratio(norm, max_norm):
     with np.errstate(all="ignore"):
-        return {key: g * (max_norm / _norm(grads)) for key, g in grads.items()}
+        return max_norm / norm
 
 
-def _always_but_zero(grads, max_norm):
-    return _always(grads, max_norm) if _norm(grads) else grads
-
-
-def _not_for_zero(grads, max_norm):
-    factor = min(1.0, max_norm / float(_norm(grads)))
-    return {key: g * factor for key, g in grads.items()}
-
-
-def _upside_down(grads, max_norm):
-    norm = _norm(grads)
-    return {key: g * (norm / max_norm) if norm > max_norm else g for key, g in grads.items()}
+def _upside_down(norm, max_norm):
+    return norm / max_norm if norm > max_norm else 1.0
 
 
 def _in_place(grads, max_norm):
@@ -80,36 +76,56 @@ EACH_ARRAY = ("each array is clipped by its own norm",
 ALWAYS = ("small gradients are scaled up",
           "You scale always, so that the norm becomes max_norm exactly. Gradients that are below the limit are to be "
           "left alone: near a minimum they are small for a good reason.")
+LENGTH_ONE = ("scaled to the norm 1",
+              "You bring the norm down to 1, whatever max_norm is. Below max_norm nothing is scaled at all; above it, "
+              "the norm becomes max_norm, and 1 has no part in it.")
+UNIT_FACTORS = (lambda norm, m: _ratio(norm, 1.0), lambda norm, m: _ratio(norm, 1.0) if norm else 1.0,
+                lambda norm, m: _ratio(norm, 1.0) if norm > m else 1.0)
 NO_ROOT = ("the root is missing from the norm",
            "You compare the sum of the squares with max_norm. The norm is the root of that sum.")
 
 clip = Exercise(
     id="3.1", title="clipping by the global norm", lesson="03_forgetting", points=1,
+    part="clipping",
+    onward="Clipping tames a gradient that explodes; it can do nothing for one that has vanished. Why?",
+    shortest="""\
+norm = np.sqrt(sum(np.vdot(g, g) for g in grads.values()))
+return {name: g * min(1, max_norm / max(norm, 1e-300)) for name, g in grads.items()}""",
     function="clip_by_global_norm", signature=f"(grads {DICT}, max_norm) -> grads {DICT}",
     cases=_cases_clip, reference=_clip,
     about=("a norm far above the limit", "a norm below the limit", "gradients that are all zero"),
     mistakes=(
-        Mistake(*EACH_NUMBER, lambda grads, m: {key: np.clip(g, -m, m) for key, g in grads.items()}),
+        Mistake(*EACH_NUMBER, _each_number),
         Mistake(*EACH_ARRAY, _each_array),
-        Mistake(*ALWAYS, _always),
-        Mistake(*ALWAYS, _always_but_zero),
-        Mistake(*NO_ROOT, _scaled(lambda grads: _norm(grads)**2)),
+        Mistake(*ALWAYS, partial(_scaled, factor=_ratio)),
+        Mistake(*ALWAYS, partial(_scaled, factor=lambda norm, m: _ratio(norm, m) if norm else 1.0)),
+        *(Mistake(*LENGTH_ONE, partial(_scaled, factor=factor)) for factor in UNIT_FACTORS),
+        *(Mistake("the norm is returned as well",
+                  "You return two things, the gradients and their norm. The library's function does so; "
+                  "here the new gradients are the only result.", wrong, convention=True)
+          for wrong in (lambda grads, m: (_scaled(grads, m), _norm(grads)),
+                        lambda grads, m: (_norm(grads), _scaled(grads, m)))),
+        Mistake("the norm is returned",
+                "You return the norm, as the function of this name in PyTorch does, which changes the gradients where "
+                "they stand. Here the new gradients are the result.", lambda grads, m: _norm(grads), convention=True),
+        Mistake(*NO_ROOT, partial(_scaled, norm=lambda grads: _norm(grads)**2)),
         Mistake("the norms of the arrays are added up",
                 "You add the norms of the arrays. The global norm is that of all numbers in one long list: the "
                 "squares are added up, and one root is taken at the end.",
-                _scaled(lambda grads: sum(np.linalg.norm(g) for g in grads.values()))),
+                partial(_scaled, norm=lambda grads: sum(np.linalg.norm(g) for g in grads.values()))),
         Mistake("the largest number is taken for the norm",
                 "You scale by the largest single number. The norm meant here is the Euclidean one: the root of the "
                 "sum of all squares, of all arrays together.",
-                _scaled(lambda grads: max(np.abs(g).max() for g in grads.values()))),
+                partial(_scaled, norm=lambda grads: max(np.abs(g).max() for g in grads.values()))),
         Mistake("the factor is upside down",
                 "Gradients above the limit become larger still. The factor has to bring the norm down to max_norm: ask "
-                "what times the norm gives max_norm.", _upside_down),
+                "what times the norm gives max_norm.", partial(_scaled, factor=_upside_down)),
         Mistake("a division by zero when all gradients are zero",
                 "When every gradient is zero the norm is 0, and dividing by it fails. There is nothing to clip then.",
-                _not_for_zero),
+                partial(_scaled, factor=lambda norm, m: min(1.0, m / float(norm)))),
         Mistake("grads is changed in place",
-                "Your numbers are right, but the caller's arrays are overwritten. Return a new dict with new arrays.",
+                "Your numbers are right, but the caller's dict is not what it was: its arrays are overwritten, or "
+                "others are put in their place. Return a new dict with new arrays.",
                 _in_place),
         Mistake("grads is changed in place",
                 "Your function overwrites the caller's arrays and returns nothing, as the function of this name in "
@@ -152,6 +168,13 @@ def _radius(J):
 
 lag = Exercise(
     id="3.2", title="the gradient by lag", lesson="03_forgetting", points=3,
+    onward="Multiply W_hh by 2 and run it again: do the norms grow, or does tanh hold them back?",
+    shortest="""\
+J, norms = np.eye(len(W_hh)), []
+for h_t in h[::-1]:
+    norms.append(np.linalg.norm(J, 2))
+    J = J * (1 - h_t**2) @ W_hh
+return np.array(norms)""",
     function="jacobian_norms_by_lag", signature="(h (T, H), W_hh (H, H)) -> norms (T,)",
     cases=lambda rng: [(0.9 * uniform(rng, T, H), uniform(rng, H, H)) for T, H in ((4, 3), (6, 5), (5, 2))],
     reference=jacobian_norms_by_lag,
@@ -215,9 +238,10 @@ lag = Exercise(
 
 # 3.3 the step
 
-def _step(params, grads, lr, max_norm):
-    clipped = _clip(grads, max_norm)
-    return {key: params[key] - lr * clipped[key] for key in params}
+def _step(params, grads, lr, max_norm, clip=_clip, start=lambda p: p, rate=lambda lr: lr):
+    """The step, in which a part can be replaced by a wrong one."""
+    clipped = clip(grads, max_norm)
+    return {key: start(params[key]) - rate(lr) * clipped[key] for key in params}
 
 
 def _clips_the_params(params, grads, lr, max_norm):
@@ -243,6 +267,11 @@ def _cases_step(rng):
 
 step = Exercise(
     id="3.3", title="one clipped step downhill", lesson="03_forgetting", points=1,
+    onward="What would change if the learning rate were multiplied in before the norm is taken?",
+    shortest="""\
+norm = np.sqrt(sum(np.vdot(g, g) for g in grads.values()))
+rate = lr * min(1, max_norm / max(norm, 1e-300))
+return {name: params[name] - rate * grads[name] for name in params}""",
     function="clipped_step", signature=f"(params {DICT}, grads {DICT}, lr, max_norm) -> params {DICT}",
     cases=_cases_step, reference=_step,
     about=("a norm far above the limit", "a norm below the limit", "a norm far above the limit, and a learning rate "
@@ -251,7 +280,7 @@ step = Exercise(
         Mistake("clipped after the update, so not at all",
                 "Your step is as long as if there were no limit. If the clipping comes after the parameters have "
                 "moved, it comes too late: first limit the gradients, then step with the limited ones.",
-                lambda params, grads, lr, m: {key: params[key] - lr * grads[key] for key in params}),
+                partial(_step, clip=lambda grads, m: grads)),
         Mistake("the parameters are clipped",
                 "You limit the norm of the parameters after the step. That shrinks the whole network. It is the "
                 "gradients that are limited, before the step.", _clips_the_params),
@@ -260,19 +289,17 @@ step = Exercise(
                 "gradients; the learning rate comes after it.", _clips_the_step),
         Mistake("the step goes uphill",
                 "Gradients point to where the loss grows. Your parameters go there.",
-                lambda params, grads, lr, m: _step(params, grads, -lr, m)),
+                partial(_step, rate=lambda lr: -lr)),
         Mistake("the learning rate is left out",
                 "Your step is the whole clipped gradient. lr says which part of it to go.",
-                lambda params, grads, lr, m: _step(params, grads, 1.0, m)),
+                partial(_step, rate=lambda lr: 1.0)),
         Mistake("new parameters that are only the step",
                 "What you return is how far to go, not where one gets to. The step starts from the old parameters.",
-                lambda params, grads, lr, m: _step({key: 0 * p for key, p in params.items()}, grads, lr, m)),
-        Mistake(*EACH_NUMBER, lambda params, grads, lr, m:
-                {key: params[key] - lr * np.clip(grads[key], -m, m) for key in params}),
-        Mistake(*EACH_ARRAY, lambda params, grads, lr, m:
-                {key: params[key] - lr * _each_array(grads, m)[key] for key in params}),
-        Mistake(*ALWAYS, lambda params, grads, lr, m:
-                {key: params[key] - lr * _always(grads, m)[key] for key in params}),
+                partial(_step, start=lambda p: 0 * p)),
+        Mistake(*EACH_NUMBER, partial(_step, clip=_each_number)),
+        Mistake(*EACH_ARRAY, partial(_step, clip=_each_array)),
+        Mistake(*ALWAYS, partial(_step, clip=partial(_scaled, factor=_ratio))),
+        *(Mistake(*LENGTH_ONE, partial(_step, clip=partial(_scaled, factor=factor))) for factor in UNIT_FACTORS[1:]),
         Mistake("params is changed in place",
                 "Your numbers are right, but the caller's parameters are overwritten, and nobody can compare before "
                 "and after. Return a new dict with new arrays.", _step_in_place)))

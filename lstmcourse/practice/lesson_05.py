@@ -8,8 +8,9 @@ import numpy as np
 from lstmcourse.layers import sigmoid
 from lstmcourse.lstm import LSTMCache, LSTMCellCache, lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, params, uniform, weights_only
-from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, params, uniform, weights_only
+from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED, clipped_forms
+from lstmcourse.practice.lesson_04 import gate_orders
 
 GRADS = "grads {W_ih (4H, D), W_hh (4H, H), b_ih (4H,), b_hh (4H,)}"
 
@@ -33,31 +34,24 @@ def _through_h(dh_t, k):
 
 def _cell(dh_t, dc_t, k, through_h=_through_h, from_next=lambda dc_t: dc_t, into_f=lambda k: k["c_prev"],
           into_i=lambda k: k["g"], into_g=lambda k: k["i"], into_o=lambda k: np.tanh(k["c_t"]),
-          gate_slope=lambda s: s * (1 - s), g_slope=lambda g: 1 - g**2, order=(0, 1, 2, 3), h_in=lambda k: k["h_prev"]):
-    """The backward of the cell, in which a part can be replaced by a wrong one."""
+          at_f=lambda dc, dc_t: dc, at_o=lambda dh_t, dc: dh_t, gate_slope=lambda s: s * (1 - s),
+          g_slope=lambda g: 1 - g**2, order=(0, 1, 2, 3), h_in=lambda k: k["h_prev"], weight=lambda da, v: da.T @ v,
+          over_batch=lambda B: 1, to_c=lambda k, dc, dc_t, dh_prev: dc * k["f"]):
+    """The backward pass of the cell, in which a part can be replaced by a wrong one."""
     dc = from_next(dc_t) + through_h(dh_t, k)
     i, f, g, o = k["i"], k["f"], k["g"], k["o"]
-    blocks = [dc * into_i(k) * gate_slope(i), dc * into_f(k) * gate_slope(f), dc * into_g(k) * g_slope(g),
-              dh_t * into_o(k) * gate_slope(o)]
+    blocks = [dc * into_i(k) * gate_slope(i), at_f(dc, dc_t) * into_f(k) * gate_slope(f), dc * into_g(k) * g_slope(g),
+              at_o(dh_t, dc) * into_o(k) * gate_slope(o)]
     da = np.concatenate([blocks[j] for j in order], axis=1)
-    grads = {"W_ih": da.T @ k["x_t"], "W_hh": da.T @ h_in(k), "b_ih": da.sum(axis=0), "b_hh": da.sum(axis=0)}
-    return da @ k["W_ih"], da @ k["W_hh"], dc * f, grads
+    grads = {"W_ih": weight(da, k["x_t"]), "W_hh": weight(da, h_in(k)), "b_ih": da.sum(axis=0), "b_hh": da.sum(axis=0)}
+    dh_prev = da @ k["W_hh"]
+    return da @ k["W_ih"], dh_prev, to_c(k, dc, dc_t, dh_prev), {
+        key: grad * over_batch(len(da)) for key, grad in grads.items()}
 
 
-def _with_dc_prev(dc_prev):
-    """Right but for dc_prev(dh_t, dc_t, dh_prev, k)."""
-    def run(dh_t, dc_t, k):
-        dx_t, dh_prev, _, grads = _cell_reference(dh_t, dc_t, k)
-        return dx_t, dh_prev, dc_prev(dh_t, dc_t, dh_prev, k), grads
-    return run
-
-
-def _with_grads(change):
-    """Right but for the grads: change(grads, B)."""
-    def run(dh_t, dc_t, k):
-        *others, grads = _cell_reference(dh_t, dc_t, k)
-        return *others, change(grads, len(dh_t))
-    return run
+def _in_order(layout):
+    """The cell whose gradients are stacked in another order."""
+    return partial(_cell, order=tuple(map("ifgo".index, layout)))
 
 
 def _bias_for_each_row(dh_t, dc_t, k):
@@ -70,12 +64,6 @@ def _bias_for_each_row(dh_t, dc_t, k):
 
 def _weights_transposed(dh_t, dc_t, k):
     return np.zeros((len(dh_t), len(k["W_ih"]))) @ k["W_ih"].T
-
-
-def _o_from_dc(dh_t, dc_t, k):
-    """Everything right but the output gate, whose gradient starts from dc instead of dh_t."""
-    dc = dc_t + _through_h(dh_t, k)
-    return _cell(dc, dc - _through_h(dc, k), k)
 
 
 def _dc_in_place(dh_t, dc_t, k):
@@ -102,15 +90,15 @@ CELL_MISTAKES = [
     ("dh_prev overwrites dh_t before dc_prev is computed",
      "Your dc_prev is made from the *new* dh. If one name is used for the gradient at h_t and for the one at h_prev, "
      "it must not be overwritten while something still needs the old one.",
-     _with_dc_prev(lambda dh_t, dc_t, dh_prev, k: (dc_t + _through_h(dh_prev, k)) * k["f"])),
+     partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: (dc_t + _through_h(dh_prev, k)) * k["f"])),
     ("dc_prev without the forget gate",
      "You hand the gradient at c_t on as it is. Forward, the old cell was multiplied by the forget gate; backward, the "
      "gradient passes the same valve.",
-     _with_dc_prev(lambda dh_t, dc_t, dh_prev, k: dc_t + _through_h(dh_t, k))),
+     partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: dc)),
     ("dc_prev only from what the belt brings",
      "Your dc_prev is made from dc_t alone. What reaches c_t by way of h_t flows on along the belt as well: take the "
      "sum of the two.",
-     _with_dc_prev(lambda dh_t, dc_t, dh_prev, k: dc_t * k["f"])),
+     partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: dc_t * k["f"])),
     ("the tanh of the cell is skipped on the way back",
      "From h_t to c_t the gradient passes the output gate and the tanh. You multiply by the gate, and not by the "
      "slope of the tanh.",
@@ -134,7 +122,7 @@ CELL_MISTAKES = [
     ("the output gate's gradient from dc",
      "Only the output gate's rows are wrong. It stands in the line of h_t and not in that of c_t: what arrives at it "
      "is dh_t, not what has been gathered at the cell.",
-     _o_from_dc),
+     partial(_cell, at_o=lambda dh_t, dc: dc)),
     ("the gates are stacked below each other",
      "Your stack is (4B, H). In the forward the four gates of one sentence stood side by side, (B, 4H): join the four "
      "along the axis of the units, not along the batch.",
@@ -163,10 +151,41 @@ CELL_MISTAKES = [
      "In a product, the gradient of one factor is what arrives times the *other* factor. For i you take i, and for g "
      "you take g.",
      partial(_cell, into_i=lambda k: k["i"], into_g=lambda k: k["g"])),
-    ("gates in the order i, f, o, g",
-     "The last two blocks are exchanged: the candidate's gradients stand where the output gate's rows are. The order "
-     "is i, f, g, o, as in the weights.",
-     partial(_cell, order=(0, 1, 3, 2))),
+    ("the slope of the candidate's tanh is taken of g once more",
+     "You have applied tanh to g again. Its slope, written with its *output* g, is 1 minus the square of g, and g in "
+     "the cache is that output already.",
+     partial(_cell, g_slope=lambda g: 1 - np.tanh(g)**2)),
+    ("the slopes of all gates are taken once more",
+     "You have applied sigmoid and tanh again, to gates and candidate that are their outputs already. Both slopes can "
+     "be written with the outputs: s times (1 - s) for a sigmoid, 1 minus the square for a tanh.",
+     partial(_cell, gate_slope=lambda s: sigmoid(s) * (1 - sigmoid(s)), g_slope=lambda g: 1 - np.tanh(g)**2)),
+    ("the slope of tanh(c_t) is taken of tanh(c_t) once more",
+     "You have applied tanh twice to the cell state. The slope is 1 minus the square of the *output*, tanh(c_t), once.",
+     partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - np.tanh(np.tanh(k["c_t"]))**2))),
+    ("the slope of the sigmoid for the candidate, and of tanh for the gates",
+     "The two slopes are exchanged: a gate came out of a sigmoid, the candidate out of a tanh.",
+     partial(_cell, gate_slope=lambda s: 1 - s**2, g_slope=lambda g: g * (1 - g))),
+    ("the slope of tanh for the gates",
+     "You send the gradients of the gates through the slope of a tanh. The three gates were made by a sigmoid, only "
+     "the candidate by a tanh.",
+     partial(_cell, gate_slope=lambda s: 1 - s**2)),
+    ("the forget gate's gradient from dc_t",
+     "Only the forget gate's rows are wrong. What arrives at the forget gate is everything that has been gathered at "
+     "c_t: what the next step hands back and what comes by way of h_t. You take the first part only.",
+     partial(_cell, at_f=lambda dc, dc_t: dc_t)),
+    ("tanh(c_{t-1}) in place of tanh(c_t)",
+     "The output gate showed the *new* cell state: both where its gradient is taken and on the way from h_t to the "
+     "cell, it is tanh of c_t. You take the cell state before the step.",
+     partial(_cell, into_o=lambda k: np.tanh(k["c_prev"]),
+             through_h=lambda dh_t, k: dh_t * k["o"] * (1 - np.tanh(k["c_prev"])**2))),
+    ("tanh(c_{t-1}) in place of tanh(c_t)",
+     "The output gate showed the *new* cell state: its gradient is taken with tanh of c_t. You take the cell state "
+     "before the step.",
+     partial(_cell, into_o=lambda k: np.tanh(k["c_prev"]))),
+    ("tanh(c_{t-1}) in place of tanh(c_t)",
+     "The output gate showed the *new* cell state: on the way from h_t to the cell the slope is that of tanh at c_t. "
+     "You take it at the cell state before the step.",
+     partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - np.tanh(k["c_prev"])**2))),
     ("dW_hh is taken with h_t",
      "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step; the gradient of a weight is "
      "what arrives at its output times what stood at its input.",
@@ -174,11 +193,11 @@ CELL_MISTAKES = [
     ("the gradients of the weights are transposed",
      "A gradient has the shape of its parameter: a row for each unit that was computed, a column for each number that "
      "it read. Yours has the two exchanged.",
-     _with_grads(lambda grads, B: {**grads, "W_ih": grads["W_ih"].T, "W_hh": grads["W_hh"].T})),
+     partial(_cell, weight=lambda da, v: v.T @ da)),
     ("the gradients are averaged over the batch",
      "The parameters are used once for each row of the batch, and gradients over several uses add up. Where a mean is "
      "wanted, it is the loss that takes it: dh_t and dc_t then already carry the division.",
-     _with_grads(lambda grads, B: {key: grad / B for key, grad in grads.items()})),
+     partial(_cell, over_batch=lambda B: 1 / B)),
     ("the biases are not summed over the batch",
      "One bias serves every row of the batch, so the gradients of all rows meet in it: its gradient has the shape of "
      "the bias, with no batch axis.",
@@ -187,16 +206,29 @@ CELL_MISTAKES = [
 
 lstm_cell = Exercise(
     id="5.1", title="one step back through an LSTM", lesson="05_lstm_learns", points=3,
+    part="backward pass",
+    onward="dc_prev is dc times f and nothing else: when all forget gates are open, what becomes of it "
+           "over 1000 steps?",
+    shortest="""\
+i, f, g, o = (cache[key] for key in "ifgo")
+tanh_c = np.tanh(cache["c_t"])
+dc = dc_t + dh_t * o * (1 - tanh_c**2)
+da = np.hstack([dc * g * i * (1 - i), dc * cache["c_prev"] * f * (1 - f), dc * i * (1 - g**2),
+                dh_t * tanh_c * o * (1 - o)])
+bias = da.sum(0)
+return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
+    "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": bias, "b_hh": bias}""",
     function="lstm_cell_backward",
     signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), i (B, H), f (B, H), "
               "g (B, H), o (B, H), c_t (B, H), W_ih (4H, D), W_hh (4H, H)}) -> "
               f"dx_t (B, D), dh_prev (B, H), dc_prev (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, H), normal(rng, B, H), _cell_cache(
+    cases=lambda rng: [(size * normal(rng, B, H), size * normal(rng, B, H), _cell_cache(
         normal(rng, B, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H)))
-        for B, D, H in ((3, 4, 5), (2, 5, 3))],
+        for B, D, H, size in ((3, 4, 5, 1), (2, 5, 3, LARGE))],
+    about=ABOUT_LARGE,
     reference=_cell_reference,
     mistakes=(
-        *(Mistake(*wrong) for wrong in CELL_MISTAKES),
+        *(Mistake(*wrong) for wrong in CELL_MISTAKES), *gate_orders(_in_order), *clipped_forms(_cell_reference),
         Mistake("the weights are transposed on the way back",
                 "Forward, the input went through the transpose of W_ih, from D numbers to 4H. Backward you go from 4H "
                 "to D: look which of the two orientations of the matrix does that.", _weights_transposed),
@@ -234,9 +266,11 @@ def _reference(dh, dc, k):
 
 
 def _bptt(dh, dc, k, cell=_cell_reference, backwards=True, first=0, add_h=operator.add, add_c=operator.add,
-          hand_h=lambda old, new: new, hand_c=lambda old, new: new, add_up=True):
+          hand_h=lambda old, new: new, hand_c=lambda old, new: new, add_up=True, own_h=lambda dh: dh,
+          own_c=lambda dc: dc, h_before=lambda k: k["h_0"], c_before=lambda k: k["c_0"]):
     """Backpropagation through time as a loop over cells, in which a part can be replaced by a wrong one."""
-    h_prev, c_prev = _before(k["h_0"], k["h"]), _before(k["c_0"], k["c"])
+    dh, dc = own_h(dh), own_c(dc)
+    h_prev, c_prev = _before(h_before(k), k["h"]), _before(c_before(k), k["c"])
     dx, total = np.zeros_like(k["x"]), None
     dh_next, dc_next = np.zeros_like(k["h_0"]), np.zeros_like(k["c_0"])
     for t in range(first, dh.shape[1])[::-1 if backwards else 1]:
@@ -274,6 +308,17 @@ def _cell_without_dh_next(dh, dc, k):
     return _bptt(dh, dc, k, cell=cell)
 
 
+def _forget_gate_at(at):
+    """What is handed back along the cell state passes f of another step: at(f (B, T, H), t)."""
+    def run(dh, dc, k):
+        steps = iter(range(dh.shape[1])[::-1])
+        return _bptt(dh, dc, k, cell=partial(_cell, to_c=lambda step, dc, *_: dc * at(k["f"], next(steps))))
+    return run
+
+
+FORGET_GATES = [_forget_gate_at(at) for at in (
+    lambda f, t: f[:, min(t + 1, f.shape[1] - 1)], lambda f, t: f[:, t + 1] if t + 1 < f.shape[1] else 1,
+    lambda f, t: f[:, t - 1])]
 SEQUENCE_MISTAKES = [
     ("dh_next is dropped",
      "At the last step you are right, before it you are not: each h_t is used twice, by the loss at its own step and "
@@ -290,11 +335,11 @@ SEQUENCE_MISTAKES = [
     ("the given dc is ignored",
      "Nothing in your result depends on dc. The loss may look at the cells too: dc has a gradient for every c_t, "
      "which is added to what comes back along the belt.",
-     lambda dh, dc, k: _bptt(dh, 0 * dc, k)),
+     partial(_bptt, own_c=lambda dc: 0 * dc)),
     ("only the last step's loss counts",
      "You start from the gradients at the last step and let them run back, and what the other steps receive from "
      "their own losses is not used. dh and dc have an entry for every step: add each where the walk back passes it.",
-     lambda dh, dc, k: _bptt(_last(dh), _last(dc), k)),
+     partial(_bptt, own_h=_last, own_c=_last)),
     ("the loop runs forward in time",
      "The walk goes from the first step to the last. Gradients travel against time: a step can be done only after all "
      "later ones, since it needs what comes back from them.",
@@ -310,23 +355,26 @@ SEQUENCE_MISTAKES = [
     ("h_0 is taken for zero in dW_hh",
      "Everything is right but dW_hh: at the first step the state before is h_0, which is given and not zero. Its part "
      "is missing.",
-     lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": 0 * k["h_0"]})),
+     partial(_bptt, h_before=lambda k: 0 * k["h_0"])),
     ("c_0 is taken for zero",
      "At the first step the cell before is c_0, which is given and not zero: the forget gate's gradient at that step "
      "needs it.",
-     lambda dh, dc, k: _bptt(dh, dc, {**k, "c_0": 0 * k["c_0"]})),
+     partial(_bptt, c_before=lambda k: 0 * k["c_0"])),
     ("both initial states are taken for zero",
      "At the first step the states before are h_0 and c_0, which are given and not zero: dW_hh needs the one, the "
      "forget gate's gradient the other.",
-     lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": 0 * k["h_0"], "c_0": 0 * k["c_0"]})),
-    (*WRAPPED, lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": k["h"][:, -1], "c_0": k["c"][:, -1]})),
-    (*WRAPPED, lambda dh, dc, k: _bptt(dh, dc, {**k, "h_0": k["h"][:, -1]})),
-    (*WRAPPED, lambda dh, dc, k: _bptt(dh, dc, {**k, "c_0": k["c"][:, -1]})),
+     partial(_bptt, h_before=lambda k: 0 * k["h_0"], c_before=lambda k: 0 * k["c_0"])),
+    (*WRAPPED, partial(_bptt, h_before=lambda k: k["h"][:, -1], c_before=lambda k: k["c"][:, -1])),
+    (*WRAPPED, partial(_bptt, h_before=lambda k: k["h"][:, -1])),
+    (*WRAPPED, partial(_bptt, c_before=lambda k: k["c"][:, -1])),
     (*FIRST_STEP_LEFT_OUT, partial(_bptt, first=1)),
     ("what comes back to h_t does not reach the cell",
      "At the last step you are right, before it you are not: for the part that flows from h_t into the cell you take "
      "dh at this step alone. First add what comes back from the later step, then use the sum everywhere.",
      _cell_without_dh_next),
+    *((("the forget gate of another step",
+        "The gradient at c_{t-1} is that at c_t times the forget gate of step t: the gate through which c_{t-1} went "
+        "into c_t. You take the forget gate of another step on the way back.", wrong)) for wrong in FORGET_GATES),
     ("the gradients are averaged over the steps",
      "The same weights are used at every step, so their gradients add up. You divide by the number of steps: where a "
      "mean is wanted, it is the loss that takes it, and dh carries it already.",
@@ -349,14 +397,35 @@ def _carried(name, hint, wrong):
 
 lstm_sequence = Exercise(
     id="5.2", title="backpropagation through an LSTM in time", lesson="05_lstm_learns", points=3,
+    part="backward pass",
+    onward="The library takes all slopes before the loop and all products after it; what is left in the "
+           "loop has to wait for its neighbour.",
+    shortest="""\
+i, f, g, o, c, h = (cache[key] for key in ("i", "f", "g", "o", "c", "h"))
+before = [np.concatenate([cache[first][:, None], after[:, :-1]], axis=1) for first, after in (("h_0", h), ("c_0", c))]
+to_c, to_o = o * (1 - np.tanh(c)**2), np.tanh(c) * o * (1 - o)
+of_dc = np.stack([g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g**2)], axis=2)
+da, d, e = np.empty((*dh.shape[:2], 4 * dh.shape[2])), 0, 0
+for t in reversed(range(dh.shape[1])):
+    d = dh[:, t] + d
+    e = dc[:, t] + e + d * to_c[:, t]
+    i_f_g = e[:, None] * of_dc[:, t]
+    da[:, t] = np.hstack([i_f_g[:, 0], i_f_g[:, 1], i_f_g[:, 2], d * to_o[:, t]])
+    d, e = da[:, t] @ cache["W_hh"], e * f[:, t]
+bias = da.sum((0, 1))
+return da @ cache["W_ih"], d, e, {"W_ih": np.einsum("btg,btd->gd", da, cache["x"]),
+                                  "W_hh": np.einsum("btg,bth->gh", da, before[0]), "b_ih": bias, "b_hh": bias}""",
     function="lstm_backward",
     signature="(dh (B, T, H), dc (B, T, H), cache {x (B, T, D), h_0 (B, H), c_0 (B, H), i (B, T, H), f (B, T, H), "
               "g (B, T, H), o (B, T, H), c (B, T, H), h (B, T, H), W_ih (4H, D), W_hh (4H, H)}) "
               f"-> dx (B, T, D), dh_0 (B, H), dc_0 (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, T, H), normal(rng, B, T, H), _cache(
+    cases=lambda rng: [(size * normal(rng, B, T, H), size * normal(rng, B, T, H), _cache(
         normal(rng, B, T, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 4, D, H)))
-        for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
+        for B, T, D, H, size in ((3, 4, 6, 7, 1), (2, 5, 4, 3, LARGE))],
+    about=ABOUT_LARGE,
     reference=_reference,
-    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), *(_carried(*wrong) for wrong in CELL_MISTAKES)))
+    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), *clipped_forms(_reference),
+              *(_carried(*wrong) for wrong in CELL_MISTAKES),
+              *gate_orders(lambda layout: partial(_bptt, cell=_in_order(layout)))))
 
 EXERCISES = (lstm_cell, lstm_sequence)

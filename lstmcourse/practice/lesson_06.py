@@ -1,5 +1,6 @@
 """Exercises 6.1 to 6.3: the GRU, forward and backward, in PyTorch's convention, and counting parameters."""
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from lstmcourse.gru import GRUCellCache, gru_cell_backward, gru_cell_forward
 from lstmcourse.layers import sigmoid
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, params, uniform, weights_only
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, params, uniform, weights_only
+from lstmcourse.practice.lesson_02 import clipped_forms
 
 PARAMS = "params {W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,)}"
 GRADS = PARAMS.replace("params", "grads")
@@ -21,8 +23,10 @@ def _before_product(r, h_prev, a_n, u_n, W_hn, b_hn):
 
 
 def _gru(x_t, h_prev, p, order=(0, 1, 2), candidate=lambda r, h, a_n, u_n, W, b: a_n + r * u_n, n_act=np.tanh,
-         mix=lambda z, n, h: (1 - z) * n + z * h):
+         mix=lambda z, n, h: (1 - z) * n + z * h, biases=lambda b_ih, b_hh: (b_ih, b_hh), W_hh=lambda W: W):
     """The cell, in which a part can be replaced by a wrong one. order: the blocks taken for r, z, n."""
+    b_ih, b_hh = biases(p["b_ih"], p["b_hh"])
+    p = {"W_ih": p["W_ih"], "W_hh": W_hh(p["W_hh"]), "b_ih": b_ih, "b_hh": b_hh}
     a, u = (np.split(s, 3, axis=1) for s in (x_t @ p["W_ih"].T + p["b_ih"], h_prev @ p["W_hh"].T + p["b_hh"]))
     (a_r, a_z, a_n), (u_r, u_z, u_n) = ([blocks[k] for k in order] for blocks in (a, u))
     W_hn, b_hn = (np.split(p[key], 3)[order[2]] for key in ("W_hh", "b_hh"))
@@ -35,8 +39,23 @@ def _swapped(z, n, h):
     return z * n + (1 - z) * h
 
 
-def _changed_params(change):
-    return lambda x_t, h_prev, params: _gru(x_t, h_prev, {**params, **change(params)})
+def _no_b_hh(b_ih, b_hh):
+    return b_ih, 0 * b_hh
+
+
+def _no_biases(b_ih, b_hh):
+    return 0 * b_ih, 0 * b_hh
+
+
+def gru_orders(wrong):
+    """A Mistake for each of the 5 other orders of the blocks; wrong(layout) is its function, layout as "zrn"."""
+    for layout in map("".join, itertools.permutations("rzn")):
+        if layout != "rzn":
+            whose = {"zrn": "Keras and ONNX have them in this order.", "nrz": "Some write the candidate first."}.get(
+                layout, "Any order will do, if it is kept.")
+            yield Mistake(f"gates in the order {', '.join(layout)}",
+                          f"Your cell has its blocks of rows in the order {', '.join(layout)}. {whose} Here they "
+                          f"stand as in PyTorch: reset gate, update gate, candidate.", wrong(layout), convention=True)
 
 
 def _square_blocks(W):
@@ -46,6 +65,14 @@ def _square_blocks(W):
 gru_cell = Exercise(
     id="6.1", title="the GRU cell", lesson="06_gru", points=2,
     helpers=("layers.sigmoid",),
+    part="cell",
+    onward="Count the gates that a GRU saves against an LSTM, and ask what it can no longer do: it "
+           "cannot hide what it holds.",
+    shortest="""\
+a, u = x_t @ params["W_ih"].T + params["b_ih"], h_prev @ params["W_hh"].T + params["b_hh"]
+(a_r, a_z, a_n), (u_r, u_z, u_n) = np.split(a, 3, axis=1), np.split(u, 3, axis=1)
+z = sigmoid(a_z + u_z)
+return h_prev * z + (1 - z) * np.tanh(a_n + sigmoid(a_r + u_r) * u_n)""",
     function="gru_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)) for B, D, H in SIZES],
     reference=lambda x_t, h_prev, params: gru_cell_forward(x_t, h_prev, params)[0],
@@ -63,10 +90,16 @@ gru_cell = Exercise(
                 "This is the GRU of many blogs and books, and a right one. PyTorch, and this exercise, differ twice: "
                 "the reset gate multiplies the recurrent product, bias included, not h_prev; and z says how much of "
                 "the *old* state is kept.", partial(_gru, candidate=_before_product, mix=_swapped), convention=True),
-        Mistake("gates in the order z, r, n",
-                "Reset and update are exchanged. Keras stores them in this order; PyTorch's blocks, and ours, are r, "
-                "z, n.",
-                partial(_gru, order=(1, 0, 2))),
+        *gru_orders(lambda layout: partial(_gru, order=tuple(map(layout.index, "rzn")))),
+        *(Mistake(name, "This is Keras' GRU with reset_after=False: the blocks in the order z, r, h, and the reset "
+                        "gate before the recurrent product" + more + " PyTorch, and this exercise, have the order r, "
+                        "z, n and let the reset gate multiply the whole recurrent part of the candidate, its bias "
+                        "included.",
+                  partial(_gru, order=(1, 0, 2), candidate=_before_product, biases=biases), convention=True)
+          for name, more, biases in (
+              ("Keras' GRU, reset before the product", ".", lambda b_ih, b_hh: (b_ih, b_hh)),
+              ("Keras' GRU, reset before the product, one bias", ", with one bias for each gate.", _no_b_hh),
+              ("Keras' GRU, reset before the product, no bias", ", without biases.", _no_biases))),
         Mistake("no reset gate",
                 "The reset gate never enters. When the candidate is made, it decides unit by unit how much of what "
                 "comes from the state may be used.",
@@ -100,16 +133,28 @@ gru_cell = Exercise(
                 "You return the candidate. The update gate mixes it with the old state; without it nothing is carried "
                 "over unchanged.", partial(_gru, mix=lambda z, n, h: n)),
         Mistake("b_hh is left out",
-                "There are two biases, one that comes with each product, and both are counted in. With biases of zero "
-                "nobody would see it.", _changed_params(lambda p: {"b_hh": 0 * p["b_hh"]})),
+                "A GRU with one bias for each gate is as good: the papers have one, and so has Keras with "
+                "reset_after=False. Here there are two, one that comes with each product, and b_hh is missing.",
+                partial(_gru, biases=_no_b_hh), convention=True),
         Mistake("b_ih is left out",
-                "There are two biases, one that comes with each product. The one that goes with the input is missing.",
-                _changed_params(lambda p: {"b_ih": 0 * p["b_ih"]})),
+                "A GRU with one bias for each gate is as good. Here there are two, one that comes with each product, "
+                "and b_ih, the one that goes with the input, is missing.",
+                partial(_gru, biases=lambda b_ih, b_hh: (0 * b_ih, b_hh)), convention=True),
+        Mistake("both biases are left out",
+                "The biases are missing: b_ih comes with the product of the word, b_hh with that of the state. (Some "
+                "libraries allow a cell without biases; with these params both are given.)",
+                partial(_gru, biases=_no_biases), convention=True),
         Mistake("W_hh is not transposed",
                 "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it "
                 "reads. States stand in rows here, so the products need the matrix with rows and columns exchanged. "
                 "The H rows of one gate make a square, and nothing complains.",
-                _changed_params(lambda p: {"W_hh": _square_blocks(p["W_hh"])}))))
+                partial(_gru, W_hh=_square_blocks)),
+        *(Mistake(f"{name} is not transposed",
+                  f"{name} has a row for each unit of each gate, and a column for each number that is read. What is "
+                  f"read stands in rows, so the product needs the matrix with rows and columns exchanged. (Keras "
+                  f"keeps its kernels as (D, 3H) and (H, 3H); there your product would be right.)", wrong)
+          for name, wrong in (("W_ih", lambda x_t, h_prev, params: x_t @ params["W_ih"]),
+                              ("W_hh", lambda x_t, h_prev, params: h_prev @ params["W_hh"])))))
 
 
 # 6.2 the backward
@@ -127,7 +172,7 @@ def _library(dh_t, k, reset_after=True):
 def _backward(dh_t, k, into_n=lambda dh, k: dh * (1 - k["z"]), into_z=lambda dh, k: dh * (k["h_prev"] - k["n"]),
               straight=lambda dh, k: dh * k["z"], n_slope=lambda n: 1 - n**2, gate_slope=lambda s: s * (1 - s),
               into_u=lambda da_n, k: da_n * k["r"], into_r=lambda da_n, k: da_n * k["u_n"], order=(0, 1, 2),
-              h_in=lambda k: k["h_prev"]):
+              h_in=lambda k: k["h_prev"], to_h=lambda da_h, W: da_h @ W, over_batch=lambda B: 1):
     """The backward of the cell, in which a part can be replaced by a wrong one."""
     da_n = into_n(dh_t, k) * n_slope(k["n"])
     da_r = into_r(da_n, k) * gate_slope(k["r"])
@@ -135,7 +180,8 @@ def _backward(dh_t, k, into_n=lambda dh, k: dh * (1 - k["z"]), into_z=lambda dh,
     blocks_x, blocks_h = (da_r, da_z, da_n), (da_r, da_z, into_u(da_n, k))
     da_x, da_h = (np.concatenate([blocks[j] for j in order], axis=1) for blocks in (blocks_x, blocks_h))
     grads = {"W_ih": da_x.T @ k["x_t"], "W_hh": da_h.T @ h_in(k), "b_ih": da_x.sum(axis=0), "b_hh": da_h.sum(axis=0)}
-    return da_x @ k["W_ih"], straight(dh_t, k) + da_h @ k["W_hh"], grads
+    return da_x @ k["W_ih"], straight(dh_t, k) + to_h(da_h, k["W_hh"]), {
+        key: grad * over_batch(len(dh_t)) for key, grad in grads.items()}
 
 
 def _with_grads(change):
@@ -169,9 +215,9 @@ def _gates(dh_t, k):
     return np.concatenate([dr * k["r"] * (1 - k["r"]), dz * k["z"] * (1 - k["z"])], axis=1)
 
 
-def _only_straight(dh_t, k):
-    dx_t, _, grads = _library(dh_t, k)
-    return dx_t, dh_t * k["z"], grads
+def _last_block(a):
+    """The candidate's columns of three blocks."""
+    return np.split(a, 3, axis=1)[2]
 
 
 def _in_place(dh_t, k):
@@ -182,11 +228,23 @@ def _in_place(dh_t, k):
 
 gru_cell_back = Exercise(
     id="6.2", title="one step back through a GRU", lesson="06_gru", points=3,
+    part="backward pass",
+    onward="Set z to 1 everywhere: which of the four ways back to h_prev is left, and what does it do to "
+           "the gradient?",
+    shortest="""\
+h, r, z, n, u = (cache[key] for key in ("h_prev", "r", "z", "n", "u_n"))
+da_n = dh_t * (1 - z) * (1 - n**2)
+gates = [da_n * u * r * (1 - r), dh_t * (h - n) * z * (1 - z)]
+a, b = np.hstack([*gates, da_n]), np.hstack([*gates, da_n * r])
+return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
+    "W_ih": a.T @ cache["x_t"], "W_hh": b.T @ h, "b_ih": a.sum(0), "b_hh": b.sum(0)}""",
     function="gru_cell_backward",
     signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), r (B, H), z (B, H), n (B, H), u_n (B, H), W_ih (3H, D), "
               f"W_hh (3H, H)}}) -> dx_t (B, D), dh_prev (B, H), {GRADS}",
-    cases=lambda rng: [(normal(rng, B, H), _cell_cache(normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)))
-                       for B, D, H in SIZES],
+    cases=lambda rng: [(size * normal(rng, B, H), _cell_cache(
+        normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)))
+        for (B, D, H), size in zip(SIZES, (1, LARGE), strict=True)],
+    about=ABOUT_LARGE,
     reference=_library,
     mistakes=(
         Mistake("the straight path is forgotten",
@@ -195,7 +253,16 @@ gru_cell_back = Exercise(
                 partial(_backward, straight=lambda dh, k: 0)),
         Mistake("only the straight path",
                 "dh_prev comes only over the straight path. h_prev is also read by both gates and by the candidate, "
-                "through W_hh: four uses, four gradients, added up.", _only_straight),
+                "through W_hh: four uses, four gradients, added up.",
+                partial(_backward, to_h=lambda da_h, W: 0)),
+        Mistake("dh_prev without what comes through the two gates",
+                "Everything is right but dh_prev: it comes over the straight path and through the candidate, and both "
+                "gates have read h_prev as well. Four uses, four gradients, added up.",
+                partial(_backward, to_h=lambda da_h, W: _last_block(da_h) @ _last_block(W.T).T)),
+        Mistake("dh_prev without what comes through the candidate",
+                "Everything is right but dh_prev: it comes over the straight path and through the two gates, and the "
+                "candidate has read h_prev as well. Four uses, four gradients, added up.",
+                partial(_backward, to_h=lambda da_h, W: (da_h @ W) - _last_block(da_h) @ _last_block(W.T).T)),
         Mistake("the sign of dz",
                 "Ask what a larger z does: it takes more of the old state and less of the candidate. So its gradient "
                 "goes with what h_prev has more than n, and not the other way round.",
@@ -242,9 +309,7 @@ gru_cell_back = Exercise(
         Mistake("the candidate is treated as a sigmoid",
                 "n was made by a tanh, and its slope is another one than that of the gates.",
                 partial(_backward, n_slope=lambda n: n * (1 - n))),
-        Mistake("gates in the order z, r, n",
-                "Reset and update are exchanged: the blocks of rows in the weights are r, z, n.",
-                partial(_backward, order=(1, 0, 2))),
+        *gru_orders(lambda layout: partial(_backward, order=tuple(map("rzn".index, layout)))),
         Mistake("dW_hh is taken with h_t",
                 "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step; the gradient of a "
                 "weight is what arrives at its output times what stood at its input.",
@@ -252,26 +317,33 @@ gru_cell_back = Exercise(
         Mistake("the gradients are averaged over the batch",
                 "The parameters are used once for each row of the batch, and gradients over several uses add up. "
                 "Where a mean is wanted, it is the loss that takes it: dh_t then already carries the division.",
-                _with_grads(lambda grads, dh, k: {key: grad / len(dh) for key, grad in grads.items()})),
+                partial(_backward, over_batch=lambda B: 1 / B)),
+        *clipped_forms(_library),
         Mistake("dh_t is changed in place",
                 "You write into dh_t, and it is the caller's array: perhaps by `*=`. Work on a new one.", _in_place)))
 
 
 # 6.3 counting
 
-def _count(kind, D, H, layers, bidirectional, gates=None, biases=2, width=None, stacked=True, both=True):
+def _count(kind, D, H, layers, bidirectional, gates=None, biases=2, width=None, stacked=True, both=True,
+           state=lambda H, both: H):
     """The count, in which a part can be replaced by a wrong one. width: what a later layer reads."""
     k = (gates or {"rnn": 1, "gru": 3, "lstm": 4})[kind]
     directions = 2 if bidirectional and both else 1
     total = 0
     for layer in range(layers if stacked else 1):
         reads = D if layer == 0 else directions * H if width is None else width(D, H)
-        total += directions * k * (reads * H + H * H + biases * H)
+        total += directions * k * (reads * H + state(H, directions == 2) * H + biases * H)
     return total
 
 
 parameter_count = Exercise(
     id="6.3", title="counting parameters", lesson="06_gru", points=1,
+    onward="Which grows faster with H, the weights that read the word or those that read the state?",
+    shortest="""\
+k, ways = {"rnn": 1, "gru": 3, "lstm": 4}[kind], 1 + bidirectional
+reads = [D] + [ways * H] * (layers - 1)
+return sum(ways * k * H * (n + H + 2) for n in reads)""",
     function="parameter_count", signature="(kind, D, H, layers, bidirectional) -> count ()",
     cases=lambda rng: [(kind, int(rng.integers(3, 20)), int(rng.integers(20, 40)), layers, both)
                        for kind, layers, both in (("rnn", 1, False), ("lstm", 1, False), ("gru", 1, False),
@@ -291,6 +363,16 @@ parameter_count = Exercise(
                 "You count the gates that are called gates: three in the LSTM, two in the GRU. The candidate is no "
                 "gate, but it has weights of its own, as large as theirs.",
                 partial(_count, gates={"rnn": 1, "gru": 2, "lstm": 3})),
+        *(Mistake("the candidate is not counted",
+                  f"One kind of cell is right and another is not: of the {name} you count the gates that are called "
+                  f"gates. The candidate is no gate, but it has weights of its own, as large as theirs.",
+                  partial(_count, gates={"rnn": 1, "gru": 3, "lstm": 4, **one}))
+          for name, one in (("GRU", {"gru": 2}), ("LSTM", {"lstm": 3}))),
+        Mistake("the recurrent matrix of a bidirectional layer reads both directions",
+                "You give W_hh a width of 2H where the layer is bidirectional. The two directions never see each "
+                "other's states within a layer: each has its own (H, H) matrix. It is the *next layer* that reads "
+                "both.",
+                partial(_count, state=lambda H, both: 2 * H if both else H)),
         Mistake("counted by memories, not by gates",
                 "You count two for the LSTM, since it keeps c and h, and one for the GRU. A state has no parameters. "
                 "What has weights is whatever is *computed* from x_t and h_prev: each gate, and the candidate.",
@@ -302,7 +384,8 @@ parameter_count = Exercise(
                 "A bidirectional layer is two networks with weights of their own: one reads from the left, one from "
                 "the right.", partial(_count, both=False)),
         Mistake("layers is ignored",
-                "You count one layer, whatever `layers` says.", partial(_count, stacked=False)),
+                "You count one layer, whatever `layers` says. Each layer has weights of its own, and all are counted.",
+                partial(_count, stacked=False)),
         Mistake("every layer is counted as the first",
                 "Only the first layer reads the D numbers of the input. The others read what the layer below them "
                 "writes.",

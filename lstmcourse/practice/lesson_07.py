@@ -30,6 +30,9 @@ def _shift_left(targets, bos):
 
 shift = Exercise(
     id="7.1", title="what the decoder is fed", lesson="07_encoder_decoder", points=1,
+    onward="In training the decoder reads the reference, alone it reads itself: what happens after its "
+           "first slip?",
+    shortest="""return np.column_stack([np.full(len(targets), bos), targets[:, :-1]])""",
     function="shift_right", signature="(targets (B, T), bos) -> inputs (B, T)",
     cases=lambda rng: [(rng.integers(3, 30, size=(B, T)), bos) for B, T, bos in ((3, 5, 1), (2, 4, 2))],
     reference=_shift_right,
@@ -88,6 +91,9 @@ LENGTHS = (((2, 6, 4), 6, 5), ((4, 1), 5, 3), ((3, 1, 2, 4), 6, 5))             
 
 last = Exercise(
     id="7.2", title="where each sentence ends", lesson="07_encoder_decoder", points=1,
+    onward="One vector for the whole sentence: how long may a sentence be before something has to go? "
+           "Lesson 07 measures it.",
+    shortest="""return h[np.arange(len(h)), lengths - 1]""",
     function="last_states", signature="(h (B, T, H), lengths (B,)) -> last (B, H)",
     cases=lambda rng: [(normal(rng, len(lengths), T, H), np.array(lengths)) for lengths, T, H in LENGTHS],
     about=("", "no sentence fills its row", "no sentence fills its row"),
@@ -173,14 +179,30 @@ def _means_with_padding(logits, targets, mask):
     return loss * mask.sum() / mask.size, dlogits * mask.sum() / mask.size
 
 
+def _means_over_sentences(logits, targets, mask):
+    loss, dlogits = _masked_loss(logits, targets, mask)
+    return loss * mask.sum() / len(mask), dlogits * mask.sum() / len(mask)
+
+
 masked_loss = Exercise(
     id="7.3", title="the loss and its gradient, with padding", lesson="07_encoder_decoder", points=2,
+    part="loss",
+    onward="The gradient is softmax minus one-hot: each wrong word is pushed down by as much probability "
+           "as it was given.",
+    shortest="""\
+log_p = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+hot = targets[..., None] == np.arange(logits.shape[-1])
+n = mask.sum()
+return -log_p[hot & mask[..., None]].sum() / n, (np.exp(log_p) - hot) * mask[..., None] / n""",
     function="masked_loss", signature="(logits (B, T, V), targets (B, T), mask (B, T)) -> loss (), dlogits (B, T, V)",
     cases=one.cases_loss, about=one.ABOUT_LOSS, reference=_masked_loss,
     mistakes=(
         Mistake("the gradient is not divided by the number of tokens",
                 "The loss is right; its gradient belongs to the sum, not to the mean. What the loss divides by, the "
                 "gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m)),
+        Mistake("the gradient is divided by the sentences",
+                "The loss is right; in the gradient you divide by the number of sentences. What the loss divides by, "
+                "the real tokens, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / len(m))),
         Mistake("the gradient is divided by all positions",
                 "The loss is right; in the gradient you divide by B times T, padding included. What the loss divides "
                 "by, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / m.size)),
@@ -210,6 +232,7 @@ masked_loss = Exercise(
                 "Your gradient has a row for each real token and none for the padding. It needs the shape of the "
                 "logits, with zeros at the padding.", _real_only),
         Mistake(*one.ALL_POSITIONS, _means_with_padding),
+        Mistake(*one.SENTENCES, _means_over_sentences),
         Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
         Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
         Mistake(*one.ROW_MEANS, _row_means),
@@ -217,6 +240,7 @@ masked_loss = Exercise(
         Mistake(*one.SOFTMAX_TWICE, _softmax_twice),
         Mistake(*one.OVERFLOW, _naive),
         _loss_wrong(*one.OVERFLOW), _loss_wrong(*one.LOG_OF_ZERO), _loss_wrong(*one.ALL_POSITIONS),
+        _loss_wrong(*one.SENTENCES),
         _loss_wrong(*one.NO_MASK), _loss_wrong(*one.MASK_INVERTED), _loss_wrong(*one.NO_MINUS), _loss_wrong(*one.SUM)))
 
 
@@ -233,6 +257,8 @@ BACKWARD_END = (
 
 both_ends = Exercise(
     id="7.4", title="the final states of both directions", lesson="07_encoder_decoder", points=1,
+    onward="Why does a decoder not read in both directions?",
+    shortest="""return np.hstack([h_forward[np.arange(len(lengths)), lengths - 1], h_backward[:, 0]])""",
     function="both_ends", signature="(h_forward (B, T, H), h_backward (B, T, H), lengths (B,)) -> both (B, 2H)",
     cases=lambda rng: [(normal(rng, len(lengths), T, H), normal(rng, len(lengths), T, H), np.array(lengths))
                        for lengths, T, H in (((2, 7, 4), 7, 5), ((4, 1), 5, 3))],
@@ -270,6 +296,9 @@ def _perplexity(losses, tokens):
 
 perplexity = Exercise(
     id="7.5", title="perplexity over several batches", lesson="07_encoder_decoder", points=1,
+    onward="A perplexity of 10: as uncertain as a fair choice among ten words. Among how many does your "
+           "model choose?",
+    shortest="""return np.exp(np.average(losses, weights=tokens))""",
     function="perplexity", signature="(losses (N,), tokens (N,)) -> perplexity ()",
     cases=lambda rng: [(rng.uniform(0.5, 4, size=N), np.append(rng.integers(100, 400, size=N - 1), rng.integers(3, 9)))
                        for N in (4, 3)],

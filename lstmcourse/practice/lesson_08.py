@@ -1,12 +1,14 @@
 """Exercises 8.1 to 8.5: attention, forward and backward, and how well it aligns."""
 
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.attention import AttentionCache, dot_attention_backward
 from lstmcourse.lab.alignment import alignment_error_rate
 from lstmcourse.layers import softmax, softmax_backward
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, padding, uniform
+from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, padding, uniform
 
 # Two references stand here because the library has no function with their arguments: its softmax refuses
 # a row of padding only, which 8.1 allows, and its additive scores are a step inside its attention.
@@ -70,6 +72,13 @@ ROWS_SUM = ("softmax over the query axis",
 masked_softmax = Exercise(
     id="8.1", title="softmax with a mask", lesson="08_attention", points=2,
     helpers=("layers.softmax",),
+    part="attention",
+    onward="A row without a single word: zeros here, an error in the library. What would you want in a "
+           "program of your own?",
+    shortest="""\
+shown = np.where(mask[:, None], scores, -np.inf)
+e = np.exp(shown - np.maximum(shown.max(-1, keepdims=True), -1e300))
+return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
     function="masked_softmax", signature="(scores (B, T_tgt, T_src), mask (B, T_src)) -> alpha (B, T_tgt, T_src)",
     cases=_cases_softmax, reference=_masked_softmax,
     about=("", "a sentence that is only padding", "scores near 1000 for one word and near -1000 for the next",
@@ -102,6 +111,11 @@ masked_softmax = Exercise(
                 "The mask needs a new axis in the middle.", lambda s, m: np.where(m, s, -np.inf)),
         Mistake(*NAN_ROW, _nan_for_padding),
         Mistake(*UNIFORM_ROW, lambda s, m: softmax(np.where(m[:, None], s, -1e9))),
+        Mistake("a large negative number is added where there is nothing to look at",
+                "Adding something like -1e9 to the masked scores works as long as a row has one real word. Where a "
+                "sentence is only padding, the same number is added to every score, a softmax does not notice that, "
+                "and the padding shares the weights as if there were no mask. Such a row is to be all zeros.",
+                lambda s, m: softmax(s - 1e9 * ~m[:, None])),
         Mistake("exp overflows",
                 "For ordinary scores you are right. For a score of 1000 exp is infinite, and infinity divided by "
                 "infinity is NaN. A softmax does not change when the same number is taken from all scores of one row.",
@@ -112,12 +126,14 @@ masked_softmax = Exercise(
                 "scores of one row.",
                 _overflows_nan),
         Mistake("the largest score is sought under the padding too",
-                "You subtract the largest score of the row, but that one may stand under the padding, far above the "
-                "real ones; these then all become 0 after exp. Only scores that may be looked at count.",
+                "You subtract the largest score of the row, or take the softmax of the whole row, and mask afterwards. "
+                "That is right for small scores. But the largest may stand under the padding, far above the real ones, "
+                "which then all become 0 after exp. Only scores that may be looked at count.",
                 lambda s, m: np.nan_to_num(_raw(s, m[:, None]))),
         Mistake("the largest score is sought under the padding too",
-                "You subtract the largest score of the row, but that one may stand under the padding, far above the "
-                "real ones; these then all become 0 after exp, and 0/0 is NaN. Only scores that may be looked at "
+                "You subtract the largest score of the row, or take the softmax of the whole row, and mask and divide "
+                "afterwards. That is right for small scores. But the largest may stand under the padding, far above "
+                "the real ones, which then all become 0 after exp, and 0/0 is NaN. Only scores that may be looked at "
                 "count, and a row that has none is to be all zeros.", lambda s, m: _raw(s, m[:, None]))))
 
 
@@ -128,15 +144,23 @@ def _additive_scores(query, keys, params):
     return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]
 
 
+def _scores(query, keys, params, score):
+    return score((query @ params["W_q"].T)[:, :, None], (keys @ params["W_k"].T)[:, None], params["v"])
+
+
 def _pairs(score):
     """score(q (B, T_tgt, 1, A), k (B, 1, T_src, A), v) for projections that are right."""
-    def run(query, keys, params):
-        return score((query @ params["W_q"].T)[:, :, None], (keys @ params["W_k"].T)[:, None], params["v"])
-    return run
+    return partial(_scores, score=score)
 
 
 additive_scores = Exercise(
     id="8.2", title="additive scores", lesson="08_attention", points=2,
+    part="attention",
+    onward="Additive scores cost a tanh for each pair of words, dot products only a matrix product: what "
+           "do the extra weights buy?",
+    shortest="""\
+q, k = query @ params["W_q"].T, keys @ params["W_k"].T
+return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
     function="additive_scores",
     signature="(query (B, T_tgt, H), keys (B, T_src, K), params {W_q (A, H), W_k (A, K), v (A,)}) -> scores (B, "
               "T_tgt, T_src)",
@@ -187,6 +211,9 @@ def _at_the_top(alpha, values):
 
 attend = Exercise(
     id="8.3", title="the context", lesson="08_attention", points=1,
+    part="attention",
+    onward="If all weights are equal, what is the context, and what can a decoder still do with it?",
+    shortest="""return alpha @ values""",
     function="attend", signature="(alpha (B, T_tgt, T_src), values (B, T_src, M)) -> context (B, T_tgt, M)",
     cases=lambda rng: [(softmax(2 * normal(rng, B, T_tgt, T_src)), normal(rng, B, T_src, M))
                        for B, T_tgt, T_src, M in ((3, 4, 6, 5), (2, 5, 3, 4))],
@@ -241,7 +268,7 @@ def _dot_reference(dcontext, k):
 
 
 def _with(**parts):
-    return lambda dcontext, cache: _dot_backward(dcontext, cache, **parts)
+    return partial(_dot_backward, **parts)
 
 
 def _scale_on_the_query_only(dcontext, k):
@@ -255,12 +282,20 @@ def _values_as_alpha(dcontext, k):
 
 dot_backward = Exercise(
     id="8.4", title="back through dot attention", lesson="08_attention", points=3,
+    part="attention",
+    onward="Add 5 to all scores of a row: nothing changes, so the gradients of a row add up to 0. Do "
+           "yours?",
+    shortest="""\
+d, alpha = dcontext @ cache["values"].mT, cache["alpha"]
+d = alpha * (d - (d * alpha).sum(-1, keepdims=True)) / np.sqrt(cache["query"].shape[-1])
+return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
     function="dot_attention_backward",
     signature="(dcontext (B, T_tgt, M), cache {query (B, T_tgt, H), keys (B, T_src, H), values (B, T_src, M), "
               "alpha (B, T_tgt, T_src)}) -> dquery (B, T_tgt, H), dkeys (B, T_src, H), dvalues (B, T_src, M)",
-    cases=lambda rng: [(normal(rng, B, T_tgt, M), _dot_forward(*(1.5 * normal(rng, B, T, n)
-                                                                for T, n in ((T_tgt, H), (T_src, H), (T_src, M)))))
-                       for B, T_tgt, T_src, H, M in ((2, 3, 4, 5, 6), (3, 5, 4, 2, 7))],
+    cases=lambda rng: [(size * normal(rng, B, T_tgt, M), _dot_forward(*(
+        1.5 * normal(rng, B, T, n) for T, n in ((T_tgt, H), (T_src, H), (T_src, M)))))
+        for B, T_tgt, T_src, H, M, size in ((2, 3, 4, 5, 6, 1), (3, 5, 4, 2, 7, LARGE))],
+    about=ABOUT_LARGE,
     reference=_dot_reference,
     mistakes=(
         Mistake("the softmax is skipped on the way back",
@@ -295,6 +330,14 @@ dot_backward = Exercise(
         Mistake("scaled by H, not by its root",
                 "The scores were divided by the *root* of H; you divide by H.",
                 _with(scale=lambda k: 1 / k["query"].shape[-1])),
+        Mistake("scaled by the number of source words",
+                "You divide by the root of T_src, the number of source words. What is added up in a dot product are "
+                "the H numbers of a query: the scores were divided by the root of H.",
+                _with(scale=lambda k: 1 / np.sqrt(k["keys"].shape[1]))),
+        Mistake("scaled by the number of target words",
+                "You divide by the root of T_tgt, the number of target words. What is added up in a dot product are "
+                "the H numbers of a query: the scores were divided by the root of H.",
+                _with(scale=lambda k: 1 / np.sqrt(k["query"].shape[1]))),
         Mistake("the scale on the query only",
                 "dquery is scaled, dkeys is not. The division stands between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),
@@ -343,6 +386,11 @@ def _cases_aer(rng):
 
 alignment = Exercise(
     id="8.5", title="the alignment error rate", lesson="08_attention", points=2,
+    onward="A low error rate says where a model looks, not that it needs to look there: lesson 08 tries "
+           "both.",
+    shortest="""\
+A = np.eye(alpha.shape[1], dtype=bool)[alpha.argmax(1)]
+return 1 - ((A & sure).sum() + (A & possible).sum()) / (A.sum() + sure.sum())""",
     function="alignment_error_rate",
     signature="(alpha (T_tgt, T_src), sure (T_tgt, T_src), possible (T_tgt, T_src)) -> rate ()",
     cases=_cases_aer, reference=alignment_error_rate,
@@ -371,21 +419,21 @@ alignment = Exercise(
         Mistake("one link for each source word",
                 "You take the largest weight in each column, and so give each source word a target word. It is each "
                 "*target* word, each row, that chooses where to look.",
-                lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha.T).T)),
+                partial(_aer, links=lambda alpha: _links(alpha.T).T)),
         Mistake("every chosen source word is linked to every target word",
                 "You mark whole columns: each source word that is chosen by one target word is linked to all of them. "
                 "The two indices, target word and its own choice, have to go in pairs.",
-                lambda a, s, p: _aer(a, s, p, links=lambda alpha: _links(alpha).any(axis=0) & (alpha >= 0))),
+                partial(_aer, links=lambda alpha: _links(alpha).any(axis=0) & (alpha >= 0))),
         Mistake("one link for the whole sentence",
                 "You look for the largest weight of the whole table. Each target word, each row, has a largest weight "
                 "of its own, and so a link of its own.",
-                lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha == alpha.max())),
+                partial(_aer, links=lambda alpha: alpha == alpha.max())),
         Mistake("links by a threshold",
                 "You make a link wherever the weight is above a half, so some words have none. Here each target word "
                 "has exactly one link: to the source word it looks at most.",
                 lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha > 0.5), convention=True),
         Mistake("the weights themselves are counted",
                 "You add up weights where links are to be counted. First decide for each target word which source "
-                "word it is linked to; then count.", lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha))))
+                "word it is linked to; then count.", partial(_aer, links=lambda alpha: alpha))))
 
 EXERCISES = (masked_softmax, additive_scores, attend, dot_backward, alignment)

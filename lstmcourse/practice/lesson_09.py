@@ -1,5 +1,7 @@
 """Exercises 9.1 and 9.2: causal self-attention, and a minimal GRU without a loop over the steps."""
 
+from functools import partial
+
 import numpy as np
 
 from lstmcourse.attention import dot_attention_forward
@@ -17,16 +19,18 @@ def _self_attention(x, params):
     return dot_attention_forward(query, keys, values, mask, scale=1 / np.sqrt(query.shape[2]))[0]
 
 
-def _wrong(weights=None, scale=lambda K, D, T: K ** -0.5, names=("W_q", "W_k", "W_v")):
+def _attend(x, params, weights=None, scale=lambda K, D, T: K ** -0.5, names=("W_q", "W_k", "W_v")):
     """The whole, with another weights(scores, earlier) or scale. earlier (T, T) is True on and below the diagonal."""
-    def run(x, params):
-        query, keys, values = (x @ params[name].T for name in names)
-        T, K = query.shape[1:]
-        scores = query @ keys.swapaxes(1, 2) * scale(K, x.shape[2], T)
-        earlier = np.tril(np.ones((T, T), bool))
-        with np.errstate(all="ignore"):
-            return (weights or _masked)(scores, earlier) @ values
-    return run
+    query, keys, values = (x @ params[name].T for name in names)
+    T, K = query.shape[1:]
+    scores = query @ keys.swapaxes(1, 2) * scale(K, x.shape[2], T)
+    earlier = np.tril(np.ones((T, T), bool))
+    with np.errstate(all="ignore"):
+        return (weights or _masked)(scores, earlier) @ values
+
+
+def _wrong(weights=None, **parts):
+    return partial(_attend, weights=weights, **parts) if weights else partial(_attend, **parts)
 
 
 def _masked(scores, seen):
@@ -41,6 +45,10 @@ def _zero_row(scores, earlier):
     return np.nan_to_num(_nan_row(scores, earlier))
 
 
+def _even_row(scores, earlier):
+    return softmax(np.where(earlier & ~np.eye(len(earlier), dtype=bool), scores, -1e9))
+
+
 NOT_ITSELF = ("a word may not look at itself",
               "Your mask leaves out the diagonal. A word may look at itself and at what came before; the first word "
               "has nothing else to look at.")
@@ -48,6 +56,14 @@ NOT_ITSELF = ("a word may not look at itself",
 causal_self_attention = Exercise(
     id="9.1", title="causal self-attention", lesson="09_beyond", points=2,
     helpers=("layers.softmax",),
+    part="attention",
+    onward="Nothing here knows the order of the words but the mask: shuffle the words before the last, "
+           "and what does its context say?",
+    shortest="""\
+q, k, v = (x @ params[name].T for name in ("W_q", "W_k", "W_v"))
+e = q @ k.mT / np.sqrt(q.shape[-1])
+e = np.tril(np.exp(e - e.max(-1, keepdims=True)))
+return e / e.sum(-1, keepdims=True) @ v""",
     function="causal_self_attention",
     signature="(x (B, T, D), params {W_q (K, D), W_k (K, D), W_v (M, D)}) -> context (B, T, M)",
     cases=lambda rng: [(1.5 * normal(rng, B, T, D),
@@ -66,6 +82,10 @@ causal_self_attention = Exercise(
                 "may be looked at.", _wrong(lambda s, m: _masked(s, m | np.eye(len(m), k=1, dtype=bool)))),
         Mistake(*NOT_ITSELF, _wrong(_nan_row)),
         Mistake(*NOT_ITSELF, _wrong(_zero_row)),
+        Mistake(NOT_ITSELF[0],
+                "Your mask leaves out the diagonal: a word may look at itself and at what came before. The first word "
+                "then has nothing to look at, and since the very negative numbers in its row are all equal, it looks "
+                "at the whole future alike.", _wrong(_even_row)),
         Mistake("the mask after the softmax, without dividing again",
                 "The future gets no weight, but the rest does not add up to 1: what the future had taken is lost. It "
                 "has to be out before the sum is taken.", _wrong(lambda s, m: softmax(s) * m)),
@@ -113,7 +133,7 @@ def _closed_form(z, n, h_0):
         return product * (h_0[:, None] + np.cumsum((1 - z) * n / product, axis=1))
 
 
-def _rounds(z, n, h_0, most=None, grow=True, keep_first=False):
+def _rounds(z, n, h_0, most=None, grow=True, keep_first=False, further=lambda reach: 2 * reach):
     """The doubling, with a part left out."""
     keep, new = z.copy(), (1 - z) * n
     new[:, 0] += keep[:, 0] * h_0
@@ -123,8 +143,12 @@ def _rounds(z, n, h_0, most=None, grow=True, keep_first=False):
         if grow:
             keep[:, reach:] = before[:, reach:] * before[:, :-reach]
         new[:, reach:] = (keep if keep_first else before)[:, reach:] * new[:, :-reach] + new[:, reach:]
-        reach, rounds = 2 * reach, rounds + 1
+        reach, rounds = further(reach), rounds + 1
     return new
+
+
+def _all_rounds_but_one(z, n, h_0):
+    return _rounds(z, n, h_0, int(np.ceil(np.log2(z.shape[1]))) - 1)
 
 
 def _joined_first_h_0_last(z, n, h_0):
@@ -147,6 +171,15 @@ def _in_batch_order(z, n, h_0):
 
 min_gru_scan = Exercise(
     id="9.2", title="a minimal GRU without waiting", lesson="09_beyond", points=2,
+    onward="The scan works because the gates do not look at the state: what does such a GRU give up for "
+           "it?",
+    shortest="""\
+keep, new, reach = z.copy(), (1 - z) * n, 1
+while reach < z.shape[1]:
+    new[:, reach:] += keep[:, reach:] * new[:, :-reach].copy()
+    keep[:, reach:] *= keep[:, :-reach].copy()
+    reach *= 2
+return new + keep * h_0[:, None]""",
     function="min_gru_scan", signature="(z (B, T, H), n (B, T, H), h_0 (B, H)) -> h (B, T, H)",
     cases=_cases_scan, about=("", "", "", "900 steps, most of what stood there is forgotten at each"),
     reference=lambda z, n, h_0: parallel_scan(z, (1 - z) * n, h_0),
@@ -175,6 +208,14 @@ min_gru_scan = Exercise(
         Mistake("only one round",
                 "Each of your steps has taken in the one before it, and nothing earlier. After the first round, go "
                 "on with twice the reach until the first step is reached.", lambda z, n, h_0: _rounds(z, n, h_0, 1)),
+        *(Mistake("one round too few",
+                  "Short sequences may be right; in a long one the last steps have not taken in the first. The reach "
+                  "doubles with each round, and it goes on until the reach is as long as the sequence.", wrong)
+          for wrong in (_all_rounds_but_one, lambda z, n, h_0: _rounds(z, n, h_0, int(np.log2(z.shape[1]))))),
+        Mistake("the reach grows by 1",
+                "In each round you look one step further back than before. But what is joined reaches twice as far "
+                "after each round, and the next round has to begin where it ends: the reach doubles.",
+                lambda z, n, h_0: _rounds(z, n, h_0, further=lambda reach: reach + 1)),
         Mistake("what is kept does not grow with the reach",
                 "In each round you use the gates of single steps. Two steps in a row keep the product of both gates; "
                 "that product is what the next round needs.", lambda z, n, h_0: _rounds(z, n, h_0, grow=False)),

@@ -30,7 +30,7 @@ def observe(exercise, function, args, run=straight):
     changed = tuple(name for name, before, after in zip(exercise.arguments, args, given, strict=True)
                     if not unchanged(before, after))
     return Outcome(copy_of(value), error and told(error, function), changed,
-                   caught.getvalue() + "\n".join(lines), isinstance(error, NotImplementedError))
+                   caught.getvalue(), isinstance(error, NotImplementedError), "\n".join(lines))
 
 
 def told(error, function):

@@ -34,6 +34,25 @@ def pattern(rows, sizes):
     return _only(wrong, rows).strip()
 
 
+NUMPY_NAMES = {               # what is called so in another library, and what to take here
+    "infty": "it is np.inf.",
+    "sigmoid": "where an exercise needs one, it stands in a cell at the top of the notebook.",
+    "softmax": "it takes three lines: subtract the largest, np.exp, divide by the sum.",
+    "relu": "it is np.maximum with 0.",
+    "permute": "it is called transpose.",
+    "unsqueeze": "a new axis is written None among the indices, or made by np.expand_dims.",
+    "masked_fill": "np.where chooses between two arrays by a mask.",
+    "view": "it is called reshape.",
+    "cat": "it is called np.concatenate.",
+    "mm": "the matrix product is written @.",
+    "bmm": "the matrix product is written @, also for a batch of matrices.",
+    "clone": "it is called copy.",
+    "detach": "nothing has to be detached: an array keeps no graph.",
+    "numpy": "an array is one already.",
+    "float": "it is astype(float).",
+}
+
+
 def error_pattern(error, args):
     """A sentence on an error that NumPy or Python words for experts, or ""."""
     first = error.splitlines()[0]
@@ -55,6 +74,13 @@ def error_pattern(error, args):
         name = next(next(iter(value)) for value in args if isinstance(value, dict))
         return ("Walking through a dict, or taking it apart, gives its keys, which are strings. The arrays stand "
                 f'behind them: name_of_the_dict["{name}"].')
+    if "axes don't match array" in first:
+        return ("In NumPy transpose wants *all* axes in their new order. PyTorch's, which takes two and exchanges "
+                "them, is called swapaxes here.")
+    name = re.search(r"has no attribute '(\w+)'", first) or re.search(r"`np\.(\w+)` was removed", first)
+    if name:
+        there = NUMPY_NAMES.get(name[1])
+        return f"NumPy has no {name[1]}: {there}" if there else ""
     if first.startswith("KeyError"):
         keys = [", ".join(map(str, value)) for value in args if isinstance(value, dict)]
         return f"There is no such key. These are there: {'; '.join(keys)}."

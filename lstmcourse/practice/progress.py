@@ -1,8 +1,8 @@
-"""What the learner has done, across notebooks: one small file an exercise in their own data folder.
+"""What the learner has done, across notebooks: small files in their own data folder, a folder an edition.
 
-A file is written beside its place and then moved there, which is atomic; it is never changed
-afterwards. So a crash leaves no half file, and two kernels at once cannot undo each other: there
-is nothing to lock and nothing to merge.
+A file is written beside its place and then moved there, which is atomic. So a crash leaves no half file,
+and two kernels at once cannot undo each other: there is nothing to lock and nothing to merge. What an
+older edition left is never deleted and never counted.
 """
 
 import argparse
@@ -16,9 +16,12 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from lstmcourse.practice.exercise import PARTS
 from lstmcourse.practice.registry import EXERCISES
 
 FOLDER = "LSTMCOURSE_PROGRESS"             # an environment variable: another folder than the usual one
+EDITION = "2"                              # exercises of another edition are other exercises
+KINDS = ("tried", "passed", "py")          # "4.3.passed"; "4.3.py" is the function that passed
 
 
 def folder():
@@ -26,24 +29,32 @@ def folder():
     return Path(os.environ[FOLDER]) if os.environ.get(FOLDER) else user_data_path("lstmcourse", False) / "progress"
 
 
+def place(id, kind):
+    """The file of one exercise."""
+    return folder() / EDITION / f"{id}.{kind}"
+
+
 def save(id, passed):
     """Keep that exercise id was tried, or passed. Returns "" or, where that cannot be, the reason in words."""
-    place = folder() / f"{id}.{'passed' if passed else 'tried'}"
-    if place.exists():
-        return ""
+    target = place(id, "passed" if passed else "tried")
+    return "" if target.exists() else write(target, datetime.now().isoformat(timespec="minutes"))
+
+
+def write(target, text):
+    """Write a file, whole or not at all. Returns "" or, where that cannot be, the reason in words."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=place.parent, suffix=".draft")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=target.parent, suffix=".draft")
         try:
-            with os.fdopen(handle, "w") as file:
-                file.write(datetime.now().isoformat(timespec="minutes"))
-            os.replace(draft, place)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(draft, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(draft)
             raise
     except OSError as error:
-        return f"(Your progress was not saved in {place.parent}: {error.strerror or error}.)"
+        return f"(Your progress was not saved in {target.parent}: {error.strerror or error}.)"
     return ""
 
 
@@ -51,14 +62,41 @@ def load():
     """{"4.3": "passed" or "tried"} for every exercise that was begun."""
     done = {}
     for state in ("tried", "passed"):
-        done |= {id: state for id in EXERCISES if (folder() / f"{id}.{state}").exists()}
+        done |= {id: state for id in EXERCISES if place(id, state).exists()}
     return done
+
+
+def parts():
+    """{"cell": ["4.3"], …}: the parts of a network for which the learner's own functions are kept."""
+    found = {part: [] for part in PARTS}
+    for id, exercise in EXERCISES.items():
+        if exercise.part and place(id, "py").exists():
+            found[exercise.part].append(id)
+    return found
+
+
+def forget(ids):
+    """Move what is kept of these exercises out of the way; returns the folder in which it is now, or None."""
+    files = [place(id, kind) for id in ids for kind in KINDS if place(id, kind).exists()]
+    if not files:
+        return None
+    target = folder() / "forgotten" / datetime.now().isoformat().replace(":", "-")
+    target.mkdir(parents=True)
+    for file in files:
+        os.replace(file, target / file.name)
+    return target
 
 
 @dataclass(frozen=True)
 class Progress:
     """A picture of the progress at one moment, as text and as HTML."""
     done: dict
+    parts: dict
+
+    @property
+    def whose(self):
+        """part -> yours, or the library's, in words."""
+        return {part: f"yours ({', '.join(ids)})" if ids else "the library's" for part, ids in self.parts.items()}
 
     @property
     def lessons(self):
@@ -78,6 +116,7 @@ class Progress:
         lines = [f"{self.summary}   [x] passed  [~] tried"]
         for lesson, exercises in self.lessons.items():
             lines += ["", lesson] + [f"  {marks[self.done.get(e.id)]} {e.id}  {e.title}" for e in exercises]
+        lines += ["", "parts of a network"] + [f"  {part}: {whose}" for part, whose in self.whose.items()]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -93,18 +132,46 @@ class Progress:
                           f"<b style='color:{colors[state]}'>{state}</b></li>")
             link = f"<a href='../exercises/{lesson}.ipynb'>{lesson}</a>"
             rows += f"<p style='margin:.6em 0 .1em'>{link}</p><ul style='margin:0'>{cells}</ul>"
-        return f"<p><b>{self.summary}</b></p>{rows}"
+        whose = "; ".join(f"{part}: {whose}" for part, whose in self.whose.items())
+        return f"<p><b>{self.summary}</b></p>{rows}<p>parts of a network: {escape(whose)}</p>"
 
 
 def show_progress():
     """What you have done so far: for the last cell of lesson 00. Run it again to bring it up to date."""
-    return Progress(load())
+    return Progress(load(), parts())
 
 
 def main(argv=None):
     """`lstmcourse progress`"""
-    parser = argparse.ArgumentParser(prog="lstmcourse progress", description="Show which exercises you have passed.")
-    parser.parse_args(argv)
+    parser = argparse.ArgumentParser(
+        prog="lstmcourse progress", description="Show which exercises you have passed, and which parts of a network "
+        "are your own functions.")
+    parser.add_argument("--forget", nargs="+", metavar="ID", default=[], help="start these exercises afresh, for "
+                        "example 5.1: what is kept of them is moved away, not deleted")
+    parser.add_argument("--all", action="store_true", help="the same for all exercises")
+    args = parser.parse_args(argv)
+    unknown = [id for id in args.forget if id not in EXERCISES]
+    if unknown:
+        parser.error(f"there is no exercise {unknown[0]}; there are: {', '.join(EXERCISES)}")
+    if args.forget or args.all:
+        return ask_and_forget(list(EXERCISES) if args.all else args.forget)
     print(show_progress())
-    print(f"\nkept in {folder()}")
+    print(f"\nkept in {folder() / EDITION}")
+    return 0
+
+
+def ask_and_forget(ids):
+    """Forget after a "yes"; the exit status."""
+    begun = [id for id in ids if any(place(id, kind).exists() for kind in KINDS)]
+    if not begun:
+        print("Nothing is kept of " + ("these exercises." if len(ids) > 1 else f"exercise {ids[0]}."))
+        return 0
+    try:
+        answer = input(f"Forget {', '.join(begun)}, with your functions? Nothing is deleted, it is moved. [yes/no] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        print("Nothing was moved.")
+        return 1
+    print(f"moved to {forget(begun)}")
     return 0

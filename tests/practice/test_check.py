@@ -1,6 +1,8 @@
 """`check` never raises for what a learner does: each slip gets a plain message of its own."""
 
+import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from lstmcourse.practice import EXERCISES, check
+from lstmcourse.practice import EXERCISES, check, progress
 
 RIGHT = EXERCISES["4.2"].reference
 
@@ -39,6 +41,11 @@ def endless_and_deaf(c_prev, i, f, g):
             loop()                             # a call: Python 3.13 lets an exception out of a bare loop inside try
         except BaseException:
             continue
+
+
+def slow(c_prev, i, f, g):
+    time.sleep(0.1)
+    return RIGHT(c_prev, i, f, g)
 
 
 def misspelt(c_prev, i, f, g):
@@ -111,6 +118,62 @@ def test_every_slip_gets_a_message_of_its_own(slip):
     assert words in verdict.message, verdict.message
 
 
+def test_a_right_answer_that_takes_its_time_passes_and_nothing_is_waited_for():
+    start = time.monotonic()
+    assert check("4.2", slow).passed
+    assert 0.2 <= time.monotonic() - start < 2                  # two cases, 0.1 s each
+
+
+def test_an_endless_loop_ends_at_the_limit_and_leaves_no_thread():
+    before, start = set(threading.enumerate()), time.monotonic()
+    verdict = check("4.2", endless)
+    assert 0.3 <= time.monotonic() - start < 2
+    assert not [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    assert "restart" not in verdict.message
+
+
+def test_a_call_that_does_not_let_itself_be_stopped_is_given_up_after_a_second():
+    start = time.monotonic()
+    assert "could not be stopped and still runs" in check("4.2", endless_and_deaf).message
+    assert time.monotonic() - start >= 1.2
+
+
+def test_a_thread_that_is_told_that_its_time_is_up_ends_quietly():
+    code = ("import threading\nfrom lstmcourse.practice.check import TimeUp\ndef late():\n    raise TimeUp\n"
+            "thread = threading.Thread(target=late)\nthread.start()\nthread.join()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_verdict_carries_the_id_and_the_known_mistake():
+    verdict = check("4.2", lambda c_prev, i, f, g: c_prev + i * g)
+    assert (verdict.id, verdict.passed, verdict.mistake) == ("4.2", False, "no forget gate")
+    assert (check("4.2", RIGHT(*np.ones((4, 2, 3)))).id, check("4.2", Odd).id) == ("4.2", "4.2")
+
+
+def test_a_function_without_source_passes_and_is_progress(own_progress):
+    space = {}
+    exec("def cell_update(c_prev, i, f, g):\n    return f * c_prev + i * g", space)
+    assert check("4.2", space["cell_update"]).passed
+    assert list(own_progress.rglob("4.2.passed"))
+
+
+def test_printing_a_verdict_prints_once(capsys):
+    print(check("4.2", RIGHT))
+    assert capsys.readouterr().out.count("Exercise 4.2") == 1
+
+
+def test_a_pass_takes_the_learner_on_and_folds_the_shortest_answer():
+    verdict, exercise = check("4.2", RIGHT), EXERCISES["4.2"]
+    assert verdict.onward == exercise.onward
+    assert exercise.onward in verdict._repr_html_()
+    assert "<details" in verdict._repr_html_()
+    assert exercise.shortest in verdict._repr_html_()
+    failed = check("4.2", lambda c_prev, i, f, g: f)
+    assert (failed.onward, failed.shortest) == ("", "")
+    assert "<details" not in failed._repr_html_()
+
+
 def test_an_unknown_exercise_is_answered_with_those_that_exist():
     assert "There is no exercise '4.9'. There are: 1.1, 1.2" in check("4.9", RIGHT).message
 
@@ -125,7 +188,7 @@ def test_what_the_function_printed_is_told():
         return RIGHT(c_prev, i, f, g)
     verdict = check("4.2", talks)
     assert verdict.passed
-    assert verdict.message.endswith("Your function printed: f is (4, 2)")
+    assert "Your function printed: f is (4, 2)" in verdict.message.splitlines()
 
 
 def test_long_output_is_shortened():
@@ -187,7 +250,7 @@ def test_a_verdict_shows_what_the_learner_wrote_as_text_not_as_html():
 
 CELLS = ["""
 from dataclasses import replace
-from lstmcourse.practice import EXERCISES, check
+from lstmcourse.practice import EXERCISES, check, progress
 EXERCISES["4.2"] = replace(EXERCISES["4.2"], seconds=0.3)
 """, """
 def cell_update(c_prev, i, f, g):
@@ -201,15 +264,24 @@ verdict = check("4.2", cell_update)
 print("after the check")
 """, """
 verdict
+""", """
+print(check("4.2", cell_update))
+""", """
+print(verdict)
 """]
 
 
 def test_check_works_in_a_kernel(own_progress, monkeypatch):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     NotebookClient(notebook, timeout=60).execute()
-    endless_cell, right_cell, again = (cell.outputs for cell in notebook.cells[1:])
+    endless_cell, right_cell, again = (cell.outputs for cell in notebook.cells[1:4])
     assert len(endless_cell) == 1                                   # once, though it stands last in its cell
     assert "no answer after 0.3 seconds" in endless_cell[0]["data"]["text/html"]
     assert ["4.2: passed" in out.get("data", {}).get("text/plain", "") for out in right_cell] == [True, False]
     assert len(again) == 1
-    assert (own_progress / "4.2.passed").exists()
+    assert (own_progress / progress.EDITION / "4.2.passed").exists()
+    assert [len(cell.outputs) for cell in notebook.cells[4:]] == [2, 1]
+    shown, printed = notebook.cells[4].outputs
+    assert "4.2: passed" in shown["data"]["text/plain"]
+    assert printed["text"].strip() == ""                            # print(check(...)) shows it once
+    assert "4.2: passed" in notebook.cells[5].outputs[0]["text"]    # and a later cell prints it when asked to

@@ -45,6 +45,30 @@ def test_mistakes_has_status_1_where_one_is_missed(monkeypatch, capsys):
     assert "MISSED  no mistake at all" in capsys.readouterr().out
 
 
+def test_one_form_of_a_mistake_that_is_missed_makes_it_missed(monkeypatch, capsys):
+    exercise = EXERCISES["8.3"]
+    known = next(mistake for mistake in exercise.mistakes if mistake.name == "the weights are not used")
+    missed = replace(known, function=exercise.reference)
+    monkeypatch.setattr(table, "EXERCISES", {"8.3": replace(exercise, mistakes=(known, missed))})
+    assert cli.main(["mistakes"]) == 1
+    assert "MISSED  the weights are not used, in 2 forms" in capsys.readouterr().out
+
+
+def test_mistakes_draws_the_same_cases_unless_told_otherwise(monkeypatch, capsys):
+    seeds = []
+    monkeypatch.setattr(table, "named", lambda exercise, mistake, seed: not seeds.append(seed))
+    cli.main(["mistakes", "4.2"])
+    cli.main(["mistakes", "4.2", "--seed", "3"])
+    assert sorted(set(seeds)) == [0, 3]
+
+
+def test_the_number_of_forms_is_told_where_there_are_several(capsys):
+    cli.main(["mistakes", "4.1"])
+    told = capsys.readouterr().out
+    assert "the rows of another gate, in 3 forms" in told
+    assert "no sigmoid\n" in told
+
+
 def test_mistakes_of_an_unknown_exercise_have_status_2(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["mistakes", "4.9"])

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from lstmcourse import torch_ref
 from lstmcourse.practice import EXERCISES, judge
-from lstmcourse.practice.exercise import shapes_in, sizes_of
+from lstmcourse.practice.exercise import PARTS, shapes_in, sizes_of
 from lstmcourse.practice.judging import agree, problem_of
 from lstmcourse.practice.observe import observe
-from lstmcourse.practice.values import same
 
 from .mutants import build, solutions
 
@@ -50,9 +48,36 @@ def test_no_two_known_mistakes_come_to_the_same(exercise):
     for (a, mine, words), (b, theirs, _) in itertools.combinations(
             zip(exercise.mistakes, outcomes, problems, strict=True), 2):
         if all(agree(exercise, *four) for four in zip(cases, mine, words, theirs, strict=True)):
-            assert a.name == b.name
+            assert a.name == b.name, f"{exercise.id}: {a.name!r} and {b.name!r} come to the same"
             # where an argument is changed, and for a property, the value itself does not count
             assert mine[0].changed or exercise.accept, f"{a.name} and {b.name} are one mistake"
+
+
+CODE = re.compile(r"`[^`]*\w[^`]*[ (\[=][^`]*`|\bnp\.\w+\(|@|\w\[[^\]]*[:,]|\w \* \w|\*\*|"
+                  r"\breturn \w+([(\[]|\.\w)|\b(lambda|def)\b")
+
+
+def test_every_hint_says_something_and_hands_out_no_code():
+    for exercise in EXERCISES.values():
+        for mistake in exercise.mistakes:
+            assert len(mistake.hint) > 40, (exercise.id, mistake.name)
+            assert not CODE.search(mistake.hint), (exercise.id, mistake.name, CODE.search(mistake.hint)[0])
+            assert mistake.name.strip(), exercise.id
+
+
+def test_what_counts_as_code_in_a_hint():
+    for code in ("return np.tanh(a)", "np.sum(x)", "x @ W", "f * c + i * g", "`c = f`", "h[:, t]", "h ** 2", "a[t, s]"):
+        assert CODE.search(f"Write {code} in that line."), code
+    for words in ("an operation like `*=`", "`.T` reverses", "NumPy's `layers`", "*kept*", "s is s times (1 - s)"):
+        assert not CODE.search(words), words
+
+
+def test_no_hint_stands_under_two_names():
+    names = {}
+    for exercise in EXERCISES.values():
+        for mistake in exercise.mistakes:
+            names.setdefault(mistake.hint, set()).add(mistake.name)
+    assert [found for found in names.values() if len(found) > 1] == []
 
 
 # What the project has collected of mistakes that people make: each is known where it can be made.
@@ -247,108 +272,22 @@ def test_practice_needs_neither_torch_nor_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-# The references that are no function of the library: against torch.
-
-def cases(id):
-    return EXERCISES[id].cases(np.random.default_rng(3))
-
-
-def test_parameter_count_is_that_of_torch():
-    for kind, D, H, layers, both in cases("6.3"):
-        module = torch_ref.MODULES[kind](D, H, layers, bidirectional=both)
-        assert EXERCISES["6.3"].reference(kind, D, H, layers, both) == sum(p.numel() for p in module.parameters())
-
-
-def test_gradient_by_lag_is_the_norm_of_the_autograd_jacobian():
-    for h, W_hh in cases("3.2"):
-        a = np.arctanh(h[1:]) - h[:-1] @ W_hh.T                  # inputs with which an RNN visits these states
-
-        def run(h_t, steps, a=a, W=W_hh):
-            for a_t in a[len(a) - steps:]:
-                h_t = torch.tanh(torch.tensor(a_t) + torch.tensor(W) @ h_t)
-            return h_t
-
-        for lag, norm in enumerate(EXERCISES["3.2"].reference(h, W_hh)):
-            start = torch.tensor(h[len(h) - 1 - lag])
-            J = torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), start)
-            assert norm == pytest.approx(torch.linalg.matrix_norm(J, 2).item(), rel=1e-10)
-
-
-def test_masked_loss_is_that_of_torch():
-    for logits, targets, mask in cases("7.3"):
-        leaf = torch.tensor(logits, requires_grad=True)
-        loss = torch.nn.functional.cross_entropy(leaf[mask], torch.tensor(targets)[mask])
-        loss.backward()
-        assert same(EXERCISES["7.3"].reference(logits, targets, mask), (loss.item(), leaf.grad.numpy()))
-
-
-def test_dot_attention_backward_is_that_of_autograd():
-    for dcontext, cache in cases("8.4"):
-        leaves = [torch.tensor(cache[key], requires_grad=True) for key in ("query", "keys", "values")]
-        query, keys, values = leaves
-        context = torch.softmax(query @ keys.mT / query.shape[-1]**0.5, -1) @ values
-        wanted = torch.autograd.grad(context, leaves, torch.tensor(dcontext))
-        assert same(EXERCISES["8.4"].reference(dcontext, cache), tuple(g.numpy() for g in wanted))
-
-
-@pytest.mark.parametrize("id", ["2.1", "2.2", "5.1", "5.2", "6.2"])
-def test_recurrent_backwards_are_those_of_autograd(id):
-    kind = {"2": "rnn", "5": "lstm", "6": "gru"}[id[0]]
-    sequence = id[2] == "2" and id != "6.2"
-    for *upstream, cache in cases(id):
-        params = {key: cache[key] for key in ("W_ih", "W_hh")}
-        H = params["W_hh"].shape[1]
-        x = cache["x"] if sequence else cache["x_t"][:, None]
-        states = [cache[key] for key in (("h_0", "c_0") if sequence else ("h_prev", "c_prev")) if key in cache]
-        params |= biases_of(kind, cache, x[:, 0], states[0], H)
-
-        def run(x, *states_and_params, kind=kind, upstream=upstream):
-            *states, params = states_and_params
-            outputs = [[], []]
-            for t in range(x.shape[1]):
-                states = torch_cell(kind, x[:, t], states, params)
-                for kept, state in zip(outputs, states, strict=False):
-                    kept.append(state)
-            return tuple(torch.stack(kept, 1) for kept in outputs[:len(states)])
-
-        dh = [d if sequence else d[:, None] for d in upstream]
-        _, grads = torch_ref.torch_gradients(run, [x, *states, params], dh)
-        wanted = (grads[0] if sequence else grads[0][:, 0], *grads[1:])
-        assert same(EXERCISES[id].reference(*upstream, cache), wanted)
-
-
-def biases_of(kind, cache, x_0, h_0, H):
-    """Biases with which the forward gives the gates of the cache; how they share is no matter but for the GRU's n."""
-    def step(key):
-        value = cache[key]
-        return value[:, 0] if value.ndim == 3 else value
-
-    def logit(p):
-        return np.log(p) - np.log1p(-p)
-
-    if kind == "rnn":
-        a = np.arctanh(step("h" if "h" in cache else "h_t"))
-    elif kind == "lstm":
-        a = np.hstack([logit(step("i")), logit(step("f")), np.arctanh(step("g")), logit(step("o"))])
-    else:
-        b_hn = (cache["u_n"] - h_0 @ cache["W_hh"][2 * H:].T)[0]
-        a = np.hstack([logit(cache["r"]), logit(cache["z"]), np.arctanh(cache["n"]) - cache["r"] * cache["u_n"]])
-        recurrent = np.hstack([h_0 @ cache["W_hh"][:2 * H].T, 0 * h_0])
-        return {"b_ih": (a - x_0 @ cache["W_ih"].T - recurrent)[0],
-                "b_hh": np.concatenate([np.zeros(2 * H), b_hn])}
-    total = (a - x_0 @ cache["W_ih"].T - h_0 @ cache["W_hh"].T)[0]
-    return {"b_ih": total / 3, "b_hh": 2 * total / 3}
-
-
-def torch_cell(kind, x_t, states, params):
-    cell = {"rnn": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell}[kind](
-        x_t.shape[1], states[0].shape[1], dtype=x_t.dtype)
-    weights = {name: params[ours] for name, ours in torch_ref.RENAMES.items()}
-    given = tuple(states) if kind == "lstm" else states[0]
-    found = torch.func.functional_call(cell, weights, (x_t, given))
-    return list(found) if kind == "lstm" else [found]
-
-
 def test_an_exercise_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         EXERCISES["4.3"].points = 100
+
+
+@every_exercise
+def test_what_follows_a_pass_is_said_and_true(exercise):
+    """One sentence that takes the learner on; and the shortest answer that is shown is an answer."""
+    assert 40 < len(exercise.onward) < 200
+    assert exercise.part in ("", *PARTS)
+    body = exercise.shortest.replace("\n", "\n    ")
+    first_line = f"def {exercise.function}({', '.join(exercise.arguments)}):"
+    function = build(SOLUTIONS[exercise.id][0], f"{first_line}\n    {body}", exercise.function)
+    assert verdict(exercise, function).passed
+    assert len(body) < 1.3 * len(SOLUTIONS[exercise.id][1])
+
+
+def test_every_part_of_a_network_but_decoding_has_an_exercise():
+    assert {exercise.part for exercise in EXERCISES.values()} >= set(PARTS) - {"decoding"}

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lstmcourse.practice import EXERCISES, judge
+from lstmcourse.practice import EXERCISES, judge, judging
 from lstmcourse.practice.observe import observe
-from lstmcourse.practice.patterns import pattern
+from lstmcourse.practice.patterns import error_pattern, pattern
 
 from .mutants import build, solutions
 
@@ -80,6 +80,32 @@ def some_signs(h):
     return h * np.resize([1, -1, 1], h.shape[-1])
 
 
+# The message quotes the learner's line: these stand on lines that do not hold the words of the message.
+
+def unknown_key(x, h, p):
+    return p["W_hx"]
+
+
+def a_list_of_the_dict(dh, cache):
+    return [*cache][0] * dh
+
+
+def no_such_name(x, h, p):
+    return np.tanh(a_t)  # noqa: F821
+
+
+def too_far(x, h, p):
+    return x[:, x.shape[1]]
+
+
+def misfits(x, h, p):
+    return x + h
+
+
+def product(x, h, p):
+    return h @ p["W_ih"].T
+
+
 PLANTED = {
     # id, function, words that the message must have
     "right at the last step only": ("2.2", broken("2.2", ("(dh[:, t] + dh_next)", "(dh[:, t] + dh_next / 3)")),
@@ -121,15 +147,19 @@ PLANTED = {
                                 "in another order: [2, 3, 0, 1]"),
     "two results in each other's place": ("4.3", after("4.3", lambda both: both[::-1]),
                                           "What you return as h_t is right for c_t"),
-    "a key that is not there": ("1.1", lambda x, h, p: p["W_hx"], "There is no such key. These are there: W_ih, W_hh"),
+    "a key that is not there": ("1.1", unknown_key, "There is no such key. These are there: W_ih, W_hh"),
     "a dict taken apart": ("2.1", unpacked, 'The arrays stand behind them: name_of_the_dict["x_t"].'),
-    "a dict taken apart, by luck into as many": ("2.1", lambda dh, cache: [*cache][0] * dh, "gives its keys"),
-    "a name without a value": ("1.1", lambda x, h, p: np.tanh(a_t), "A name is used before it has a value."),  # noqa: F821
-    "an index past the end": ("1.1", lambda x, h, p: x[:, x.shape[1]], "Python counts from 0"),
-    "a matrix product that does not fit": ("1.1", lambda x, h, p: h @ p["W_ih"].T,
+    "a dict taken apart, by luck into as many": ("2.1", a_list_of_the_dict, "gives its keys"),
+    "a name without a value": ("1.1", no_such_name, "A name is used before it has a value. Is it spelt"),
+    "an index past the end": ("1.1", too_far, "Python counts from 0: the last of n has the index n - 1."),
+    "a matrix product that does not fit": ("1.1", product,
                                            "The two sides of a matrix product do not fit"),
-    "shapes that do not broadcast": ("1.1", lambda x, h, p: x + h, "Two arrays are combined entry by entry"),
+    "shapes that do not broadcast": ("1.1", misfits, "Two arrays are combined entry by entry"),
 }
+
+
+def verdict_on(id, function, seed):
+    return judge(EXERCISES[id], lambda args: observe(EXERCISES[id], function, args), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("planted", PLANTED)
@@ -137,10 +167,52 @@ PLANTED = {
 def test_a_planted_error_gets_the_message_of_its_pattern(planted, seed):
     id, function, words = PLANTED[planted]
     with np.errstate(all="ignore"):
-        verdict = judge(EXERCISES[id], lambda args: observe(EXERCISES[id], function, args), np.random.default_rng(seed))
+        verdict = verdict_on(id, function, seed)
     assert not verdict.passed
     assert verdict.mistake is None, verdict
     assert words in verdict.message, verdict.message
+
+
+def test_without_the_sentence_no_planted_error_has_its_words(monkeypatch):
+    """Each test above can fail: what is looked for does not come from the learner's own line."""
+    monkeypatch.setattr(judging, "error_pattern", lambda error, args: "")
+    monkeypatch.setattr(judging, "pattern", lambda rows, sizes: "")
+    for id, function, words in PLANTED.values():
+        with np.errstate(all="ignore"):
+            verdict = verdict_on(id, function, 0)
+        assert words not in verdict.message, words
+
+
+def as_in_torch(alpha, values):
+    return alpha.transpose(-2, -1) @ values
+
+
+def infinite(alpha, values):
+    return alpha @ values + np.infty  # noqa: NPY201
+
+
+@pytest.mark.parametrize(("function", "words"), [(as_in_torch, "called swapaxes here"), (infinite, "it is np.inf.")])
+def test_the_names_of_other_libraries_are_translated(function, words):
+    assert words in verdict_on("8.3", function, 0).message
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    ("IndexError: index 4 is out of bounds", "Python counts from 0"),
+    ("NameError: name 'a_t' is not defined", "A name is used"),
+    ("UnboundLocalError: cannot access local variable 'h'", "A name is used"),
+    ("ValueError: array split does not result in an equal division", "np.split cuts along axis 0"),
+    ("ValueError: The requested array has an inhomogeneous shape after 1 dimensions", "Arrays of different shapes"),
+    ("ValueError: all the input arrays must have same number of dimensions", "must have the same number of axes"),
+    ("AttributeError: module 'numpy' has no attribute 'sigmoid'", "NumPy has no sigmoid: where an exercise needs one"),
+    ("AttributeError: `np.infty` was removed in the NumPy 2.0 release. Use `np.inf`.", "NumPy has no infty: it is np"),
+    ("AttributeError: 'numpy.ndarray' object has no attribute 'unsqueeze'", "NumPy has no unsqueeze: a new axis"),
+    ("AttributeError: 'numpy.ndarray' object has no attribute 'colour'", ""),
+    ("ValueError: axes don't match array", "called swapaxes here"),
+    ("ZeroDivisionError: division by zero", ""),
+])
+def test_an_error_gets_the_sentence_of_its_kind_and_no_other(error, words):
+    said = error_pattern(error, (np.ones(3),))
+    assert (words in said) if words else said == ""
 
 
 @pytest.mark.parametrize("id", EXERCISES)
@@ -161,6 +233,27 @@ def test_a_square_matrix_that_is_transposed_is_called_so():
     said = pattern([("dW", a.T, a, ("H", "H")), ("db", b, b, ("H", "H"))], {"H": 3})
     assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake stands in the "
                     "line that makes dW.")
+
+
+def test_a_sum_that_is_missing_is_seen_with_and_without_its_axis():
+    got, axes = np.random.default_rng(0).standard_normal((3, 4, 5)), ("B", "T", "H")
+    for keep in (False, True):
+        rows = [("h", got, got.sum(axis=1, keepdims=keep), axes)]
+        assert pattern(rows, {}) == "Summed over axis 1 it would be right: one sum is missing."
+
+
+def test_one_result_returned_twice_is_told_from_two_exchanged():
+    h, c = np.random.default_rng(0).standard_normal((2, 3, 4))
+    axes = ("B", "H")
+    assert "is what h should be: the two are not the same" in pattern([("h", h, h, axes), ("c", h, c, axes)], {})
+    assert "in each other's place" in pattern([("h", c, h, axes), ("c", h, c, axes)], {})
+
+
+def test_rows_of_something_else_than_the_batch_are_not_called_batch_rows():
+    want = np.random.default_rng(0).standard_normal((3, 4))
+    got = wrong_rows(want)
+    assert "batch row 0" in pattern([("h", got, want, ("B", "D"))], {"B": 3})
+    assert "batch" not in pattern([("dW", got, want, ("H", "D"))], {"H": 3})
 
 
 def test_a_right_result_has_no_pattern():

@@ -64,7 +64,7 @@ def test_two_kernels_at_once_do_not_undo_each_other():
     for kernel in kernels:
         kernel.stdin.close()
     assert progress.load() == dict.fromkeys(EXERCISES, "passed")
-    assert not list(progress.folder().glob("*.draft"))
+    assert not list(progress.folder().rglob("*.draft"))
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(place):
@@ -80,7 +80,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(place, monkeypatch):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(os, "replace", full)
     assert "No space left on device" in progress.save("4.3", True)
-    assert list(place.iterdir()) == []
+    assert [path for path in place.rglob("*") if path.is_file()] == []
     assert progress.load() == {}
 
 
@@ -98,7 +98,84 @@ def test_show_progress_lists_every_exercise_as_text_and_as_html():
 
 
 def test_files_of_exercises_that_no_longer_exist_are_passed_over(place):
-    place.mkdir(parents=True)
-    (place / "99.1.passed").write_text("")
-    (place / "notes.txt").write_text("")
+    (place / progress.EDITION).mkdir(parents=True)
+    (place / progress.EDITION / "99.1.passed").write_text("")
+    (place / progress.EDITION / "notes.txt").write_text("")
     assert progress.load() == {}
+
+
+def test_what_an_older_edition_left_is_neither_counted_nor_deleted(place, monkeypatch):
+    place.mkdir(parents=True)
+    (place / "4.3.passed").write_text("2025-01-01T10:00")                 # the first edition had no folder of its own
+    assert progress.load() == {}
+    progress.save("4.3", True)
+    monkeypatch.setattr("builtins.input", lambda prompt: "yes")
+    assert progress.main(["--all"]) == 0
+    assert (place / "4.3.passed").read_text() == "2025-01-01T10:00"
+    assert progress.load() == {}
+
+
+def test_the_usual_folder_is_the_course_s_own(monkeypatch):
+    monkeypatch.delenv("LSTMCOURSE_PROGRESS")
+    assert progress.folder().parts[-2:] == ("lstmcourse", "progress")
+
+
+def test_forgetting_asks_first(place, monkeypatch, capsys):
+    progress.save("4.3", True)
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda prompt: asked.append(prompt) or "no")
+    assert progress.main(["--forget", "4.3"]) == 1
+    assert "Forget 4.3" in asked[0]
+    assert progress.load() == {"4.3": "passed"}
+    assert "Nothing was moved." in capsys.readouterr().out
+
+
+def test_forgetting_without_anybody_to_ask_moves_nothing(monkeypatch):
+    def nobody(prompt):
+        raise EOFError
+    progress.save("4.3", True)
+    monkeypatch.setattr("builtins.input", nobody)
+    assert progress.main(["--all"]) == 1
+    assert progress.load() == {"4.3": "passed"}
+
+
+def test_what_is_forgotten_is_moved_and_not_deleted(place, monkeypatch, capsys):
+    for id in ("4.3", "5.1"):
+        progress.save(id, False)
+        progress.save(id, True)
+        progress.write(progress.place(id, "py"), f"# {id}")
+    monkeypatch.setattr("builtins.input", lambda prompt: "yes")
+    assert progress.main(["--forget", "4.3"]) == 0
+    assert progress.load() == {"5.1": "passed"}
+    moved = sorted(path.name for path in (place / "forgotten").rglob("4.3.*"))
+    assert moved == ["4.3.passed", "4.3.py", "4.3.tried"]
+    assert "moved to" in capsys.readouterr().out
+    assert progress.main(["--all"]) == 0
+    assert progress.load() == {}
+    assert len(list((place / "forgotten").iterdir())) == 2
+
+
+def test_nothing_to_forget_is_said(capsys):
+    assert progress.main(["--forget", "4.3"]) == 0
+    assert "Nothing is kept of exercise 4.3." in capsys.readouterr().out
+
+
+def test_an_exercise_that_does_not_exist_cannot_be_forgotten(capsys):
+    with pytest.raises(SystemExit):
+        progress.main(["--forget", "4.9"])
+    assert "there is no exercise 4.9" in capsys.readouterr().err
+
+
+def test_the_parts_that_are_the_learner_s_are_named():
+    progress.write(progress.place("4.3", "py"), "")
+    shown = show_progress()
+    assert "  cell: yours (4.3)" in str(shown)
+    assert "  clipping: the library's" in str(shown)
+    assert "cell: yours (4.3); backward pass: the library&#x27;s" in shown._repr_html_()
+
+
+def test_progress_looks_at_what_is_kept_and_does_not_run_it(tmp_path):
+    progress.write(progress.place("4.3", "py"), f"open({str(tmp_path / 'ran')!r}, 'w')")
+    told = in_another_process("import sys; from lstmcourse import cli; sys.exit(cli.main(['progress']))").stdout
+    assert "cell: yours (4.3)" in told
+    assert not (tmp_path / "ran").exists()

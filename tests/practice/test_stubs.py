@@ -4,6 +4,8 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import nbformat
@@ -89,6 +91,9 @@ def test_every_exercise_has_its_header_its_check_and_two_folded_hints(path):
         assert re.findall(r"<details><summary>(Hint \d): ", hints.source) == ["Hint 1", "Hint 2"]
         assert hints.source.count("</details>") == 2
         assert "```" not in hints.source                    # ideas and equations, no code
+        first, second = re.findall(r"</summary>\s*(.*?)\s*</details>", hints.source, re.DOTALL)
+        assert min(len(first), len(second)) > 40
+        assert first != second
 
 
 def faults(notebook, lesson):
@@ -207,6 +212,17 @@ def test_make_exercises_writes_what_nbgrader_needs_into_the_solution(course):
     path, before = course / "solutions" / "03_forgetting.ipynb", os.stat(course / "solutions" / "03_forgetting.ipynb")
     stubs.main([str(course)])
     assert os.stat(path).st_mtime_ns == before.st_mtime_ns                 # in step: not written again
+
+
+def test_make_exercises_runs_as_a_module(course):
+    target = course / "exercises" / "03_forgetting.ipynb"
+    target.unlink()
+    command = [sys.executable, "-m", "lstmcourse.practice.stubs", str(course)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, target.exists()) == (0, True)
+    target.write_text(WORK["an answer"](target.read_text()))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
 
 
 WORK = {

@@ -1,0 +1,107 @@
+"""How exactly an answer has to agree: fine enough that a wrong one fails, coarse enough that rounding does not."""
+
+import numpy as np
+import pytest
+
+from lstmcourse.practice import EXERCISES, judge
+from lstmcourse.practice.observe import observe
+from lstmcourse.practice.values import close, same, unchanged
+
+ONE_FLOAT = {"1.3", "7.5", "8.5"}          # float(loss) forgets in which precision it was computed: one part in 1e4
+EXACT = {"6.3", "7.1"}                     # integers: every one of them has to be the same
+BY_PROPERTY = {"4.4"}                      # any params that hold the bit are right
+
+
+def scaled(value, factor):
+    """Every float in value, times factor."""
+    if isinstance(value, dict):
+        return {key: scaled(entry, factor) for key, entry in value.items()}
+    return tuple(scaled(entry, factor) for entry in value) if isinstance(value, tuple) else value * factor
+
+
+def passes(id, change, seed=0):
+    exercise = EXERCISES[id]
+
+    def changed(*args):
+        return change(exercise.reference(*args))
+    return judge(exercise, lambda args: observe(exercise, changed, args), np.random.default_rng(seed)).passed
+
+
+@pytest.mark.parametrize("id", [id for id in EXERCISES if id not in EXACT | BY_PROPERTY])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_part_in_a_hundred_thousand_is_wrong_and_one_in_a_billion_is_rounding(id, sign):
+    large = 1e-3 if id in ONE_FLOAT else 1e-5
+    assert not passes(id, lambda right: scaled(right, 1 + sign * large))
+    assert passes(id, lambda right: scaled(right, 1 + sign * 1e-9))
+
+
+@pytest.mark.parametrize("id", [id for id in EXERCISES if id not in EXACT | BY_PROPERTY])
+def test_each_result_of_several_is_held_to_it(id):
+    names = list(EXERCISES[id].returns)
+    for k, name in enumerate(names):
+        if len(names) > 1:
+            large = 1e-3 if name == "loss" else 1e-5
+            assert not passes(id, lambda right, k=k, large=large: (
+                *right[:k], scaled(right[k], 1 + large), *right[k + 1:])), name
+
+
+@pytest.mark.parametrize("id", sorted(EXACT))
+def test_an_integer_that_is_one_off_is_wrong(id):
+    assert not passes(id, lambda right: right + 1)
+    assert not passes(id, lambda right: right - 1)
+
+
+def test_the_exceptions_are_what_they_are_called():
+    for id, exercise in EXERCISES.items():
+        value = exercise.reference(*exercise.cases(np.random.default_rng(0))[0])
+        assert (isinstance(value, (float, np.floating))) == (id in ONE_FLOAT)
+        assert (isinstance(value, int) or getattr(value, "dtype", np.dtype(float)).kind == "i") == (id in EXACT)
+        assert bool(exercise.accept) == (id in BY_PROPERTY)
+
+
+@pytest.mark.parametrize(("dtype", "small", "large"), [("float64", 0.9e-6, 1.1e-6), ("float32", 0.9e-4, 1.1e-4)])
+def test_numbers_are_compared_to_a_part_of_the_largest(dtype, small, large):
+    want = np.array([0.0, 1, -200], dtype)
+    assert close(want + np.array(200 * small, dtype), want).all()
+    assert not close(want + np.array(200 * large, dtype), want).any()
+    assert close(-want, want).tolist() == [True, False, False]
+
+
+def test_a_lone_number_counts_as_float32():
+    assert close(np.array(1 + 0.9e-4), np.array(1.0))
+    assert not close(np.array(1 + 1.1e-4), np.array(1.0))
+
+
+def test_large_integers_are_compared_exactly():
+    assert not close(np.array([2_000_001]), np.array([2_000_000])).any()
+    assert not close(np.array(2_000_001), np.array(2_000_000)).any()
+
+
+def test_nan_agrees_with_nan_and_infinity_with_infinity_of_its_sign():
+    odd = np.array([np.nan, np.inf, -np.inf, 1])
+    assert close(odd, odd).all()
+    assert close(-odd, odd).tolist() == [True, False, False, False]
+
+
+def test_an_infinity_does_not_widen_the_tolerance():
+    assert close(np.array([np.inf, 1 + 1e-5]), np.array([np.inf, 1])).tolist() == [True, False]
+
+
+def test_same_wants_the_structure_too():
+    a = np.arange(3.0)
+    assert same({"a": a, "b": (a, a)}, {"a": a, "b": (a, a)})
+    assert same([a, a], (a, a))
+    assert same([0.0, 1.0, 2.0], a)
+    assert not same({"a": a}, {"a": a, "b": a})
+    assert not same((a,), (a, a))
+    assert not same(a[None], a)
+    assert not same("text", a)
+
+
+def test_unchanged_wants_the_same_bits():
+    a = np.array([np.nan, 1])
+    assert unchanged({"a": a, "n": 3}, {"a": a.copy(), "n": 3})
+    assert not unchanged(a, a * (1 + 1e-15))
+    assert not unchanged(a, a.astype("float32"))
+    assert not unchanged({"a": a}, {"a": a, "b": a})
+    assert not unchanged(3, 4)

@@ -1,0 +1,288 @@
+"""Each exercise's reference is held to a second source: a reference and a solution can share a mistake.
+
+A witness has the exercise's arguments and results, and none of the code from which the reference is made.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lstmcourse import torch_ref
+from lstmcourse.practice import EXERCISES
+
+SEEDS = range(3)
+
+
+def tensor(value):
+    if isinstance(value, dict):
+        return {key: tensor(entry) for key, entry in value.items()}
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def array(value):
+    if isinstance(value, dict):
+        return {key: array(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(map(array, value))
+    return value.detach().numpy() if isinstance(value, torch.Tensor) else value
+
+
+def in_torch(function):
+    """A witness that is written in PyTorch: tensors in, arrays out."""
+    return lambda *args: array(function(*map(tensor, args)))
+
+
+def torch_cell(kind, x_t, states, params):
+    """torch.nn's own cell: [h_t] or [h_t, c_t]."""
+    cell = {"rnn": torch.nn.RNNCell, "lstm": torch.nn.LSTMCell, "gru": torch.nn.GRUCell}[kind](
+        x_t.shape[1], states[0].shape[1], dtype=x_t.dtype)
+    weights = {name: params[ours] for name, ours in torch_ref.RENAMES.items()}
+    found = torch.func.functional_call(cell, weights, (x_t, tuple(states) if kind == "lstm" else states[0]))
+    return list(found) if kind == "lstm" else [found]
+
+
+def cell(kind):
+    def run(x_t, *states, gates=None):
+        *states, params = states
+        found = torch_cell(kind, x_t, states, params)
+        return tuple(found) if len(found) > 1 else found[0]
+    return in_torch(run)
+
+
+def rnn_over_time(x, h_0, params):
+    module = torch.nn.RNN(x.shape[2], h_0.shape[1], batch_first=True, dtype=x.dtype)
+    weights = {f"{name}_l0": params[ours] for name, ours in torch_ref.RENAMES.items()}
+    return torch.func.functional_call(module, weights, (x, h_0[None]))[0]
+
+
+def cross_entropy(logits, targets, mask):
+    return F.cross_entropy(logits[mask], targets[mask]).item()
+
+
+def loss_and_gradient(logits, targets, mask):
+    leaf = logits.clone().requires_grad_()
+    loss = F.cross_entropy(leaf[mask], targets[mask])
+    return loss.item(), torch.autograd.grad(loss, leaf)[0]
+
+
+def backward(kind, sequence):
+    """The gradients by autograd, through torch.nn's cell."""
+    def run(*arguments):
+        *upstream, cache = arguments
+        params = {key: cache[key] for key in ("W_ih", "W_hh")}
+        x = cache["x"] if sequence else cache["x_t"][:, None]
+        states = [cache[key] for key in (("h_0", "c_0") if sequence else ("h_prev", "c_prev")) if key in cache]
+        params |= biases_of(kind, cache, x[:, 0], states[0], params["W_hh"].shape[1])
+
+        def forward(x, *states_and_params):
+            *states, params = states_and_params
+            outputs = [[], []]
+            for t in range(x.shape[1]):
+                states = torch_cell(kind, x[:, t], states, params)
+                for kept, state in zip(outputs, states, strict=False):
+                    kept.append(state)
+            return tuple(torch.stack(kept, 1) for kept in outputs[:len(states)])
+
+        dh = [d if sequence else d[:, None] for d in upstream]
+        _, grads = torch_ref.torch_gradients(forward, [x, *states, params], dh)
+        return (grads[0] if sequence else grads[0][:, 0], *grads[1:])
+    return run
+
+
+def biases_of(kind, cache, x_0, h_0, H):
+    """Biases with which the forward pass gives the gates of the cache; how they share matters only for the GRU's n."""
+    def step(key):
+        value = cache[key]
+        return value[:, 0] if value.ndim == 3 else value
+
+    def logit(p):
+        return np.log(p) - np.log1p(-p)
+
+    if kind == "rnn":
+        a = np.arctanh(step("h" if "h" in cache else "h_t"))
+    elif kind == "lstm":
+        a = np.hstack([logit(step("i")), logit(step("f")), np.arctanh(step("g")), logit(step("o"))])
+    else:
+        b_hn = (cache["u_n"] - h_0 @ cache["W_hh"][2 * H:].T)[0]
+        a = np.hstack([logit(cache["r"]), logit(cache["z"]), np.arctanh(cache["n"]) - cache["r"] * cache["u_n"]])
+        recurrent = np.hstack([h_0 @ cache["W_hh"][:2 * H].T, 0 * h_0])
+        return {"b_ih": (a - x_0 @ cache["W_ih"].T - recurrent)[0],
+                "b_hh": np.concatenate([np.zeros(2 * H), b_hn])}
+    total = (a - x_0 @ cache["W_ih"].T - h_0 @ cache["W_hh"].T)[0]
+    return {"b_ih": total / 3, "b_hh": 2 * total / 3}
+
+
+def embedding(dx, tokens, V):
+    W = torch.zeros(V, dx.shape[-1], dtype=dx.dtype, requires_grad=True)
+    return torch.autograd.grad(F.embedding(tokens, W), W, dx)[0]
+
+
+def clipped(grads, max_norm):
+    """torch's own, which adds 1e-6 to the norm: undone by scaling everything up before and down again after."""
+    leaves = {key: torch.zeros_like(g) for key, g in grads.items()}
+    for key, leaf in leaves.items():
+        leaf.grad = 1e6 * grads[key]
+    torch.nn.utils.clip_grad_norm_(leaves.values(), 1e6 * max_norm)
+    return {key: leaf.grad / 1e6 for key, leaf in leaves.items()}
+
+
+def clipped_step(params, grads, lr, max_norm):
+    leaves, found = {key: p.clone() for key, p in params.items()}, clipped(grads, max_norm)
+    for key, leaf in leaves.items():
+        leaf.grad = found[key]
+    torch.optim.SGD(leaves.values(), lr=lr).step()
+    return leaves
+
+
+def norms_by_lag(h, W_hh):
+    a = torch.atanh(h[1:]) - h[:-1] @ W_hh.T                         # inputs with which an RNN visits these states
+
+    def run(h_t, steps):
+        for a_t in a[len(a) - steps:]:
+            h_t = torch.tanh(a_t + W_hh @ h_t)
+        return h_t
+    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(h) - 1 - lag])
+         for lag in range(len(h))]
+    return torch.stack([torch.linalg.matrix_norm(each, 2) for each in J])
+
+
+def forget_gate(x_t, h_prev, params):
+    rows = slice(h_prev.shape[1], 2 * h_prev.shape[1])
+    return torch.sigmoid(F.linear(x_t, params["W_ih"][rows], params["b_ih"][rows])
+                         + F.linear(h_prev, params["W_hh"][rows], params["b_hh"][rows]))
+
+
+def cell_update(c_prev, i, f, g):
+    """torch.nn.LSTMCell with weights of 0, whose biases make these gates, a row and a unit at a time."""
+    c_t = torch.zeros_like(c_prev)
+    for b in range(c_prev.shape[0]):
+        for j in range(c_prev.shape[1]):
+            biases = torch.stack([torch.logit(i[b, j]), torch.logit(f[b, j]), torch.atanh(g[b, j]), i[b, j]])
+            zero = torch.zeros(1, 1, dtype=c_prev.dtype)
+            params = {"W_ih": zero.expand(4, 1), "W_hh": zero.expand(4, 1), "b_ih": biases, "b_hh": 0 * biases}
+            c_t[b, j] = torch_cell("lstm", zero, [zero, c_prev[b:b + 1, j:j + 1]], params)[1]
+    return c_t
+
+
+def parameter_count(kind, D, H, layers, bidirectional):
+    return sum(p.numel() for p in torch_ref.MODULES[kind](D, H, layers, bidirectional=bidirectional).parameters())
+
+
+def shift_right(targets, bos):
+    return np.array([[bos, *sentence[:-1]] for sentence in targets.tolist()])
+
+
+def last_states(h, lengths):
+    return np.array([list(h[b])[:n][-1] for b, n in enumerate(lengths.tolist())])
+
+
+def both_ends(h_forward, h_backward, lengths):
+    return np.array([[*list(h_forward[b])[:n][-1], *h_backward[b][0]] for b, n in enumerate(lengths.tolist())])
+
+
+def perplexity(losses, tokens):
+    """By its definition: every single token is counted with its loss."""
+    return float(np.exp(np.mean([loss for loss, n in zip(losses, tokens, strict=True) for _ in range(n)])))
+
+
+def masked_softmax(scores, mask):
+    return torch.nan_to_num(torch.softmax(scores.masked_fill(~mask[:, None], -torch.inf), dim=-1))
+
+
+def additive_scores(query, keys, params):
+    """One pair of target word and source word at a time."""
+    B, T_tgt, T_src = *query.shape[:2], keys.shape[1]
+    return np.array([[[sum(params["v"] * np.tanh(params["W_q"] @ query[b, t] + params["W_k"] @ keys[b, s]))
+                       for s in range(T_src)] for t in range(T_tgt)] for b in range(B)])
+
+
+def dot_backward(dcontext, cache):
+    leaves = [cache[key].clone().requires_grad_() for key in ("query", "keys", "values")]
+    return torch.autograd.grad(F.scaled_dot_product_attention(*leaves), leaves, dcontext)
+
+
+def alignment_error_rate(alpha, sure, possible):
+    """With sets of links, as Och and Ney define it."""
+    A = {(t, max(range(alpha.shape[1]), key=lambda s, t=t: alpha[t, s])) for t in range(alpha.shape[0])}
+    S, P = (set(map(tuple, np.argwhere(links).tolist())) for links in (sure, possible))
+    return 1 - (len(A & S) + len(A & P)) / (len(A) + len(S))
+
+
+def causal_self_attention(x, params):
+    query, keys, values = (F.linear(x, params[name]) for name in ("W_q", "W_k", "W_v"))
+    return F.scaled_dot_product_attention(query, keys, values, is_causal=True)
+
+
+def step_by_step(z, n, h_0):
+    h = [h_0]
+    for t in range(z.shape[1]):
+        h.append(z[:, t] * h[-1] + (1 - z[:, t]) * n[:, t])
+    return np.stack(h[1:], axis=1)
+
+
+# id -> (what it is held to, the witness)
+WITNESSES = {
+    "1.1": ("PyTorch", cell("rnn")),
+    "1.2": ("PyTorch", in_torch(rnn_over_time)),
+    "1.3": ("PyTorch", in_torch(cross_entropy)),
+    "2.1": ("PyTorch", backward("rnn", sequence=False)),
+    "2.2": ("PyTorch", backward("rnn", sequence=True)),
+    "2.3": ("PyTorch", in_torch(embedding)),
+    "3.1": ("PyTorch", in_torch(clipped)),
+    "3.2": ("PyTorch", in_torch(norms_by_lag)),
+    "3.3": ("PyTorch", in_torch(clipped_step)),
+    "4.1": ("PyTorch", in_torch(forget_gate)),
+    "4.2": ("PyTorch", in_torch(cell_update)),
+    "4.3": ("PyTorch", cell("lstm")),
+    "4.4": ("PyTorch", None),                      # by its property: test_the_latch_holds_its_bit_in_torch
+    "5.1": ("PyTorch", backward("lstm", sequence=False)),
+    "5.2": ("PyTorch", backward("lstm", sequence=True)),
+    "6.1": ("PyTorch", cell("gru")),
+    "6.2": ("PyTorch", backward("gru", sequence=False)),
+    "6.3": ("PyTorch", parameter_count),
+    "7.1": ("lists, by hand", shift_right),
+    "7.2": ("lists, by hand", last_states),
+    "7.3": ("PyTorch", in_torch(loss_and_gradient)),
+    "7.4": ("lists, by hand", both_ends),
+    "7.5": ("the definition, token by token", perplexity),
+    "8.1": ("PyTorch", in_torch(masked_softmax)),
+    "8.2": ("the definition, pair by pair", additive_scores),
+    "8.3": ("PyTorch", in_torch(torch.bmm)),
+    "8.4": ("PyTorch", in_torch(dot_backward)),
+    "8.5": ("sets of links", alignment_error_rate),
+    "9.1": ("PyTorch", in_torch(causal_self_attention)),
+    "9.2": ("the recursion, step by step", step_by_step),
+}
+
+
+def test_every_exercise_has_a_witness():
+    assert sorted(WITNESSES) == sorted(EXERCISES)
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        return [leaf for key in sorted(value) for leaf in leaves(value[key])]
+    return [leaf for entry in value for leaf in leaves(entry)] if isinstance(value, tuple) else [np.asarray(value)]
+
+
+@pytest.mark.parametrize("id", [id for id, (_, witness) in WITNESSES.items() if witness])
+def test_a_reference_agrees_with_its_witness(id):
+    """To 1e-10, much finer than the judge."""
+    for seed in SEEDS:
+        for args in EXERCISES[id].cases(np.random.default_rng(seed)):
+            ours, theirs = (leaves(f(*args)) for f in (EXERCISES[id].reference, WITNESSES[id][1]))
+            for a, b in zip(ours, theirs, strict=True):
+                assert a.shape == b.shape
+                assert np.abs(a - b).max() <= 1e-10 * max(1, np.abs(b).max()), (id, seed)
+
+
+def test_the_latch_holds_its_bit_in_torch():
+    for D, H in EXERCISES["4.4"].cases(np.random.default_rng(0)):
+        params = tensor(EXERCISES["4.4"].reference(D, H))
+        module = torch.nn.LSTM(D, H, batch_first=True, dtype=torch.float64)
+        x = torch.rand(8, 1000, D, dtype=torch.float64, generator=torch.Generator().manual_seed(D)) * 2 - 1
+        x[:, :, 0], x[::2, 0, 0], x[1::2, 0, 0] = 0, 1, -1
+        weights = {f"{name}_l0": params[ours] for name, ours in torch_ref.RENAMES.items()}
+        h = torch.func.functional_call(module, weights, (x,))[0]
+        assert (h[:, :, 0] * x[:, :1, 0] > 0.01).all()
