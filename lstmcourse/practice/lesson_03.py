@@ -213,8 +213,8 @@ return np.array(norms)""",
                 lambda h, W_hh: _by_lag(h, W_hh, jacobian=lambda h_t, W: W * (1 - h_t**2))),
         Mistake("W_hh is transposed",
                 "dh_t/dh_{t-1} has a row for each unit of h_t and a column for each unit of h_{t-1}, and that is how "
-                "W_hh itself is laid out. The transpose that stands in the forward is there because states are rows "
-                "there.",
+                "W_hh itself is laid out. The transpose that stands in the forward pass is there because states are "
+                "rows there.",
                 lambda h, W_hh: _by_lag(h, W_hh, jacobian=lambda h_t, W: _jacobian(h_t, W.T))),
         Mistake("the slope is taken at the state before",
                 "Each step of yours uses the state one step too early. The tanh that lies between h_{t-1} and h_t is "

@@ -142,10 +142,10 @@ return sigmoid(x_t @ W.T + h_prev @ U.T + b + c)""",
                 "sum, hold four blocks in the order i, f, g, o; one of them is asked for.",
                 lambda x, h, p: sigmoid(_pre(x, h, p))),
         Mistake("tanh on the forget gate",
-                "A gate answers 'how much is kept', a share between 0 and 1. With tanh it can be negative, which would "
-                "turn the sign of what is remembered.", partial(_gate, act=np.tanh)),
+                "A gate answers 'how much is kept', a number between 0 and 1. With tanh it can be negative, which "
+                "would turn the sign of what is remembered.", partial(_gate, act=np.tanh)),
         Mistake("no sigmoid",
-                "The sum is returned as it is, and can be any number. A gate is a share between 0 and 1: it needs the "
+                "The sum is returned as it is, and can be any number. A gate is a number between 0 and 1: it needs the "
                 "sigmoid.", partial(_gate, act=lambda a: a)),
         Mistake("the gate says how much to forget",
                 "Your gate is 1 where the right one is 0. In spite of its name the forget gate says how much is "
@@ -175,7 +175,7 @@ DOT = ("a dot product where ⊙ is meant",
        "each unit of the cell has a gate of its own, and H numbers times H numbers are H numbers.")
 MATMUL = ("a matrix product where ⊙ is meant",
           "A gate and what it gates have the same shape (B, H), and NumPy refuses their matrix product. The × of the "
-          "pictures is taken unit by unit: each number of the one times the number at the same place of the other.")
+          "pictures is taken unit by unit: each number of the one times the number of the same unit of the other.")
 UPDATES = [
     (*MATMUL, partial(_update, times=np.matmul)),
     (*DOT, partial(_update, times=_dot)),
@@ -198,8 +198,8 @@ UPDATES = [
      "the usual LSTM writing has a gate of its own, and the two need not add up to 1.",
      partial(_update, write=lambda i, f: 1 - f)),
     ("tanh on the new cell",
-     "Your cell is squashed into ±1. The belt itself passes through no squashing, which is why it can carry a number "
-     "unchanged over many steps. The tanh comes where the cell is read, not where it is kept.",
+     "Your cell is squashed into ±1. The cell state itself passes through no squashing, which is why it can carry a "
+     "number unchanged over many steps. The tanh comes where the cell is read, not where it is kept.",
      partial(_update, out=np.tanh)),
     ("everything is multiplied",
      "Four factors in one product: a gate that is shut for writing then wipes out the old cell as well. Keeping is one "
@@ -220,7 +220,7 @@ cell_update = Exercise(
         *(Mistake(*wrong) for wrong in UPDATES),
         Mistake(MATMUL[0],
                 "Your result is (B, B): a matrix product with a transpose compares each sentence with every other. The "
-                "× of the pictures is taken unit by unit: each number of the one times the number at the same place of "
+                "× of the pictures is taken unit by unit: each number of the one times the number of the same unit of "
                 "the other.", lambda c, i, f, g: f @ c.T + i @ g.T),
         Mistake(*DOT, partial(_update, times=lambda a, b: (a * b).sum(axis=1))),
         Mistake(*DOT, lambda c, i, f, g: _dot(f, c) + i * g),
@@ -239,7 +239,7 @@ cell_update = Exercise(
                 "i and f are gates already, between 0 and 1. A second sigmoid leaves them between 0.5 and 0.73: such "
                 "a gate can neither open nor shut.", partial(_update, keep=sigmoid, write=lambda i, f: sigmoid(i))),
         Mistake("c_prev is changed in place",
-                "Your numbers are right, but the caller's c_prev is overwritten, and the backward still needs it. "
+                "Your numbers are right, but the caller's c_prev is overwritten, and the backward pass still needs it. "
                 "Make a new array.", lambda c, i, f, g: np.add(np.multiply(c, f, out=c), i * g, out=c))))
 
 
@@ -300,7 +300,7 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
     mistakes=(
         Mistake("a sigmoid on the candidate",
                 "Your candidate is never negative, so the cell can only be pushed up. Three of the four answer 'how "
-                "much', a share between 0 and 1; the candidate answers 'what', and that may have either sign.",
+                "much', a number between 0 and 1; the candidate answers 'what', and that may have either sign.",
                 partial(_lstm, act_g=sigmoid)),
         Mistake("no tanh on the candidate",
                 "Your candidate is not squashed, so that one large input can flood the cell. What is written lies in "
@@ -324,19 +324,19 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
                 "block of rows, the forget gate's own, is not used.", partial(_lstm, order=(0, 0, 2, 3))),
         Mistake("no sigmoid on the output gate",
                 "c_t is right and h_t is not: your output gate is the sum as it is. It answers 'how much may be read', "
-                "a share between 0 and 1, and needs its sigmoid.",
+                "a number between 0 and 1, and needs its sigmoid.",
                 partial(_lstm, act_o=lambda a: a)),
         *gate_orders(lambda layout: partial(_lstm, order=tuple(map(layout.index, "ifgo")))),
         Mistake("tanh on the forget gate",
-                "A gate answers 'how much is kept', a share between 0 and 1. With tanh it can be negative, which would "
-                "turn the sign of what is remembered.",
+                "A gate answers 'how much is kept', a number between 0 and 1. With tanh it can be negative, which "
+                "would turn the sign of what is remembered.",
                 partial(_lstm, act_f=np.tanh)),
         Mistake("tanh on the output gate",
-                "A gate answers 'how much', a share between 0 and 1. Your output gate can be negative, and would show "
+                "A gate answers 'how much', a number between 0 and 1. Your output gate can be negative, and would show "
                 "the opposite of what the cell holds.",
                 partial(_lstm, act_o=np.tanh)),
         Mistake("h_t without tanh",
-                "The cell is shown unsquashed: c_t is right and h_t is not. On the belt a number may grow beyond ±1; "
+                "The cell is shown unsquashed: c_t is right and h_t is not. The cell state may grow beyond ±1; "
                 "what is read from it is squashed first, then gated.",
                 partial(_lstm, read=lambda o, c_t, c_prev: o * c_t)),
         Mistake("h_t from the old cell",
@@ -344,7 +344,7 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
                 partial(_lstm, read=lambda o, c_t, c_prev: o * np.tanh(c_prev))),
         Mistake("tanh around gate and cell together",
                 "c_t is right and h_t is not: you squash the product of gate and cell. The cell is squashed alone, and "
-                "then the gate takes its share.",
+                "then multiplied by the gate.",
                 partial(_lstm, read=lambda o, c_t, c_prev: np.tanh(o * c_t))),
         Mistake("no output gate",
                 "c_t is right and h_t is not: the whole cell is shown. How much of it may be read, the output gate "

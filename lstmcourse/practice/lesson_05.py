@@ -80,12 +80,12 @@ def _dh_in_place(dh_t, dc_t, k):
 
 CELL_MISTAKES = [
     ("what arrives at c_t from the next step is dropped",
-     "Only what comes by way of h_t reaches your cell. c_t is used twice: by h_t and, along the belt, by the next "
-     "step, and dc_t is what the belt brings back. Two uses, two gradients, added up.",
+     "Only what comes by way of h_t reaches your cell. c_t is used twice: by h_t and, directly, by the next "
+     "step's cell, and dc_t is what comes back from there. Two uses, two gradients, added up.",
      partial(_cell, from_next=lambda dc_t: 0 * dc_t)),
     ("what reaches c_t by way of h_t is dropped",
-     "Only what the belt brings back reaches your cell. c_t is used twice: by the next step and by h_t = o ⊙ "
-     "tanh(c_t), so a second part comes back through the output gate and the tanh. The two are added up.",
+     "Only what comes back from the next cell state reaches your cell. c_t is used twice: by the next step and by h_t "
+     "= o ⊙ tanh(c_t), so a second part comes back through the output gate and the tanh. The two are added up.",
      partial(_cell, through_h=lambda dh_t, k: 0)),
     ("dh_prev overwrites dh_t before dc_prev is computed",
      "Your dc_prev is made from the *new* dh. If one name is used for the gradient at h_t and for the one at h_prev, "
@@ -93,10 +93,10 @@ CELL_MISTAKES = [
      partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: (dc_t + _through_h(dh_prev, k)) * k["f"])),
     ("dc_prev without the forget gate",
      "You hand the gradient at c_t on as it is. Forward, the old cell was multiplied by the forget gate; backward, the "
-     "gradient passes the same valve.",
+     "gradient passes the same gate.",
      partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: dc)),
-    ("dc_prev only from what the belt brings",
-     "Your dc_prev is made from dc_t alone. What reaches c_t by way of h_t flows on along the belt as well: take the "
+    ("dc_prev only from dc_t",
+     "Your dc_prev is made from dc_t alone. What reaches c_t by way of h_t flows on to c_{t-1} as well: take the "
      "sum of the two.",
      partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: dc_t * k["f"])),
     ("the tanh of the cell is skipped on the way back",
@@ -108,7 +108,7 @@ CELL_MISTAKES = [
      "the cache does not hold.",
      partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - k["c_t"]**2))),
     ("the slope of tanh(c_t) is taken from h_t",
-     "The slope of tanh is 1 minus the square of its *output*, and that is tanh(c_t). h_t is only the share of it that "
+     "The slope of tanh is 1 minus the square of its *output*, and that is tanh(c_t). h_t is only the part of it that "
      "the output gate has let through.",
      partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - (k["o"] * np.tanh(k["c_t"]))**2))),
     ("the output gate is skipped on the way back",
@@ -124,8 +124,8 @@ CELL_MISTAKES = [
      "is dh_t, not what has been gathered at the cell.",
      partial(_cell, at_o=lambda dh_t, dc: dc)),
     ("the gates are stacked below each other",
-     "Your stack is (4B, H). In the forward the four gates of one sentence stood side by side, (B, 4H): join the four "
-     "along the axis of the units, not along the batch.",
+     "Your stack is (4B, H). In the forward pass the four gates of one sentence stood side by side, (B, 4H): join the "
+     "four along the axis of the units, not along the batch.",
      lambda dh_t, dc_t, k: np.zeros((4 * dh_t.shape[0], dh_t.shape[1])) @ k["W_ih"]),
     ("the slopes of the sigmoids are left out",
      "The gradients reach i, f and o, and have still to pass the sigmoids that made them. Each is multiplied by the "
@@ -325,8 +325,8 @@ SEQUENCE_MISTAKES = [
      "by the gates of the next step. What comes back from the next step has to be added to what the loss sends.",
      partial(_bptt, add_h=_own)),
     ("dc_next is dropped",
-     "At the last step you are right, before it you are not: along the belt each c_t is used by the next step, and "
-     "what comes back along the belt has to be added. This is the very road that makes the LSTM remember.",
+     "At the last step you are right, before it you are not: each c_t is used by the next cell state as well, and "
+     "what comes back from there has to be added. This is the very path that makes the LSTM remember.",
      partial(_bptt, add_c=_own)),
     ("both links back in time are dropped",
      "At the last step you are right, before it you are not: nothing comes back from the later steps, neither to h_t "
@@ -334,7 +334,7 @@ SEQUENCE_MISTAKES = [
      partial(_bptt, add_h=_own, add_c=_own)),
     ("the given dc is ignored",
      "Nothing in your result depends on dc. The loss may look at the cells too: dc has a gradient for every c_t, "
-     "which is added to what comes back along the belt.",
+     "which is added to what comes back from the next cell state.",
      partial(_bptt, own_c=lambda dc: 0 * dc)),
     ("only the last step's loss counts",
      "You start from the gradients at the last step and let them run back, and what the other steps receive from "
@@ -384,8 +384,8 @@ SEQUENCE_MISTAKES = [
      "slices. A second call with the same dh would then give another result. Add into a new array.",
      partial(_bptt, add_h=operator.iadd)),
     ("dc is changed in place",
-     "Your function writes into dc, the caller's array: perhaps it adds what comes along the belt to one of its "
-     "slices. A second call with the same dc would then give another result. Add into a new array.",
+     "Your function writes into dc, the caller's array: perhaps it adds what comes back from the next cell state to "
+     "one of its slices. A second call with the same dc would then give another result. Add into a new array.",
      partial(_bptt, add_c=operator.iadd)),
 ]
 

@@ -157,7 +157,7 @@ return h_prev * z + (1 - z) * np.tanh(a_n + sigmoid(a_r + u_r) * u_n)""",
                               ("W_hh", lambda x_t, h_prev, params: h_prev @ params["W_hh"])))))
 
 
-# 6.2 the backward
+# 6.2 the backward pass
 
 def _cell_cache(x_t, h_prev, params):
     cache = gru_cell_forward(x_t, h_prev, params)[1]
@@ -173,7 +173,7 @@ def _backward(dh_t, k, into_n=lambda dh, k: dh * (1 - k["z"]), into_z=lambda dh,
               straight=lambda dh, k: dh * k["z"], n_slope=lambda n: 1 - n**2, gate_slope=lambda s: s * (1 - s),
               into_u=lambda da_n, k: da_n * k["r"], into_r=lambda da_n, k: da_n * k["u_n"], order=(0, 1, 2),
               h_in=lambda k: k["h_prev"], to_h=lambda da_h, W: da_h @ W, over_batch=lambda B: 1):
-    """The backward of the cell, in which a part can be replaced by a wrong one."""
+    """The backward pass of the cell, in which a part can be replaced by a wrong one."""
     da_n = into_n(dh_t, k) * n_slope(k["n"])
     da_r = into_r(da_n, k) * gate_slope(k["r"])
     da_z = into_z(dh_t, k) * gate_slope(k["z"])
@@ -288,7 +288,7 @@ return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
         Mistake("dW_hn without the reset gate",
                 "Everything is right but the candidate's rows of dW_hh: that product stood inside the reset gate, and "
                 "its gradient passes the gate first.", _with_grads(_W_hn_without_r)),
-        Mistake("the backward of Cho's GRU",
+        Mistake("the backward pass of Cho's GRU",
                 "This is right for the GRU whose reset gate multiplies h_prev before the product (Cho et al. 2014). "
                 "The exercise has PyTorch's, where r multiplies u_n, the recurrent product with its bias.",
                 partial(_library, reset_after=False), convention=True),

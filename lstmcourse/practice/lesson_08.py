@@ -193,7 +193,7 @@ return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
                 _pairs(lambda q, k, v: (np.tanh(q + k) @ v).swapaxes(1, 2))),
         Mistake("each query meets only one key",
                 "You add query t and key t. Every target word is compared with *every* source word: both need a new "
-                "axis, at different places, so that all pairs meet.",
+                "axis, at different axes, so that all pairs meet.",
                 lambda query, keys, p: np.tanh(query @ p["W_q"].T + keys @ p["W_k"].T) @ p["v"]),
         Mistake("divided by the root of A",
                 "You scale as in scaled dot attention. Additive scores are not scaled: the tanh has bounded them, and "
@@ -248,7 +248,7 @@ attend = Exercise(
                 "own words.", lambda alpha, values: alpha @ values[0])))
 
 
-# 8.4 the backward of scaled dot attention
+# 8.4 the backward pass of scaled dot attention
 
 def _dot_forward(query, keys, values):
     alpha = softmax(query @ keys.swapaxes(1, 2) / np.sqrt(query.shape[-1]))
@@ -256,7 +256,7 @@ def _dot_forward(query, keys, values):
 
 
 def _dot_backward(dcontext, k, dscores=softmax_backward, scale=lambda k: 1 / np.sqrt(k["query"].shape[-1])):
-    """The backward, in which a part can be replaced by a wrong one. dscores(dalpha, alpha)."""
+    """The backward pass, in which a part can be replaced by a wrong one. dscores(dalpha, alpha)."""
     query, keys, values, alpha = (k[key] for key in ("query", "keys", "values", "alpha"))
     d = dscores(dcontext @ values.swapaxes(1, 2), alpha) * scale(k)
     return d @ keys, d.swapaxes(1, 2) @ query, alpha.swapaxes(1, 2) @ dcontext
@@ -305,22 +305,23 @@ return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
                 "a (1 - a) is how a weight answers to its own score. In a softmax the weights of one row share a "
                 "whole: each answers to the scores of all the others too.",
                 _with(dscores=lambda d, a: d * a * (1 - a))),
-        Mistake("only the first half of the softmax's backward",
+        Mistake("only the first half of the softmax's backward pass",
                 "You multiply by the weight, and do not take away what is common to the row. Raising all scores of a "
                 "row changes nothing, so the gradients of a row have to add up to 0.",
                 _with(dscores=lambda d, a: d * a)),
-        Mistake("the softmax's backward without the weight in front",
+        Mistake("the softmax's backward pass without the weight in front",
                 "You take away the weighted mean of the row, and forget to multiply the difference by the weight "
                 "itself.",
                 _with(dscores=lambda d, a: d - (d * a).sum(axis=-1, keepdims=True))),
         Mistake("the plain mean in place of the weighted one",
-                "What is taken away in the softmax's backward is the mean of the row's gradients *weighted by alpha*.",
+                "What is taken away in the softmax's backward pass is the mean of the row's gradients *weighted by "
+                "alpha*.",
                 _with(dscores=lambda d, a: a * (d - d.mean(axis=-1, keepdims=True)))),
         Mistake("the plain sum in place of the weighted one",
-                "What is taken away in the softmax's backward is the sum of the row's gradients, each *weighted by "
-                "alpha*.",
+                "What is taken away in the softmax's backward pass is the sum of the row's gradients, each *weighted "
+                "by alpha*.",
                 _with(dscores=lambda d, a: a * (d - d.sum(axis=-1, keepdims=True)))),
-        Mistake("the softmax's backward over the query axis",
+        Mistake("the softmax's backward pass over the query axis",
                 "What is taken away is summed over the target words. The softmax ran over the source words, the last "
                 "axis, and so does its backward.",
                 _with(dscores=lambda d, a: a * (d - (d * a).sum(axis=1, keepdims=True)))),

@@ -77,7 +77,7 @@ return e / e.sum(-1, keepdims=True) @ v""",
         Mistake("the mask is turned round",
                 "Your words look at themselves and at what comes *after*. Only what came before may be seen.",
                 _wrong(lambda s, m: _masked(s, m.T))),
-        Mistake("the mask is one place too wide",
+        Mistake("the mask is one position too wide",
                 "Every word sees one word ahead of it, the very one that is to be guessed. Nothing after the diagonal "
                 "may be looked at.", _wrong(lambda s, m: _masked(s, m | np.eye(len(m), k=1, dtype=bool)))),
         Mistake(*NOT_ITSELF, _wrong(_nan_row)),

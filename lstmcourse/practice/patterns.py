@@ -206,7 +206,7 @@ def _steps(label, got, want, axes, sizes):
         if letter != "T":                                  # words that are looked at or looking, no steps
             for place, at in (("last", -1), ("first", 0)):
                 if right[at] and right.sum() == 1:
-                    return f"{label} is right at the {place} place of its axis {letter} only."
+                    return f"{label} is right at the {place} position of its axis {letter} only."
             continue
         if right[-1] and not right[:-1].any():
             return (f"{label} is right at the last step only: going back from it, the link through time is cut or "

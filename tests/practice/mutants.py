@@ -223,8 +223,12 @@ def unexplained(found):
     return new, gone
 
 
-def main():
-    found = run(sys.argv[1:])
+def main(ids):
+    unknown = [id for id in ids if id not in EXERCISES]
+    if unknown:
+        print(f"there is no exercise {', '.join(unknown)}; there are: {', '.join(EXERCISES)}", file=sys.stderr)
+        return 2
+    found = run(ids)
     new, gone = unexplained(found)
     print(f"{'exercise':10}{'mutants':>9}{'rejected':>10}{'equivalent':>12}{'unexplained':>13}")
     for id, (count, survivors) in found.items():
@@ -242,4 +246,4 @@ def main():
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

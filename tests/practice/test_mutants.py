@@ -7,7 +7,7 @@ import numpy as np
 
 from lstmcourse.practice import EXERCISES
 
-from .mutants import EQUIVALENT, build, mutants, passes, run, solutions, unexplained
+from .mutants import EQUIVALENT, build, main, mutants, passes, run, solutions, unexplained
 
 QUICK = ["1.1", "4.2", "7.2", "8.3"]
 
@@ -68,3 +68,10 @@ def test_every_survivor_has_a_reason():
     for id, reasons in json.loads(EQUIVALENT.read_text()).items():
         assert id in EXERCISES
         assert all(len(reason) > 10 for reason in reasons.values())
+
+
+def test_only_the_exercises_that_are_asked_for_are_run(capsys):
+    assert main(["4.2"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][1:2] == ["4.2"]
+    assert main(["4.2", "9.9"]) == 2
+    assert "there is no exercise 9.9; there are: 1.1" in capsys.readouterr().err
