@@ -37,7 +37,8 @@ def show(fig, caption="", vector=False, alt=""):
     if bool(caption.strip()) == bool(alt.strip()):
         raise ValueError(f"caption is {'empty' if not caption.strip() else 'given'} and so is alt; wanted one of them: "
                          "a caption that says what the figure shows, or alt where a Markdown cell below says it")
-    bundle = {"text/plain": caption if caption.strip() else alt, "image/png": save(fig, "png", dpi=96 if vector else 160)}
+    words = caption if caption.strip() else alt
+    bundle = {"text/plain": words, "image/png": save(fig, "png", dpi=96 if vector else 160)}
     if vector:
         bundle["image/svg+xml"] = save(fig, "svg").decode()
     display(bundle, raw=True, metadata=png_size(fig))
