@@ -183,9 +183,19 @@ def test_show_displays_picture_and_caption(monkeypatch):
     assert shown[1][0][0].data == "*A cell with two arrows.*"
 
 
-def test_show_rejects_an_empty_caption():
-    with pytest.raises(ValueError, match="caption is empty"):
-        plots.show(plots.rnn_cell(), " ")
+def test_show_with_alt_leaves_the_caption_to_the_cell_below(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *objects, **kwargs: shown.append(objects[0]))
+    plots.show(plots.rnn_cell(), alt="an RNN cell")
+    assert [bundle["text/plain"] for bundle in shown] == ["an RNN cell"]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ({"caption": " "}, "caption is empty and so is alt"), ({}, "caption is empty"),
+    ({"caption": "A cell.", "alt": "a cell"}, "caption is given and so is alt")])
+def test_show_wants_a_caption_or_an_alt(words, message):
+    with pytest.raises(ValueError, match=message):
+        plots.show(plots.rnn_cell(), **words)
 
 
 def test_encoder_decoder_has_a_cell_for_every_word_read_and_written():

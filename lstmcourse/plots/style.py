@@ -26,20 +26,24 @@ STYLE = {
 }
 
 
-def show(fig, caption, vector=False):
-    """Display fig with its caption below, in the notebook.
+def show(fig, caption="", vector=False, alt=""):
+    """Display fig in the notebook, with its caption below.
 
     caption  one or two sentences: what the figure shows, in words
     vector   True for drawings: sharp at any zoom (SVG); where SVG is not shown, a PNG
+    alt      in place of a caption, where that stands in the Markdown cell below: a few words for who sees no picture
     """
     from IPython.display import Markdown, display
-    if not caption.strip():
-        raise ValueError("caption is empty; wanted a sentence that says what the figure shows")
-    bundle = {"text/plain": caption, "image/png": save(fig, "png", dpi=96 if vector else 160)}
+    if bool(caption.strip()) == bool(alt.strip()):
+        raise ValueError(f"caption is {'empty' if not caption.strip() else 'given'} and so is alt; wanted one of them: "
+                         "a caption that says what the figure shows, or alt where a Markdown cell below says it")
+    words = caption if caption.strip() else alt
+    bundle = {"text/plain": words, "image/png": save(fig, "png", dpi=96 if vector else 160)}
     if vector:
         bundle["image/svg+xml"] = save(fig, "svg").decode()
     display(bundle, raw=True, metadata=png_size(fig))
-    display(Markdown(f"*{caption}*"))
+    if caption.strip():
+        display(Markdown(f"*{caption}*"))
 
 
 def png_size(fig):

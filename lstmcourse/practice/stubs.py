@@ -79,8 +79,9 @@ def exercise_in(source, lesson):
     found = [e for e in EXERCISES.values() if e.lesson == lesson and e.function in names]
     if len(found) != 1:
         functions = [e.function for e in EXERCISES.values() if e.lesson == lesson]
-        raise ValueError(f"a solution cell of {lesson} defines {names}; wanted the function of one exercise: {functions}"
-                         + " (is the lesson's module in LESSONS of lstmcourse/practice/registry.py?)" * (not functions))
+        where = "" if functions else " (is the lesson's module in LESSONS of lstmcourse/practice/registry.py?)"
+        raise ValueError(f"a solution cell of {lesson} defines {names}; wanted the function of one exercise: "
+                         f"{functions}{where}")
     return found[0]
 
 
