@@ -5,6 +5,8 @@ PYTHON ?= python3
 LAB_ARGS ?=
 BROWSER_ARGS ?=
 PIP_ARGS ?=
+REPEATS ?= 20
+NOTEBOOKS ?=
 PY := .venv/bin/python
 READY := .venv/ready
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
@@ -21,7 +23,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab test lint pytest nbval run-notebooks stability experiments figures exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -55,6 +57,9 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved
 
 run-notebooks: setup     ## run every lesson and solution again and save the results
 	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+
+stability: setup ## run every lesson and solution with its initial weights moved by a last digit (REPEATS=20 NOTEBOOKS=…)
+	$(PY) tests/stability.py --repeats $(REPEATS) $(NOTEBOOKS)
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
