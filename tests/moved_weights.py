@@ -52,7 +52,7 @@ def move_initial_weights(seed):
     @functools.wraps(step)
     def first_step_moves(self, params, grads):
         if self.t == 0:
-            params = train.tree_map(lambda array: array if moved.get(id(array)) is array else move(array.copy()), params)
+            params = train.tree_map(lambda w: w if moved.get(id(w)) is w else move(w.copy()), params)
         return step(self, params, grads)
 
     train.Adam.step = first_step_moves
