@@ -1,5 +1,6 @@
 """Runs over many seeds: saved, resumed, loaded."""
 
+import numpy as np
 import pytest
 
 from lstmcourse.lab import trials
@@ -64,3 +65,20 @@ def test_wilson_matches_published_intervals(successes, low, high):
 def test_wilson_rejects_impossible_counts():
     with pytest.raises(ValueError, match="successes is 11 of n = 10"):
         trials.wilson(11, 10)
+
+
+def test_save_weights_and_load_weights_undo_each_other_up_to_float32(tmp_path, rng):
+    params = {"rnn": {"W": rng.standard_normal((3, 2))}, "b": np.arange(4.0)}
+    trials.save_weights(tmp_path / "a.npz", params)
+    trials.save_weights(tmp_path / "b.npz", {"b": np.ones(1)})
+    loaded = trials.load_weights(tmp_path / "a.npz")
+    assert loaded["rnn"]["W"].dtype == loaded["b"].dtype == "float64"
+    np.testing.assert_allclose(loaded["rnn"]["W"], params["rnn"]["W"], rtol=1e-7)
+    np.testing.assert_array_equal(loaded["b"], params["b"])
+
+
+def test_load_weights_names_a_file_that_is_not_the_listed_one(tmp_path):
+    trials.save_weights(tmp_path / "a.npz", {"b": np.ones(1)})
+    np.savez(tmp_path / "a.npz", b=np.zeros(1, "float32"))
+    with pytest.raises(ValueError, match=r"a\.npz is another file"):
+        trials.load_weights(tmp_path / "a.npz")

