@@ -56,7 +56,7 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved
 	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
 
 run-notebooks: setup     ## run every lesson and solution again and save the results
-	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+	LSTMCOURSE_STILL=1 LSTMCOURSE_PROGRESS=$$(mktemp -d) $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
 
 stability: setup ## run every lesson and solution with its initial weights moved by a last digit (REPEATS=20 NOTEBOOKS=…)
 	$(PY) tests/stability.py --repeats $(REPEATS) $(NOTEBOOKS)
