@@ -4,6 +4,7 @@
 PYTHON ?= python3
 LAB_ARGS ?=
 BROWSER_ARGS ?=
+REPEATS ?= 20
 PY := .venv/bin/python
 SLOW := $(patsubst %,tests/test_%.py,bench notebooks project run_notebooks trials widgets)     # not in `make quick`
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
@@ -40,7 +41,7 @@ install = { $(FIND_LINKS) $(UV) pip install --python $(PY) $(if $(2),--default-i
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks experiments figures numbers exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability experiments figures numbers exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -117,6 +118,9 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved (NO
 
 run-notebooks: setup     ## run every lesson and solution again and save what changed (NOTEBOOKS=notebooks/05_lstm_learns.ipynb)
 	$(NEWCOMER) LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb solutions/*.ipynb)
+
+stability: setup ## run every lesson and solution with its initial weights moved by a last digit (REPEATS=20 NOTEBOOKS=…)
+	$(NEWCOMER) $(PY) tests/stability.py --repeats $(REPEATS) $(NOTEBOOKS)
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done

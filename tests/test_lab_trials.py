@@ -1,5 +1,6 @@
 """Runs over many seeds: saved, resumed, loaded."""
 
+import numpy as np
 import pytest
 
 from lstmcourse.lab import trials
@@ -185,7 +186,6 @@ def test_median_interval_has_the_ranks_of_the_sign_test(n, low, high):
 
 
 def test_median_interval_holds_the_median_in_95_of_100_samples():
-    import numpy as np
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(2000):
@@ -224,3 +224,20 @@ def test_choose_refuses_a_best_rate_at_the_edge():
 def test_choose_takes_a_tie_inside_the_grid():
     records = pilots({(0.1, 9): 1.0, (0.01, 9): 1.0, (0.001, 9): 0.2})
     assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [9])["rnn"]["lr"] == 0.01
+
+
+def test_save_weights_and_load_weights_undo_each_other_up_to_float32(tmp_path, rng):
+    params = {"rnn": {"W": rng.standard_normal((3, 2))}, "b": np.arange(4.0)}
+    trials.save_weights(tmp_path / "a.npz", params)
+    trials.save_weights(tmp_path / "b.npz", {"b": np.ones(1)})
+    loaded = trials.load_weights(tmp_path / "a.npz")
+    assert loaded["rnn"]["W"].dtype == loaded["b"].dtype == "float64"
+    np.testing.assert_allclose(loaded["rnn"]["W"], params["rnn"]["W"], rtol=1e-7)
+    np.testing.assert_array_equal(loaded["b"], params["b"])
+
+
+def test_load_weights_names_a_file_that_is_not_the_listed_one(tmp_path):
+    trials.save_weights(tmp_path / "a.npz", {"b": np.ones(1)})
+    np.savez(tmp_path / "a.npz", b=np.zeros(1, "float32"))
+    with pytest.raises(ValueError, match=r"a\.npz is another file"):
+        trials.load_weights(tmp_path / "a.npz")

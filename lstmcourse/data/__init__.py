@@ -2,5 +2,5 @@
 
     pizza   "nishchal likes pizza but his friend likes burger … so friend orders ___"   lessons 01 to 05
     hindi   "mai ghar jaa raha hu -> i am going home", with gold alignments             lessons 07, 08
-    stdlib_text   the source of Python's standard library, and what stands where in it   lesson 10
+    python_source   part of the source of SymPy, and what stands where in it          lesson 10
 """

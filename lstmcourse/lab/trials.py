@@ -14,6 +14,7 @@ import statistics
 import sys
 from typing import NamedTuple
 
+import numpy as np
 from tqdm.auto import tqdm
 
 NO_NUMBERS = ("plots/", "widgets/", "practice/", "grading/", "cli.py", "bench.py", "lab/trials.py")
@@ -193,3 +194,42 @@ def choose(records, kinds, rates, steps, settled=0.02):
             budget = more
         found[kind] = {"lr": lr, "steps": budget}
     return found
+
+
+def save_weights(file, params):
+    """Save trained params in float32 as a .npz beside their script, and the file's hash in weights.sha256 there."""
+    file = pathlib.Path(file)
+    np.savez(file, **{path: array.astype("float32") for path, array in _flat(params)})
+    listed = file.with_name("weights.sha256")
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    lines = [line for line in lines if not line.endswith(f"  {file.name}")]
+    listed.write_text("\n".join(sorted([*lines, f"{_sha256(file)}  {file.name}"], key=lambda line: line[66:])) + "\n")
+
+
+def load_weights(file, dtype="float64"):
+    """What `save_weights` saved. Raises ValueError if the file is another than the one saved then."""
+    file = pathlib.Path(file)
+    if f"{_sha256(file)}  {file.name}" not in file.with_name("weights.sha256").read_text().splitlines():
+        raise ValueError(f"{file.name} is another file than the one that weights.sha256 beside it lists")
+    params = {}
+    with np.load(file, allow_pickle=False) as arrays:
+        for path in arrays:
+            *outer, name = path.split("/")
+            inside = params
+            for key in outer:
+                inside = inside.setdefault(key, {})
+            inside[name] = arrays[path].astype(dtype)
+    return params
+
+
+def _flat(params, path=""):
+    """(path, array) of every array in a dict of arrays, or of dicts of arrays."""
+    for key, value in params.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{key}/")
+        else:
+            yield f"{path}{key}", value
+
+
+def _sha256(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,30 +1,33 @@
-"""Lesson 10: does a single cell of a trained reader follow something that a programmer would name?
+"""Lesson 10: does a single cell of a trained network follow something that a programmer would name?
 
-Written down before the runs below (pilots with seed 0 chose the size of the network and showed which
-label is easy): five networks, seeds 1 to 5, which also decide which files are read in which order. The
-cell is chosen on the validation files and scored on the test files; so is the best of 1000 random
-directions. A cell *follows* a label if its r_squared on the test files is at least 0.25, and at least
-twice that of the best random direction. The text is that of the Python which ran; the figures of
-another version differ a little.
+Written down before the runs below: five networks, whose seeds also decide which files are read in which
+order. The cell is chosen on the validation files and scored on the test files; so is the best of 1000
+random directions, and the best cell of the same network before training. A cell *follows* a label if its
+r_squared on the test files is at least 0.25, and at least twice that of the best random direction. Then
+its cell for brackets is taken out: `harm` is what closing brackets cost without it.
 
-After the pilots we expected, and wrote here, that brackets would be followed in at least 4 of the 5
-networks. They were not, so the verdict now says what was found; the rule and the seeds are as they were.
-A second run of the same five networks added `harm`: what closing brackets cost without the cell.
+Network, learning rate and rule are those of two earlier rounds on other texts: the standard library (seeds 1
+to 5: 3 of 5 networks had a cell for brackets, 1 of 5 one for strings), and the whole of SymPy, half of which
+is documentation (seeds 1000 to 1004: 1 of 5 had one for brackets). Before this round the verdict was, as
+found there, that no label has a cell that follows it in 4 of 5 networks. That failed: here brackets have. The
+verdict below says what was found. The weights of the first network are saved beside the results: the lesson
+looks at that one.
 """
 
-import sys
+import pathlib
 
 import numpy as np
 
-from lstmcourse.data.stdlib_text import ALPHABET, LABELS, encode, labelled, stdlib_text
+from lstmcourse.data.python_source import ALPHABET, LABELS, encode, labelled, python_source
 from lstmcourse.lab.char_lm import batchify, evaluate, init_char_lm, train_char_lm
 from lstmcourse.lab.interventions import ablate_unit
 from lstmcourse.lab.probing import best_directions, fitted_directions, r_squared, random_directions
-from lstmcourse.lab.trials import run
+from lstmcourse.lab.trials import run, save_weights
 
 SETTINGS = {"D": 32, "H": 128, "B": 16, "T": 64, "steps": 2400, "lr": 0.01, "tested": 200_000, "directions": 1000,
             "follows": 0.25, "times": 2.0, "others": 12}
-SEEDS = range(1, 6)
+SEEDS = range(1005, 1010)
+WEIGHTS = pathlib.Path(__file__).with_suffix(".npz")
 
 
 def training_text(sets, rng):
@@ -85,14 +88,18 @@ def harm(params, sets, cell):
 
 
 def one(seed):
-    """Train a reader, search its cells, and take its best cell for brackets out."""
-    sets, rng = stdlib_text(), np.random.default_rng(seed)
+    """Train a network, search its cells and those it had before training, and take its best cell for brackets out."""
+    sets, rng = python_source(), np.random.default_rng(seed)
     text = encode(training_text(sets, rng))
-    params = init_char_lm(len(ALPHABET), SETTINGS["D"], SETTINGS["H"], rng)
-    params, _ = train_char_lm(text, params, SETTINGS["steps"], SETTINGS["B"], SETTINGS["T"], SETTINGS["lr"],
-                             progress=False)
+    untrained = init_char_lm(len(ALPHABET), SETTINGS["D"], SETTINGS["H"], rng)
+    params, _ = train_char_lm(text, untrained, SETTINGS["steps"], SETTINGS["B"], SETTINGS["T"], SETTINGS["lr"],
+                              progress=False)
     found, bits = search(params, sets, rng)
-    return {"found": found, "bits": round(bits, 4), "harm": harm(params, sets, found["brackets"]["cell"])}
+    before, _ = search(untrained, sets, rng)
+    if seed == SEEDS[0]:
+        save_weights(WEIGHTS, params)
+    return {"found": found, "untrained": before, "bits": round(bits, 4),
+            "harm": harm(params, sets, found["brackets"]["cell"])}
 
 
 def count(records, label):
@@ -108,15 +115,16 @@ def needed(record):
 
 
 def verdict(records):
-    """The best bracket cell is better than chance in every network, but no label has a cell that follows it in 4 of
-    5 networks, and position and indentation have one in none."""
-    better = all(record["found"]["brackets"]["score"] > record["found"]["brackets"]["random"] for record in records)
+    """A cell follows the brackets in at least 4 of 5 networks, and in each the best one has more than twice the score
+    of the best one before training; every other label has a cell that follows it in half of the networks at most."""
     counts = {label: count(records, label) for label in LABELS}
-    return better and max(counts.values()) < 0.8 * len(records) and counts["position"] == counts["indentation"] == 0
+    learned = all(r["found"]["brackets"]["score"] > 2 * r["untrained"]["brackets"]["score"] for r in records)
+    rest = max(n for label, n in counts.items() if label != "brackets")
+    return learned and counts["brackets"] >= 0.8 * len(records) and rest <= len(records) / 2
 
 
 if __name__ == "__main__":
-    results = run(__file__, SETTINGS | {"python": sys.version.split()[0]}, [{"seed": seed} for seed in SEEDS], one)
+    results = run(__file__, SETTINGS, [{"seed": seed} for seed in SEEDS], one)
     for label in LABELS:
         print(f"{label:12} a cell follows it in {count(results['runs'], label)} of {len(results['runs'])} networks")
     print("needed for closing brackets in", sum(map(needed, results["runs"])))

@@ -1,27 +1,34 @@
-"""Real text that everybody has: the source of Python's own standard library, as it lies on this machine.
+"""Real text that everybody has: part of the Python source of SymPy, which PyTorch brings along.
 
-Files go to training, validation or test as a whole, and by a hash of their name: the same file falls
-into the same set on every machine and in every version of Python.
+python_source.sha256 beside this file lists what is read, each file with its hash: the same bytes on every
+machine and in every version of Python. Files go to training, validation or test as a whole, and by a hash
+of their name. The list is made from an installed SymPy by
+
+    python -m lstmcourse.data.python_source > lstmcourse/data/python_source.sha256
 """
 
 import hashlib
+import importlib.util
 import io
 import pathlib
-import sysconfig
 import tokenize
 
 import numpy as np
 
+PACKAGE = "sympy"
+SKIPPED = {"tests", "test-examples", "benchmarks", "_antlr",               # the last: written by a program
+           "common.py", "matrices.py", "theanocode.py"}                     # older copies of files that are read
+LONGEST = 60_000                                          # characters: a longer file would be most of the test text
+IN_STRINGS = 0.35                                         # a file with more than this in strings is documentation
+LISTED = pathlib.Path(__file__).with_suffix(".sha256")
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))       # line end and printable ASCII
 SETS = {"training": 8, "validation": 1, "test": 1}        # tenths of the files
-SKIPPED = {"test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo", "ensurepip", "encodings", "pydoc_data",
-           "entities.py", "site-packages", "dist-packages", "__phello__"}
 LABELS = ("brackets", "string", "indentation", "position")
 _TOKEN_OF = {character: token for token, character in enumerate(ALPHABET)}
 
 
 def encode(text):
-    """The tokens (integers) of a text: places in ALPHABET. Raises ValueError for any other character."""
+    """The tokens (integers) of a text: positions in ALPHABET. Raises ValueError for any other character."""
     unknown = set(text) - set(ALPHABET)
     if unknown:
         raise ValueError(f"text has the character {min(unknown)!r}; wanted line ends and printable ASCII (see `clean`)")
@@ -48,31 +55,28 @@ def set_of(name):
         place -= tenths
 
 
-def stdlib_text(folder=None):
-    """The texts of the standard library, by set: {"training": {name: text}, "validation": …, "test": …}.
+def python_source(folder=None, listed=LISTED):
+    """The texts by set: {"training": {name: text}, "validation": …, "test": …}.
 
-    folder  where the library lies; None: that of the Python that runs. Names are paths below it, sorted.
+    folder  where the package lies; None: where it is installed. Names are paths below it.
+    listed  the file that lists them, a SHA-256 and a name in each line
 
-    Left out: tests and parts that are not installed everywhere, tables of data, what cannot be read,
-    and every file whose text is in another file too. Raises ValueError if a set stays empty.
+    Raises ValueError for a file that is not the listed one, to the byte, or not there.
     """
-    folder = pathlib.Path(folder or sysconfig.get_path("stdlib"))
-    sets, seen = {which: {} for which in SETS}, set()
-    for path in sorted(folder.rglob("*.py")):
-        name = path.relative_to(folder).as_posix()
-        if any(part in SKIPPED or part.startswith(("config-", "_sysconfigdata")) for part in name.split("/")):
-            continue
-        try:
-            with tokenize.open(path) as file:
-                text = clean(file.read())
-        except (OSError, SyntaxError, UnicodeError):
-            continue
-        if text.strip() and text not in seen:
-            seen.add(text)
-            sets[set_of(name)][name] = text
-    if not all(sets.values()):
-        raise ValueError(f"folder is {str(folder)!r}, and there is too little Python source in it for three sets")
+    folder, sets = pathlib.Path(folder or _package()), {which: {} for which in SETS}
+    for line in listed.read_text().splitlines():
+        wanted, name = line.split("  ")
+        data = (folder / name).read_bytes() if (folder / name).is_file() else b""
+        if hashlib.sha256(data).hexdigest() != wanted:
+            raise ValueError(f"{name} of {PACKAGE} is {'another file' if data else 'missing'}; wanted the one whose "
+                             f"SHA-256 is {wanted}: install the version of {PACKAGE} that constraints.txt names")
+        sets[set_of(name)][name] = clean(data.decode())
     return sets
+
+
+def _package():
+    """The folder of the installed package, found without importing it."""
+    return pathlib.Path(importlib.util.find_spec(PACKAGE).origin).parent
 
 
 def labels(text):
@@ -128,3 +132,12 @@ def labelled(texts, N):
 def _opening(token):
     """Place of the first quote in a string's token."""
     return min(place for place in map(token.find, "\"'") if place >= 0)
+
+
+if __name__ == "__main__":
+    root, lines = _package(), []
+    for path in root.rglob("*.py"):
+        text, name = clean(path.read_text(encoding="utf-8")), path.relative_to(root)
+        if 0 < len(text) < LONGEST and not SKIPPED & set(name.parts) and labels(text)["string"].mean() < IN_STRINGS:
+            lines.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name.as_posix()}")
+    print("\n".join(sorted(lines)))                       # by hash: a mixed order, so that any part is of all kinds

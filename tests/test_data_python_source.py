@@ -1,57 +1,67 @@
-"""The text of the standard library: three sets without a leak, and what stands where in it."""
+"""The text of lesson 10: the listed bytes and no others, three sets without a leak, and what stands where in it."""
+
+import hashlib
 
 import numpy as np
 import pytest
 
-from lstmcourse.data import stdlib_text as st
+from lstmcourse.data import python_source as st
 
 TEXT = "x = f(a[1], {'b': 'it(s'})  # (\ndef g():\n    '''doc (\n      more'''\n    return r'(' + f'{x(1)} b'\n"
 
 
 @pytest.fixture
-def library(tmp_path):
-    """A small library: 60 files, one of them twice, one that is not text, and what has to be left out."""
+def package(tmp_path):
+    """A small package of 60 files; folder and list."""
+    lines = []
     for k in range(60):
-        (tmp_path / f"m{k}.py").write_text(f"a = {k}\n")
-    (tmp_path / "copy.py").write_text("a = 7\n")
-    (tmp_path / "broken.py").write_bytes(b"a = '\xff\xfe'\n")
-    for folder in ("test", "site-packages", "config-3"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "inside.py").write_text("a = 'no'\n")
-    return tmp_path
+        (tmp_path / f"m{k}.py").write_bytes(b"a = %d\n" % k)
+        lines.append(f"{hashlib.sha256(b'a = %d' % k + bytes([10])).hexdigest()}  m{k}.py")
+    listed = tmp_path / "listed.sha256"
+    listed.write_text("\n".join(lines) + "\n")
+    return tmp_path, listed
 
 
-def test_stdlib_text_gives_every_text_to_one_set_only(library):
-    sets = st.stdlib_text(library)
-    texts = [text for texts in sets.values() for text in texts.values()]
-    assert len(texts) == len(set(texts)) == 60
-    assert not set(sets["training"]) & (set(sets["validation"]) | set(sets["test"]))
+def test_python_source_gives_every_file_to_one_set_only(package):
+    sets = st.python_source(*package)
+    names = [name for texts in sets.values() for name in texts]
+    assert sorted(names) == sorted(f"m{k}.py" for k in range(60))
+    assert all(st.set_of(name) == which for which, texts in sets.items() for name in texts)
 
 
-def test_stdlib_text_leaves_out_tests_and_other_peoples_packages(library):
-    assert not [name for names in st.stdlib_text(library).values() for name in names if "inside" in name]
+def test_python_source_names_a_file_with_another_byte(package):
+    (package[0] / "m7.py").write_bytes(b"a = 8\n")
+    with pytest.raises(ValueError, match=r"m7\.py of sympy is another file; wanted the one whose SHA-256 is"):
+        st.python_source(*package)
 
 
-def test_stdlib_text_of_this_python_is_enough_and_shares_no_file():
-    sets = st.stdlib_text()
+def test_python_source_names_a_file_that_is_missing(package):
+    (package[0] / "m7.py").unlink()
+    with pytest.raises(ValueError, match=r"m7\.py of sympy is missing"):
+        st.python_source(*package)
+
+
+def test_python_source_is_enough_and_no_text_is_there_twice():
+    sets = st.python_source()
     size = {which: sum(map(len, texts.values())) for which, texts in sets.items()}
-    assert size["training"] > 3_000_000
-    assert min(size["validation"], size["test"]) > 250_000
+    assert size["training"] > 2_500_000
+    assert min(size["validation"], size["test"]) > 200_000
     texts = [text for texts in sets.values() for text in texts.values()]
     assert len(set(texts)) == len(texts)
     assert all(set(text) <= set(st.ALPHABET) for text in texts)
 
 
-def test_stdlib_text_names_a_folder_without_python(tmp_path):
-    with pytest.raises(ValueError, match="folder is .* too little Python source"):
-        st.stdlib_text(tmp_path)
+def test_labels_of_the_test_text_are_the_same_in_every_version_of_python():
+    _, told = st.labelled(st.python_source()["test"].values(), 200_000)
+    assert hashlib.sha256(told.astype("<i8").tobytes()).hexdigest() == (
+        "8e405ae62666b735af3dd98aed5b3a210b3a2735eec54e24705079b29b22816b")
 
 
 def test_set_of_depends_on_the_name_alone_and_keeps_the_shares():
     sets = [st.set_of(f"folder/name{k}.py") for k in range(4000)]
     assert sets == [st.set_of(f"folder/name{k}.py") for k in range(4000)]
     assert [abs(sets.count(which) / 4000 - tenths / 10) < 0.03 for which, tenths in st.SETS.items()] == [True] * 3
-    assert st.set_of("argparse.py") == "training"           # on every machine
+    assert st.set_of("core/add.py") == "training"           # on every machine
 
 
 def test_decode_undoes_encode():
