@@ -12,7 +12,6 @@ cell on, nothing that this process says is believed to be more than an answer.
 import codecs
 import contextlib
 import gc
-import io
 import os
 import select
 import signal
@@ -207,7 +206,8 @@ def serve(pipe, held):
     skip, seconds, functions, helpers = pipe.receive()
     sys.stdout, sys.stderr, sys.argv = Discard(), Discard(), [""]
     os.environ.clear()
-    imports.offer(helpers)
+    if any("lstmcourse" in source for source in cells):
+        imports.offer(helpers)
     scope, skip, end = notebook.namespace(), set(skip), time.monotonic() + seconds
     for number, source in enumerate(cells):
         if number in skip or not source.strip():
@@ -235,15 +235,9 @@ def answer(scope, name, args, seconds):
     function = scope.get(name)
     if not usable(function):
         return ("missing",)
-    sent = protocol.encode(args)
-
-    def call():                                       # on arguments of its own each time
-        nonlocal args
-        args = protocol.decode(io.BytesIO(sent).read)
-        return function(*args)
     try:
         with notebook.alarm(seconds):
-            value = imports.leniently(call)
+            value = imports.leniently(lambda: function(*args))
     except notebook.TooLong:
         return ("late",)
     except NotImplementedError:

@@ -118,13 +118,17 @@ def run_cell(source, number, scope, seconds):
     name, remarks = f"<cell {number + 1}>", []
     try:
         with alarm(seconds):
-            source = magics.plain(source)
+            code = as_it_stands(source, name)
+            source = source if code else magics.plain(source)
             linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-            tree = compile(source, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            body = [node for node in tree.body if not would_undo(node, scope)]
-            remarks += [f"{called(number, source)}: the unfinished {node.name} in it was not taken, since another cell "
-                        "has a finished one." for node in tree.body if node not in body]
-            execute(body, name, scope)
+            body = source
+            if "NotImplementedError" in source:
+                code = None
+                whole = statements(source, name)
+                body = [node for node in whole if not would_undo(node, scope)]
+                remarks += [f"{called(number, source)}: the unfinished {node.name} in it was not taken, since another "
+                            "cell has a finished one." for node in whole if node not in body]
+            execute(body, name, scope, code)
     except TooLong:
         remarks.append(f"{called(number, source)} took longer than {seconds:.0f} s and was stopped.")
     except BaseException as error:
@@ -153,27 +157,45 @@ def would_undo(node, scope):
             and "NotImplementedError" not in getattr(getattr(known, "__code__", None), "co_names", ()))
 
 
-def execute(body, name, scope):
-    """Run the statements; after one that misses a module nobody does without, go on with it stood in for."""
+def as_it_stands(source, name):
+    """The code of a cell that is plain Python, as most are; None where Jupyter would change it first."""
+    if source[:1] in (" ", "\t", "\n", "%"):
+        return None
+    try:
+        return compiled(source, name)
+    except SyntaxError:
+        return None
+
+
+def execute(body, name, scope, code=None):
+    """Run a cell's source, or statements (code: the same, compiled); after one that misses a module nobody does
+    without, go on with it stood in for."""
     global future
     while body:
-        code = compiled(body, name)
+        code = code or compiled(body, name)
         future |= code.co_flags & __future__.annotations.compiler_flag
         try:
             return run(code, scope)
         except ImportError as error:
-            n = statement(error, body, name)
-            if n is None or not is_absent(error):
+            if not is_absent(error):
                 raise
-            missed = error
+            body = statements(body, name) if isinstance(body, str) else body
+            n, missed = statement(error, body, name), error
+            if n is None:
+                raise
         code = compiled(body[n:n + 1], name)
         leniently(lambda code=code: run(code, scope), missed)
-        body = body[n + 1:]
+        body, code = body[n + 1:], None
     return None
 
 
 def compiled(body, name):
-    return compile(ast.Module(body, []), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | future, dont_inherit=True)
+    return compile(body if isinstance(body, str) else ast.Module(body, []), name, "exec",
+                   ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | future, dont_inherit=True)
+
+
+def statements(source, name):
+    return compile(source, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True).body
 
 
 def run(code, scope):

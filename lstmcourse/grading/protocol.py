@@ -23,6 +23,9 @@ import numpy as np
 
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
           "float16", "float32", "float64")
+NATIVE = [np.dtype(name) for name in DTYPES]
+LITTLE = [dtype.newbyteorder("<") for dtype in NATIVE]
+CODES = {dtype: code for code, dtype in enumerate(NATIVE)}
 
 
 class ProtocolError(Exception):
@@ -101,13 +104,13 @@ def encode(value, limits=LIMITS):
     def put_array(array):
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
             array = array.astype("float64")
-        if array.dtype.name not in DTYPES:
+        code = CODES.get(array.dtype, CODES.get(array.dtype.newbyteorder("=")))
+        if code is None:
             raise Unsendable(f"an array of {array.dtype.name}")
         if array.nbytes > left[0] or array.ndim > limits.axes:
             raise Unsendable(f"an array of shape {array.shape}, too large to be an answer")
-        put(b"a" + struct.pack("<BB", DTYPES.index(array.dtype.name), array.ndim)
-            + struct.pack(f"<{array.ndim}Q", *array.shape))
-        put(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+        put(struct.pack(f"<cBB{array.ndim}Q", b"a", code, array.ndim, *array.shape))
+        put(np.ascontiguousarray(array, LITTLE[code]).tobytes())
 
     walk(value, 0)
     return b"".join(parts)
@@ -140,14 +143,13 @@ def decode(read, limits=LIMITS):
         if code >= len(DTYPES) or axes > limits.axes:
             raise ProtocolError(f"an array with dtype code {code} and {axes} axes")
         shape = tuple(number("<Q") for _ in range(axes))
-        dtype = np.dtype(DTYPES[code]).newbyteorder("<")
-        size = dtype.itemsize * math.prod(shape)       # Python's integers: nothing overflows
+        size = NATIVE[code].itemsize * math.prod(shape)       # Python's integers: nothing overflows
         if math.prod(max(length, 1) for length in shape) > limits.size or size > left[0]:
             raise ProtocolError(f"an array of shape {shape}")
         data = take(size)
         if code == 0 and data.strip(b"\0\1"):
             raise ProtocolError("a bool that is neither 0 nor 1")
-        own = np.frombuffer(data, dtype).reshape(shape).astype(DTYPES[code])      # a copy, writeable
+        own = np.frombuffer(data, LITTLE[code]).reshape(shape).astype(NATIVE[code])      # a copy, writeable
         return own if axes else own[()]
 
     def walk(depth, only_text=False):

@@ -5,6 +5,7 @@
     error     the grader's own fault: no score
 """
 
+import functools
 import inspect
 import re
 import threading
@@ -110,7 +111,8 @@ class Run:
 
     def __init__(self, data, exercises, sandbox, end):
         self.data, self.sandbox, self.end = data, sandbox, end
-        self.functions, self.helpers = [e.function for e in exercises], helpers(exercises)
+        self.functions = [e.function for e in exercises]
+        self.helpers = helpers(frozenset(self.functions), frozenset(path for e in exercises for path in e.helpers))
         self.session, self.found = None, None
         self.skip, self.left_out, self.remarks = [], [], []
 
@@ -193,10 +195,11 @@ class Run:
             self.session = None
 
 
-def helpers(exercises):
-    """[(module, source)] of what these exercises let a submission import from the course, less what they ask for."""
-    asked, modules = {e.function for e in exercises}, {}
-    for path in sorted({path for e in exercises for path in e.helpers}):
+@functools.cache
+def helpers(asked, offered):
+    """[(module, source)] of what may be imported from the course: what the exercises offer, less what they ask for."""
+    modules = {}
+    for path in sorted(offered):
         module, _, name = f"lstmcourse.{path}".rpartition(".")
         if name not in asked:
             modules.setdefault(module, []).append(inspect.getsource(getattr(import_module(module), name)))
