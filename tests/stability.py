@@ -71,7 +71,7 @@ def run(path, seed, timeout=600):
     before = nbformat.v4.new_code_cell(BEFORE.format(tests=str(ROOT / "tests"), seed=seed))
     after = nbformat.v4.new_code_cell(AFTER)
     notebook.cells = [before, *notebook.cells, after]
-    client = NotebookClient(notebook, timeout=timeout, allow_errors=True,
+    client = NotebookClient(notebook, timeout=timeout, startup_timeout=timeout, allow_errors=True,
                             resources={"metadata": {"path": str(path.parent)}})
     try:
         client.execute()
@@ -121,7 +121,7 @@ def stability(paths, repeats, jobs=None):
             for future in tqdm(as_completed(waiting), total=len(waiting), unit="run"):
                 done.append(future.result())
                 for sentence in done[-1].broken:
-                    tqdm.write(f"{done[-1].path.name}: {sentence}")
+                    tqdm.write(f"{done[-1].path.name}: {sentence}", file=sys.stderr)
         except KeyboardInterrupt:                           # say what is known so far
             pool.shutdown(wait=False, cancel_futures=True)
         return done
