@@ -71,7 +71,7 @@ def run(path, seed, timeout=600):
     before = nbformat.v4.new_code_cell(BEFORE.format(tests=str(ROOT / "tests"), seed=seed))
     after = nbformat.v4.new_code_cell(AFTER)
     notebook.cells = [before, *notebook.cells, after]
-    client = NotebookClient(notebook, timeout=timeout, allow_errors=True,
+    client = NotebookClient(notebook, timeout=timeout, startup_timeout=timeout, allow_errors=True,
                             resources={"metadata": {"path": str(path.parent)}})
     try:
         client.execute()
@@ -111,12 +111,20 @@ def table(runs):
 
 
 def stability(paths, repeats, jobs=None):
-    """Run each notebook so many times, in parallel. Returns the runs."""
+    """Run each notebook so many times, in parallel. Returns the runs, those done so far when interrupted."""
     os.environ["LSTMCOURSE_STILL"] = "1"
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
         os.environ["LSTMCOURSE_PROGRESS"] = folder          # of a new learner
         waiting = [pool.submit(run, path, seed) for seed in range(repeats) for path in paths]
-        return [done.result() for done in tqdm(as_completed(waiting), total=len(waiting), unit="run")]
+        done = []
+        try:
+            for future in tqdm(as_completed(waiting), total=len(waiting), unit="run"):
+                done.append(future.result())
+                for sentence in done[-1].broken:
+                    tqdm.write(f"{done[-1].path.name}: {sentence}", file=sys.stderr)
+        except KeyboardInterrupt:                           # say what is known so far
+            pool.shutdown(wait=False, cancel_futures=True)
+        return done
 
 
 def main():

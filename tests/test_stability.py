@@ -30,7 +30,7 @@ def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("planted") / "planted.ipynb"
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, metadata={"tags": tags}, id=name)
                                            for name, (source, tags) in CELLS.items()])
-    NotebookClient(made).execute()
+    NotebookClient(made, startup_timeout=600).execute()
     nbformat.write(made, path)
     return stability.run(path, seed=1)
 
