@@ -61,7 +61,7 @@ def test_numerics_import_nothing_but_numpy_tqdm_and_each_other():
 def test_library_imports_only_what_is_declared():
     names = {"PIL": "pillow", "IPython": "ipython"}
     used = {name.split(".")[0] for path in LIBRARY.rglob("*.py") for name in imports(path)}
-    used -= {"confine", "imports", "magics", "notebook", "protocol"}     # grading/child.py runs as a script, beside these
+    used -= {"confine", "imports", "magics", "notebook", "protocol"}     # grading/child.py runs beside these
     outside = {names.get(name, name) for name in used - set(sys.stdlib_module_names) - {"lstmcourse"}}
     assert outside <= direct(*(set(PROJECT["optional-dependencies"]) - {"test"}))
 
