@@ -75,7 +75,7 @@ def run(path, seed, timeout=600):
                             resources={"metadata": {"path": str(path.parent)}})
     try:
         client.execute()
-    except CellExecutionError as error:           # allow_errors leaves only what ends the kernel
+    except (CellExecutionError, RuntimeError, TimeoutError) as error:         # the kernel ended, or took too long
         return Run(path, 0, 0.0, [str(error)])
     moved, seconds = after.outputs[-1].text.split()
     broken = []
