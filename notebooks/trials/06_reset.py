@@ -176,13 +176,13 @@ def verdict(records):
     else:
         word = "Open"
     return verdict_of(word, {
-        "True": "The reset gate closes at the change of subject, keeps the old food out of the candidate, and the second "
-                "answer depends on it.",
-        "Mixed": "The reset gate does keep the old food out of the candidate, and the second answer depends on it; but it "
-                 "closes just as far at *NAME likes FOOD* of the first clause, where there is nothing to drop: it "
-                 "follows the words, not the change.",
-        "False": "The candidate is as open to the old food at the change of subject as elsewhere, or the answer does not "
-                 "depend on it."},
+        "True": "The reset gate closes at the change of subject, keeps the old food out of the candidate, and the "
+                "second answer depends on it.",
+        "Mixed": "The reset gate does keep the old food out of the candidate, and the second answer depends on it; "
+                 "but it closes just as far at *NAME likes FOOD* of the first clause, where there is nothing to drop: "
+                 "it follows the words, not the change.",
+        "False": "The candidate is as open to the old food at the change of subject as elsewhere, or the answer does "
+                 "not depend on it."},
         f"sensitivity to the old food lower by {drops[1]:.2f} [{drops[0]:.2f}, {drops[2]:.2f}], opening the gate costs "
         f"{needed[1]:.2f} [{needed[0]:.2f}, {needed[2]:.2f}] of accuracy; {len(free)} networks")
 
