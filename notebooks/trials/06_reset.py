@@ -27,7 +27,7 @@ refuted. Open: otherwise.
 """
 SETTINGS = {"H": 24, "filler": 10, "B": 32, "test": 500, "solved": 0.95, "drops": 0.2, "needed": 0.3, "enough": 0.1,
             "at the change": 0.1, "rates": [0.003, 0.01, 0.03], "steps": [400, 800],
-            "pilot seeds": {"free": 6, "open": 3, "shut": 3}, "seeds": 30}
+            "pilot seeds": 6, "seeds": {"free": 30, "open": 10, "shut": 10}}
 KINDS = {"free": None, "open": 60.0, "shut": -60.0}        # what the reset gate is fixed at: sigmoid of this
 V = len(WORDS)
 
@@ -198,22 +198,22 @@ def shuffled(records, rng):
 
 
 def pilot_jobs():
-    """Every rate at the first budget, and the doubled budget at the middle rate."""
+    """The free kind: every rate at the first budget, and the doubled budget at the middle rate."""
     (first, doubled), rates = SETTINGS["steps"], SETTINGS["rates"]
-    return [{"kind": kind, "lr": lr, "steps": steps, "seed": seed} for kind in KINDS
+    return [{"kind": "free", "lr": lr, "steps": steps, "seed": seed}
             for lr, steps in [*((lr, first) for lr in rates), (rates[1], doubled)]
-            for seed in range(SETTINGS["pilot seeds"][kind])]
+            for seed in range(SETTINGS["pilot seeds"])]
 
 
 def chosen(pilot):
-    """Rate and budget of each kind, from the pilot."""
-    return choose(pilot, KINDS, SETTINGS["rates"], SETTINGS["steps"])
+    """Rate and budget, from the pilot. The other two kinds, asked only whether they learn the task, get the same."""
+    return choose(pilot, ["free"], SETTINGS["rates"], SETTINGS["steps"])["free"]
 
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"kind": kind, **chosen(pilot)[kind], "seed": seed} for kind in KINDS
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return [{"kind": kind, **chosen(pilot), "seed": seed} for kind in KINDS
+            for seed in range(first, first + SETTINGS["seeds"][kind])]
 
 
 if __name__ == "__main__":
