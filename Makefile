@@ -4,6 +4,7 @@
 PYTHON ?= python3
 LAB_ARGS ?=
 BROWSER_ARGS ?=
+TRIALS ?= $(basename $(notdir $(wildcard notebooks/trials/[0-9]*.py)))
 PIP_ARGS ?=
 PY := .venv/bin/python
 READY := .venv/ready
@@ -21,7 +22,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test lint pytest nbval run-notebooks experiments figures exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab test lint pytest nbval run-notebooks experiments trials figures exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -54,10 +55,15 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved
 	$(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) notebooks solutions exercises
 
 run-notebooks: setup     ## run every lesson and solution again and save the results
-	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb solutions/*.ipynb
+	LSTMCOURSE_STILL=1 $(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False --log-level=WARN notebooks/*.ipynb notebooks/trials/[0-9]*.ipynb solutions/*.ipynb
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
+
+trials: setup            ## run the trials again, and their pages and index (long; goes on where it stopped; TRIALS="06_reset")
+	for name in $(TRIALS); do $(PY) notebooks/trials/$$name.py || exit 1; done
+	$(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN $(TRIALS:%=notebooks/trials/%.ipynb)
+	$(PY) -m lstmcourse.lab.trial_pages
 
 figures: setup   ## draw the picture of the README again
 	$(PY) -c 'from lstmcourse import plots; open("docs/lstm_cell.svg", "wb").write(plots.save(plots.lstm_cell(), "svg"))'

@@ -224,7 +224,7 @@ class Verdict(NamedTuple):
     number: str
 
     def _repr_markdown_(self):
-        return f"**{self.word}.** {self.sentence}"
+        return f"**{self.word}.** {self.sentence}\n\n({self.number})"
 
 
 WORDS = ("True", "False", "True if", "Mixed", "Open")
