@@ -12,10 +12,12 @@ import math
 import multiprocessing
 import os
 import pathlib
+import runpy
 import statistics
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from tqdm.auto import tqdm
@@ -174,6 +176,29 @@ def _record(job, result):
 def load(path):
     """The saved results: a dict of the settings, and under "runs" a list of records."""
     return json.loads(pathlib.Path(path).read_text())
+
+
+def open_trial(name, folder="."):
+    """A trial of notebooks/trials/: all that its script defines, and `results`, `runs`, and `pilot` if there is one."""
+    script = pathlib.Path(folder) / f"{name}.py"
+    pilot = script.with_suffix(".pilot.json")
+    results = load(script.with_suffix(".json"))
+    return SimpleNamespace(**runpy.run_path(str(script)), results=results, runs=results["runs"],
+                           pilot=load(pilot)["runs"] if pilot.exists() else [])
+
+
+def protocol(trial):
+    """What was fixed before the counting runs, as text. trial: as `open_trial` returns it."""
+    seeds = sorted({run["seed"] for run in trial.runs if "seed" in run})
+    lines = [trial.CRITERION.strip(), ""]
+    if trial.pilot:
+        pilot = sorted({run["seed"] for run in trial.pilot})
+        lines.append(f"rates and budgets, chosen on the pilot seeds {pilot[0]} to {pilot[-1]}: "
+                     f"{trial.chosen(trial.pilot)}")
+    if seeds:
+        lines.append(f"counting seeds: {seeds[0]} to {seeds[-1]}")
+    return "\n".join([*lines, f"script as of commit {trial.results['commit']}; {len(trial.runs)} counting runs, "
+                               f"{trial.results['cpu_minutes']} CPU minutes"])
 
 
 def select(results, **values):
