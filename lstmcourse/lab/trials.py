@@ -76,21 +76,22 @@ def run(script, settings, jobs, one, part=None, workers=1):
     return load(target)
 
 
-def remake(script, settings, one, pilot_jobs, counting_jobs):
+def remake(script, settings, one, pilot_jobs, counting_jobs, first=COUNTING):
     """What a trial's script does when it is run: the pilot, then the counting runs, on all processors.
 
     pilot_jobs     list, as `run` takes them
     counting_jobs  called as counting_jobs(pilot records, first seed); returns such a list
+    first          the first counting seed; a later one where a criterion was changed
 
     A pilot that this very code has made is used again. With a number on the command line the counting seeds
-    start there, and the result is saved apart: `06_reset.py 2000` writes 06_reset.2000.json.
+    start there, and the result is saved apart: `03_memory.py 2000` writes 03_memory.2000.json.
     """
-    workers, (first, *_) = os.cpu_count() or 1, [*map(int, sys.argv[1:]), COUNTING]
+    workers, (start, *_) = os.cpu_count() or 1, [*map(int, sys.argv[1:]), first]
     pilot = pathlib.Path(script).with_suffix(".pilot.json")
     if pilot_jobs and not (pilot.exists() and load(pilot)["code"] == fingerprint(script)):
         run(script, settings, pilot_jobs, one, "pilot", workers)
-    jobs = counting_jobs(load(pilot)["runs"] if pilot_jobs else [], first)
-    return run(script, settings, jobs, one, None if first == COUNTING else str(first), workers)
+    jobs = counting_jobs(load(pilot)["runs"] if pilot_jobs else [], start)
+    return run(script, settings, jobs, one, None if start == first else str(start), workers)
 
 
 def _timed(task):

@@ -34,8 +34,8 @@ True: built in and learned. True if …: learned, and built in refuted. False: l
 That an RNN cannot do it is refuted by one IRNN that solves it. What the verdict says of an RNN holds as loses does.
 """
 SETTINGS = {"T": 50, "B": 32, "solved": 0.01, "test": 500, "every": 100, "probed": 64, "built in": 0.01,
-            "learned": 0.1, "loses": 10, "rates": [0.001, 0.004, 0.02, 0.1, 0.5], "steps": [500, 1000],
-            "pilot seeds": 1, "seeds": 10}
+            "learned": 0.1, "loses": 10, "rates": [0.0003, 0.001, 0.004, 0.02, 0.1, 0.5], "tie": 0.1,
+            "steps": [500, 1000], "pilot seeds": 2, "seeds": 10}
 NETS = {  # kind, units, options of the initial weights
     "LSTM, bias 0": ("lstm", 32, {"forget_bias": 0.0}), "LSTM, bias 1": ("lstm", 32, {"forget_bias": 1.0}),
     "LSTM, bias 3": ("lstm", 32, {"forget_bias": 3.0}), "GRU, bias 3": ("gru", 37, {"update_bias": 3.0}),
@@ -135,7 +135,7 @@ def pilot_jobs():
 def chosen(pilot):
     """Rate and budget of each network, from the pilot."""
     found = choose(list(scored(pilot)), [net for net in NETS if net not in RATE_OF], SETTINGS["rates"],
-                   SETTINGS["steps"])
+                   SETTINGS["steps"], SETTINGS["tie"])
     return {net: found[RATE_OF.get(net, net)] for net in NETS}
 
 

@@ -3,6 +3,11 @@
 The context switch with up to 10 filler words (lesson 05): one food, a question, "but friend NAME likes FOOD", a second
 question. GRUs as they are ("free"), and two kinds whose reset gate is fixed in training too: r = 1 ("open") and
 r = 0 ("shut"). What is measured on 500 fresh sentences is said in `measure`.
+
+A first criterion (commit 34e9a6a, seeds 1000 to 1029, 06_reset.first.json) asked under "needed" for accuracy: r = 1
+over the phrase was to cost 0.3 more than r = 1 over the first clause. It costs less, because clamping hurts in both
+places; but an answer that is lost is not yet the old food. This criterion asks for the old food itself, on seeds from
+2000 on.
 """
 
 import numpy as np
@@ -17,17 +22,18 @@ from lstmcourse.train import train
 CRITERION = """
 Of the free networks, by the 95 % interval of the median:
 drops     the candidate's sensitivity to the old food is lower by 0.2 or more at the change than over filler
-needed    r = 1 over the phrase of the change costs 0.3 or more accuracy on the second question, beyond what
-          r = 1 over the first clause costs on the first question
+needed    with r = 1 over the phrase of the change the second answer is the old food in 0.5 or more of the sentences
+          with two different foods, with r = 1 over the filler instead in fewer than 0.1
 enough    r = 0 over the phrase costs less than 0.1
 at the change   r is lower by 0.1 or more at NAME likes FOOD of the change than at NAME likes FOOD of the first
           clause, where there is nothing to drop
 True: all four. Mixed: drops and needed are met and one of the others is refuted. False: drops or needed is
 refuted. Open: otherwise.
 """
-SETTINGS = {"H": 24, "filler": 10, "B": 32, "test": 500, "solved": 0.95, "drops": 0.2, "needed": 0.3, "enough": 0.1,
-            "at the change": 0.1, "rates": [0.003, 0.01, 0.03], "steps": [400, 800],
-            "pilot seeds": 6, "seeds": {"free": 30, "open": 10, "shut": 10}}
+SETTINGS = {"H": 24, "filler": 10, "B": 32, "test": 500, "solved": 0.95, "drops": 0.2, "needed": 0.5,
+            "control": 0.1, "enough": 0.1, "at the change": 0.1, "first criterion": 0.3, "rates": [0.003, 0.01, 0.03],
+            "steps": [400, 800], "pilot seeds": 6, "seeds": {"free": 30, "open": 10, "shut": 10}}
+FIRST = 2000                                               # the first counting seed: a new criterion has new seeds
 KINDS = {"free": None, "open": 60.0, "shut": -60.0}        # what the reset gate is fixed at: sigmoid of this
 V = len(WORDS)
 
@@ -111,7 +117,8 @@ def measure(params, rng):
     accuracy      on both questions, as trained; and under the interventions: the second question with r = 1 over
                   the phrase ("open"), with r = 0 there ("shut"); the first question with r = 1 over the first
                   clause ("control"), with r = 0 over the filler ("filler shut")
-    old food      fraction of second answers that are the old food with r = 1 over the phrase
+    old food …    fraction of second answers that are the old food with r = 1 over the phrase ("phrase"), and with
+                  r = 1 over the filler before the first question ("filler")
     """
     d = context_switch(rng, SETTINGS["test"], SETTINGS["filler"])
     filler, first, phrase, change = positions(d)
@@ -133,7 +140,8 @@ def measure(params, rng):
         for name, at in (("filler", filler), ("change", change))} | {
         "correlation": float(np.corrcoef(*by_unit)[0, 1]) if min(map(np.std, by_unit)) > 0 else None,
         "accuracy": right["as trained"], "open": right["open"][1], "shut": right["shut"][1],
-        "control": right["control"][0], "filler shut": right["filler shut"][0], "old food": says_old(opened, d)}
+        "control": right["control"][0], "filler shut": right["filler shut"][0],
+        "old food phrase": says_old(opened, d), "old food filler": says_old(answers(filler), d)}
 
 
 def one(kind, lr, steps, seed):
@@ -144,10 +152,9 @@ def one(kind, lr, steps, seed):
 
 def effects(record):
     """What the criterion asks of one network: a dict of numbers."""
-    first, second = record["accuracy"]
     return {"drops": record["sensitivity filler"] - record["sensitivity change"],
-            "needed": (second - record["open"]) - (first - record["control"]),
-            "enough": second - record["shut"],
+            "needed": record["old food phrase"], "control": record["old food filler"],
+            "enough": record["accuracy"][1] - record["shut"],
             "at the change": record["r first"] - record["r change"]}
 
 
@@ -160,7 +167,14 @@ def parts(records):
     """Is each part of the criterion met? True, False, or None where the interval does not say."""
     found = [effects(r) for r in solved(records, "free")]
     met = {name: reaches([f[name] for f in found], SETTINGS[name]) for name in found[0]}
-    return met | {"enough": None if met["enough"] is None else not met["enough"]}
+    control, enough = (None if met[name] is None else not met[name] for name in ("control", "enough"))
+    needed = False if False in (met["needed"], control) else None if None in (met["needed"], control) else True
+    return {"drops": met["drops"], "needed": needed, "enough": enough, "at the change": met["at the change"]}
+
+
+def first_needed(records):
+    """What the first criterion asked under "needed": what r = 1 over the phrase costs beyond the control's cost."""
+    return [(r["accuracy"][1] - r["open"]) - (r["accuracy"][0] - r["control"]) for r in solved(records, "free")]
 
 
 def verdict(records):
@@ -176,15 +190,15 @@ def verdict(records):
     else:
         word = "Open"
     return verdict_of(word, {
-        "True": "The reset gate closes at the change of subject, keeps the old food out of the candidate, and the "
-                "second answer depends on it.",
-        "Mixed": "The reset gate does keep the old food out of the candidate, and the second answer depends on it; "
-                 "but it closes just as far at *NAME likes FOOD* of the first clause, where there is nothing to drop: "
-                 "it follows the words, not the change.",
-        "False": "The candidate is as open to the old food at the change of subject as elsewhere, or the answer does "
-                 "not depend on it."},
-        f"sensitivity to the old food lower by {drops[1]:.2f} [{drops[0]:.2f}, {drops[2]:.2f}], opening the gate costs "
-        f"{needed[1]:.2f} [{needed[0]:.2f}, {needed[2]:.2f}] of accuracy; {len(free)} networks")
+        "True": "The reset gate closes at the change of subject and keeps the old food out of the candidate; clamped "
+                "open there, the network answers with the old food.",
+        "Mixed": "The reset gate does keep the old food out of the candidate, and clamped open at the change of "
+                 "subject the network answers with the old food; but it closes just as far at *NAME likes FOOD* of "
+                 "the first clause, where there is nothing to drop: it follows the words, not the change.",
+        "False": "The candidate is as open to the old food at the change of subject as elsewhere, or the old food does "
+                 "not come back when the gate is clamped open."},
+        f"sensitivity to the old food lower by {drops[1]:.2f} [{drops[0]:.2f}, {drops[2]:.2f}], clamped open it "
+        f"answers with the old food in {needed[1]:.2f} [{needed[0]:.2f}, {needed[2]:.2f}]; {len(free)} networks")
 
 
 def rival(records):
@@ -217,4 +231,4 @@ def jobs(pilot, first):
 
 
 if __name__ == "__main__":
-    remake(__file__, SETTINGS, one, pilot_jobs(), jobs)
+    remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)
