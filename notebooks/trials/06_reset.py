@@ -207,8 +207,9 @@ def rival(records):
 
 
 def shuffled(records, rng):
-    """Which sensitivity was measured at filler, and which at the change, is dealt anew."""
-    return relabelled_within(records, ["sensitivity filler", "sensitivity change"], rng)
+    """What was measured at filler, or clamped there, and what at the change, is dealt anew."""
+    records = relabelled_within(records, ["sensitivity filler", "sensitivity change"], rng)
+    return relabelled_within(records, ["old food filler", "old food phrase"], rng)
 
 
 def pilot_jobs():
