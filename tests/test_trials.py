@@ -132,7 +132,6 @@ TRIALS = [
     ("01_rnn_lag", "verdict", guessing(1 / 2)),
     # lesson 05
     ("05_lag", "verdict", swap("net", "LSTM, bias 3", "RNN")),
-    ("05_adding", "verdict", swap("net", "LSTM", "RNN")),
     ("05_guess", "verdict", swap("name", "latch", "adding")),
     ("05_switch", "verdict", swap("net", "LSTM", "RNN")),
     ("05_gates", "verdict", swap("control", False, True)),
