@@ -5,6 +5,7 @@ PYTHON ?= python3
 LAB_ARGS ?=
 BROWSER_ARGS ?=
 REPEATS ?= 20
+TRIALS ?= $(basename $(notdir $(wildcard notebooks/trials/[0-9]*.py)))
 PY := .venv/bin/python
 SLOW := $(patsubst %,tests/test_%.py,bench notebooks project run_notebooks trials widgets)     # not in `make quick`
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
@@ -41,7 +42,7 @@ install = { $(FIND_LINKS) $(UV) pip install --python $(PY) $(if $(2),--default-i
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability experiments figures numbers exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability experiments trials figures numbers exercises mutants bench bench-grading test-browser clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -117,13 +118,18 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved (NO
 	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
 
 run-notebooks: setup     ## run every lesson and solution again and save what changed (NOTEBOOKS=notebooks/05_lstm_learns.ipynb)
-	$(NEWCOMER) LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb solutions/*.ipynb)
+	$(NEWCOMER) LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb notebooks/trials/*.ipynb solutions/*.ipynb)
 
 stability: setup ## run every lesson and solution with its initial weights moved by a last digit (REPEATS=20 NOTEBOOKS=…)
 	$(NEWCOMER) $(PY) tests/stability.py --repeats $(REPEATS) $(NOTEBOOKS)
 
 experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
 	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
+
+trials: setup            ## run the trials again, and their pages and index (long; goes on where it stopped; TRIALS="06_reset")
+	for name in $(TRIALS); do $(PY) notebooks/trials/$$name.py || exit 1; done
+	$(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN $(TRIALS:%=notebooks/trials/%.ipynb)
+	$(PY) -m lstmcourse.lab.trial_pages
 
 figures: setup   ## draw the picture of the README again
 	$(PY) -c 'from lstmcourse import plots; open("docs/lstm_cell.svg", "wb").write(plots.save(plots.lstm_cell(), "svg"))'

@@ -1,5 +1,9 @@
 """Runs over many seeds: saved, resumed, loaded."""
 
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -121,7 +125,7 @@ def test_trials_run_names_jobs_that_are_alike(script):
         trials.run(script, {}, [JOBS[0], JOBS[1], dict(reversed(JOBS[0].items()))], lambda lag, seed: {})
 
 
-@pytest.mark.parametrize("name", ["runs", "code"])
+@pytest.mark.parametrize("name", sorted(trials.RESERVED))
 def test_trials_run_names_settings_that_it_writes_itself(name, script):
     with pytest.raises(ValueError, match=rf"^settings has \['{name}'\]"):
         trials.run(script, {name: 1}, JOBS, lambda lag, seed: {})
@@ -241,3 +245,78 @@ def test_load_weights_names_a_file_that_is_not_the_listed_one(tmp_path):
     np.savez(tmp_path / "a.npz", b=np.zeros(1, "float32"))
     with pytest.raises(ValueError, match=r"a\.npz is another file"):
         trials.load_weights(tmp_path / "a.npz")
+
+
+def squared(seed):
+    """A job of the script's top level, for several processes."""
+    return {"square": seed**2}
+
+
+def test_trials_run_gives_the_same_with_two_workers(script):
+    jobs = [{"seed": seed} for seed in range(7)]
+    results = trials.run(script, {}, jobs, squared, workers=2)
+    assert results["runs"] == trials.run(script, {}, jobs, squared)["runs"]
+
+
+def test_trials_run_saves_a_part_apart(script):
+    trials.run(script, {}, JOBS[:1], lambda lag, seed: {"score": 1}, "pilot")
+    assert trials.load(script.with_suffix(".pilot.json"))["runs"] == [JOBS[0] | {"score": 1}]
+
+
+def git(folder, *command):
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=folder, check=True,
+                   capture_output=True)
+
+
+def test_commit_of_names_the_commit_of_an_unchanged_script_alone(script):
+    script.write_text("SEEDS = 1")
+    assert trials.commit_of(script) == "not committed"
+    git(script.parent, "init")
+    git(script.parent, "add", script.name)
+    git(script.parent, "commit", "-m", "criterion")
+    assert re.fullmatch("[0-9a-f]{7,}", trials.commit_of(script))
+    script.write_text("SEEDS = 2")
+    assert trials.commit_of(script) == "not committed"
+
+
+SCRIPT = """
+from lstmcourse.lab.trials import remake
+
+
+def one(seed):
+    return {"score": seed}
+
+
+def jobs(pilot, first):
+    return [{"seed": first + max(run["score"] for run in pilot)}]
+
+
+if __name__ == "__main__":
+    remake(__file__, {}, one, [{"seed": 3}, {"seed": 4}], jobs)
+"""
+
+
+@pytest.mark.parametrize(("first", "saved"), [([], "99_demo.json"), (["2000"], "99_demo.2000.json")])
+def test_remake_chooses_by_the_pilot_and_counts_from_the_first_seed(script, first, saved):
+    script.write_text(SCRIPT)
+    subprocess.run([sys.executable, script, *first], check=True, capture_output=True)
+    seed = int(first[0] if first else trials.COUNTING) + 4
+    assert trials.load(script.parent / saved)["runs"] == [{"seed": seed, "score": seed}]
+
+
+def test_relabelled_deals_the_values_of_a_key_among_the_records():
+    records = [{"net": str(k), "score": k} for k in range(20)]
+    dealt = trials.relabelled(records, "net", np.random.default_rng(0))
+    assert [r["score"] for r in dealt] == list(range(20))
+    assert sorted(int(r["net"]) for r in dealt) == list(range(20))
+    assert dealt != records
+
+
+def test_relabelled_within_deals_the_values_inside_a_record():
+    dealt = trials.relabelled_within([{"a": 1, "b": 2, "c": 3}] * 20, ["a", "b"], np.random.default_rng(0))
+    assert {(r["a"], r["b"], r["c"]) for r in dealt} == {(1, 2, 3), (2, 1, 3)}
+
+
+@pytest.mark.parametrize(("shift", "answer"), [(1, True), (-1, False), (0, None)])
+def test_reaches_says_what_the_interval_says(shift, answer):
+    assert trials.reaches([k / 100 + shift for k in range(-10, 10)], 0) is answer

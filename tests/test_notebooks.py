@@ -15,11 +15,12 @@ from lstmcourse.practice.stubs import is_untouched
 from . import prose_numbers
 
 ROOT = pathlib.Path(__file__).parent.parent
-NOTEBOOKS = sorted(path for folder in ("notebooks", "solutions", "exercises")
+NOTEBOOKS = sorted(path for folder in ("notebooks", "notebooks/trials", "solutions", "exercises")
                    for path in (ROOT / folder).glob("*.ipynb")
                    if folder != "exercises" or is_untouched(path, outputs=True))     # else it is a learner's own
 LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks" and path.stem[0].isdigit()]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+PAGES = [path for path in NOTEBOOKS if path.parent.name == "trials"]
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 

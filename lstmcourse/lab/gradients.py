@@ -99,12 +99,13 @@ def jacobian_norms_at_radius(radius, input_size, rng, T=100, H=64, orthogonal=Fa
     return jacobian_norms_by_lag(h[0, T:], W_hh)
 
 
-def gradient_norms_by_lag(x, dh_last, params):
+def gradient_norms_by_lag(x, dh_last, params, **options):
     """The fraction of a gradient at the last step that is left, lag steps before.   (eq. 5.3)
 
     x        (B, T, D)  inputs; the states start at zero
     dh_last  (B, H)     dL/dh_T
     params   of any of `recurrent.KINDS`
+    options  of its cell: nonlinearity="relu" of the RNN
 
     Returns an array (T,): at index lag the norm of dL/dc_{T-lag} (LSTM) or dL/dh_{T-lag} (RNN, GRU),
     root mean square over the batch, divided by the value at lag 0.
@@ -116,7 +117,7 @@ def gradient_norms_by_lag(x, dh_last, params):
     states = [np.zeros((len(x), H), x.dtype) for _ in kind.states]
     caches, norms = [], []
     for t in range(x.shape[1]):
-        *states, cache = kind.cell_forward(x[:, t], *states, params)
+        *states, cache = kind.cell_forward(x[:, t], *states, params, **options)
         caches.append(cache)
     dstates = [dh_last, *(np.zeros_like(dh_last) for _ in kind.states[1:])]
     for cache in reversed(caches):

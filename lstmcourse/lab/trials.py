@@ -1,17 +1,23 @@
-"""Runs over many seeds: do them, save them, load them into a lesson.
+"""Runs over many seeds: do them, save them, load them into a page or a lesson.
 
-A script in notebooks/experiments/ states its settings and seeds at its top and calls `run`; the
-results are beside it as JSON. `make experiments` runs every script again. A run that was
-interrupted goes on where it stopped, unless the code has changed.
+A script in notebooks/trials/ states criterion, settings and seeds at its top. It calls `run` twice, on the
+pilot seeds (0 to 9) and on the counting seeds (from 1000 on); the results are beside it as JSON.
+`make trials` runs every script again. A run that was interrupted goes on where it stopped, unless the
+code has changed.
 """
 
 import hashlib
 import json
 import math
+import multiprocessing
 import os
 import pathlib
+import runpy
 import statistics
+import subprocess
 import sys
+import time
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,45 +26,110 @@ from tqdm.auto import tqdm
 NO_NUMBERS = ("plots/", "widgets/", "practice/", "grading/", "cli.py", "bench.py", "lab/trials.py")
 
 
-def run(script, settings, jobs, one):
+COUNTING = 1000                    # the first counting seed; pilot seeds are 0 to 9
+RESERVED = {"runs", "code", "commit", "cpu_minutes"}        # what `run` writes itself
+
+
+def run(script, settings, jobs, one, part=None, workers=1):
     """Do every job once and save the results beside the script, as its name with .json.
 
     script    __file__ of the calling script
     settings  dict: thresholds, sizes, whatever was fixed before the run; saved with the results
     jobs      list of dicts, each the arguments of one run (a seed among them), no two alike
     one       called as one(**job); returns a dict of plain numbers and lists
+    part      a name, such as "pilot": saved as NAME.pilot.json
+    workers   processes; more than 1 need a `one` of the script's top level
 
     What is done so far is kept in a .progress file until all is done. Each line of it says to which job it
     belongs, under which settings and with which code (`fingerprint`) it was made: only what was made by this
-    very version is used again. The result says by which code all of its runs were made, under "code".
+    very version is used again. The result says by which code all of its runs were made, under "code", which
+    commit holds the script, under "commit" (`commit_of`), and what the runs took, under "cpu_minutes".
 
     Returns what `load` returns.
-    Raises ValueError for jobs that are alike and for settings called "runs" or "code"; at the first record
+    Raises ValueError for jobs that are alike and for settings with a name of RESERVED; at the first record
     for one that JSON cannot hold, or that gives an argument of its job another value.
     """
-    target = pathlib.Path(script).with_suffix(".json")
+    target = pathlib.Path(script).with_suffix(f".{part}.json" if part else ".json")
     progress = target.with_suffix(".progress")
-    if reserved := {"runs", "code"} & set(settings):
+    if reserved := RESERVED & set(settings):
         raise ValueError(f"settings has {sorted(reserved)}; these are written by run itself")
     keys = [json.dumps(job, sort_keys=True) for job in jobs]
     if len(set(keys)) < len(keys):
         raise ValueError(f"jobs has {max(keys, key=keys.count)} twice; wanted each once")
-    code = fingerprint(script)
+    code, commit = fingerprint(script), commit_of(script)
     version = hashlib.sha256(json.dumps([settings, code], sort_keys=True).encode()).hexdigest()[:16]
     done = _done_before(progress, version)
-    with open(progress, "a", encoding="utf-8") as file:
-        for key, job in zip(keys, tqdm(jobs, desc=target.stem, unit="run"), strict=True):
-            if key not in done:
-                done[key] = _record(job, one(**job))
-                file.write("\n" + json.dumps([version, key, done[key]]))    # after a line that was cut off, too
-                file.flush()
-    head = json.dumps(settings | {"code": code, "runs": []}).removesuffix("]}")            # one run a line
-    text = head + "\n" + ",\n".join(json.dumps(done[key]) for key in keys) + "\n]}\n"
+    to_do = [(one, key, job) for key, job in zip(keys, jobs, strict=True) if key not in done]
+    with open(progress, "a", encoding="utf-8") as file, _mapped(workers) as mapped:
+        for key, record, seconds in tqdm(mapped(_timed, to_do), desc=target.stem, unit="run",
+                                         initial=len(jobs) - len(to_do), total=len(jobs)):
+            done[key] = record, seconds
+            file.write("\n" + json.dumps([version, key, *done[key]]))    # after a line that was cut off, too
+            file.flush()
+    head = settings | {"code": code, "commit": commit,
+                       "cpu_minutes": round(sum(done[key][1] for key in keys) / 60, 1), "runs": []}
+    text = (json.dumps(head).removesuffix("]}") + "\n"                                      # one run a line
+            + ",\n".join(json.dumps(done[key][0]) for key in keys) + "\n]}\n")
     unfinished = target.with_suffix(".json.new")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, target)
     progress.unlink()
     return load(target)
+
+
+def remake(script, settings, one, pilot_jobs, counting_jobs, first=COUNTING):
+    """What a trial's script does when it is run: the pilot, then the counting runs, on all processors.
+
+    pilot_jobs     list, as `run` takes them
+    counting_jobs  called as counting_jobs(pilot records, first seed); returns such a list
+    first          the first counting seed; a later one where a criterion was changed
+
+    A pilot that this very code has made is used again. With a number on the command line the counting seeds
+    start there, and the result is saved apart: `03_memory.py 2000` writes 03_memory.2000.json.
+    """
+    workers, (start, *_) = os.cpu_count() or 1, [*map(int, sys.argv[1:]), first]
+    pilot = pathlib.Path(script).with_suffix(".pilot.json")
+    if pilot_jobs and not (pilot.exists() and load(pilot)["code"] == fingerprint(script)):
+        run(script, settings, pilot_jobs, one, "pilot", workers)
+    jobs = counting_jobs(load(pilot)["runs"] if pilot_jobs else [], start)
+    return run(script, settings, jobs, one, None if start == first else str(start), workers)
+
+
+def _timed(task):
+    """One job: its key, its record, and the CPU seconds that it took."""
+    (one, key, job), start = task, time.process_time()
+    return key, _record(job, one(**job)), round(time.process_time() - start, 2)
+
+
+class _mapped:
+    """With this number of workers, a map that gives each result as soon as it is there."""
+
+    def __init__(self, workers):
+        self.pool = multiprocessing.Pool(workers) if workers > 1 else None
+
+    def __enter__(self):
+        return self.pool.imap_unordered if self.pool else map
+
+    def __exit__(self, *_):
+        if self.pool:
+            self.pool.terminate()
+
+
+def commit_of(script):
+    """The commit that holds the script as it is: its short hash; "not committed" where there is none.
+
+    Criterion and seeds are fixed by committing the script before its counting run; the page names the commit.
+    """
+    script = pathlib.Path(script).resolve()
+
+    def git(*command):
+        done = subprocess.run(["git", *command, "--", script.name], cwd=script.parent, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+    try:
+        changed, commit = git("status", "--porcelain"), git("log", "-1", "--format=%h")
+    except OSError:                                        # no git on this machine
+        return "not committed"
+    return commit if commit and changed == "" else "not committed"
 
 
 def fingerprint(script):
@@ -80,15 +151,15 @@ def fingerprint(script):
 
 
 def _done_before(progress, version):
-    """What an interrupted run of this version has left: the key of each job -> its record."""
+    """What an interrupted run of this version has left: the key of each job -> its record and its seconds."""
     done = {}
     for line in progress.read_text(encoding="utf-8").splitlines() if progress.exists() else []:
         try:
-            made_by, key, record = json.loads(line)
+            made_by, key, record, seconds = json.loads(line)
         except ValueError:                                 # empty, or being written when the run was stopped
             continue
         if made_by == version:
-            done[key] = record
+            done[key] = record, seconds
     return done
 
 
@@ -107,6 +178,29 @@ def _record(job, result):
 def load(path):
     """The saved results: a dict of the settings, and under "runs" a list of records."""
     return json.loads(pathlib.Path(path).read_text())
+
+
+def open_trial(name, folder="."):
+    """A trial of notebooks/trials/: all that its script defines, and `results`, `runs`, and `pilot` if there is one."""
+    script = pathlib.Path(folder) / f"{name}.py"
+    pilot = script.with_suffix(".pilot.json")
+    results = load(script.with_suffix(".json"))
+    return SimpleNamespace(**runpy.run_path(str(script)), results=results, runs=results["runs"],
+                           pilot=load(pilot)["runs"] if pilot.exists() else [])
+
+
+def protocol(trial):
+    """What was fixed before the counting runs, as text. trial: as `open_trial` returns it."""
+    seeds = sorted({run["seed"] for run in trial.runs if "seed" in run})
+    lines = [trial.CRITERION.strip(), ""]
+    if trial.pilot:
+        pilot = sorted({run["seed"] for run in trial.pilot})
+        lines.append(f"rates and budgets, chosen on the pilot seeds {pilot[0]} to {pilot[-1]}: "
+                     f"{trial.chosen(trial.pilot)}")
+    if seeds:
+        lines.append(f"counting seeds: {seeds[0]} to {seeds[-1]}")
+    return "\n".join([*lines, f"script as of commit {trial.results['commit']}; {len(trial.runs)} counting runs, "
+                               f"{trial.results['cpu_minutes']} CPU minutes"])
 
 
 def select(results, **values):
@@ -144,6 +238,12 @@ def median_interval(values, level=0.95):
     return values[k - 1], middle, values[n - k]
 
 
+def reaches(values, threshold):
+    """Is the median of the values at least this? True or False where its 95 % interval says so, else None."""
+    low, _, high = median_interval(values)
+    return True if low >= threshold else False if high < threshold else None
+
+
 class Verdict(NamedTuple):
     """What a trial comes to: one word and one plain sentence, and the number that decides, for the index."""
     word: str
@@ -151,10 +251,21 @@ class Verdict(NamedTuple):
     number: str
 
     def _repr_markdown_(self):
-        return f"**{self.word}.** {self.sentence}"
+        return f"**{self.word}.** {self.sentence}\n\n({self.number})"
 
 
 WORDS = ("True", "False", "True if", "Mixed", "Open")
+
+
+def relabelled(records, key, rng):
+    """The records with record[key] dealt anew: data of arms whose names mean nothing."""
+    return [record | {key: records[k][key]} for record, k in zip(records, rng.permutation(len(records)), strict=True)]
+
+
+def relabelled_within(records, keys, rng):
+    """The records with the values of these keys dealt anew within each, for arms that are measured in one run."""
+    return [record | {key: record[keys[k]] for key, k in zip(keys, rng.permutation(len(keys)), strict=True)}
+            for record in records]
 
 
 def verdict(word, sentence, number):
@@ -162,6 +273,12 @@ def verdict(word, sentence, number):
     if not any(word == allowed or (allowed == "True if" and word.startswith("True if ")) for allowed in WORDS):
         raise ValueError(f"word is {word!r}; wanted one of {', '.join(WORDS)}")
     return Verdict(word, sentence, number)
+
+
+def verdict_of(word, sentences, number):
+    """The `verdict` with the sentence of its word; an undecided one says what it would take."""
+    sentences = {"Open": "The intervals do not decide; more networks would."} | sentences
+    return verdict(word, sentences[word], number)
 
 
 def choose(records, kinds, rates, steps, settled=0.02):
