@@ -121,7 +121,11 @@ class Checkup(NamedTuple):
     @property
     def cannot_tell(self):
         """What was not measured, and why."""
-        return tuple(f"{row.measured}: {row.came}" for row in self.rows if not row.told) + UNKNOWABLE
+        why = {}
+        for row in self.rows:
+            if not row.told:
+                why.setdefault(row.came, []).append(row.measured)
+        return tuple(f"{', '.join(measured)}: {came}" for came, measured in why.items()) + UNKNOWABLE
 
     def __str__(self):
         if self.refusal:
@@ -182,7 +186,8 @@ def checkup(model, batch, loss=None, optimizer=None, call=None, lengths=None, ca
     with untouched(roots_of(model, call, loss), optimizer) as kept:
         try:
             run = Run(kept, model, batch, loss, call, lengths, batch_axis)
-            run.optimizer, run.causal, run.started = optimizer, causal, time.perf_counter()
+            torch.optim.SGD([torch.zeros(1, requires_grad=True)])       # PyTorch loads its compiler here, once
+            run.optimizer, run.causal, run.started = optimizer, causal, time.process_time()
             rows = [row for measure in MEASUREMENTS for row in _measured(measure, run)]
         except Refused as refused:
             return Checkup(name, "", refusal=str(refused))
@@ -196,7 +201,7 @@ def _measured(measure, run):
     """The rows of one measurement; an exception inside it becomes "can't tell"."""
     function, label, sound = measure
     try:
-        if time.perf_counter() - run.started > BUDGET:
+        if time.process_time() - run.started > BUDGET:
             raise CannotTell("the model is too slow for one more measurement: try a smaller batch")
         came, causes = function(run)
     except Refused:
@@ -327,6 +332,7 @@ def repeatable(run):
         run.forward(seed=None)
         if torch.equal(state, torch.random.get_rng_state()):
             return f"differs by {again:.1e}, by Python's or NumPy's random numbers (teacher forcing?)", []
+        run.carries = True
         return "differs", [("random in evaluation mode", f"two calls differ by {again:.1e} of the largest output")]
     run.forward()
     carried = run.difference(run.base, run.rows(run.main(run.forward(fresh=False)).detach()).double()).max().item()
@@ -448,10 +454,10 @@ def rows_apart(run):
         raise CannotTell("needs a batch of two rows or more")
     run.base                                                          # noqa: B018 - raises if the output has no rows
     hit = torch.stack([_rows_hit(run, row) for row in (0, B // 2, B - 1)])
-    others = [int(h.sum() - h[row]) for h, row in zip(hit, (0, B // 2, B - 1), strict=True)]
+    others = [int(h.sum()) - int(h[row]) for h, row in zip(hit, (0, B // 2, B - 1), strict=True)]
     if not any(others):
         run.apart = True
-        if not any(h[row] for h, row in zip(hit, (0, B // 2, B - 1), strict=True)):
+        if not any(h[row] for h, row in zip(hit, (0, B // 2, B - 1), strict=True)) and not _hit_without_zeros(run):
             return "no output changes", [("the output doesn't depend on the input", "no output changes with its row")]
         return "each output changes with its own row alone", []
     run.apart = False
@@ -459,6 +465,15 @@ def rows_apart(run):
     if all(int(h.sum()) == 1 for h in hit):
         return came, [("rows come back in another order", f"row 0 changes output {hit[0].nonzero()[0].item()}")]
     return came, [(_why_mixed(run, hit), came)]
+
+
+def _hit_without_zeros(run):
+    """Does a row reach its output once weights that are all zero (a last layer that starts so) are not?"""
+    for root in run.kept.roots:
+        for p in root.parameters():
+            if not p.detach().any():
+                p.data.normal_(std=0.1)
+    return bool((run.out(run.changed(0)) - run.out()).any())
 
 
 def _rows_hit(run, row, step=None):
@@ -471,6 +486,8 @@ def _why_mixed(run, hit):
     T = run.T
     if T is None or T < 2:
         return "rows depend on each other"
+    if _layer_over_rows(run):
+        return "the batch axis is taken for time"
     joined = bool(hit.all())
     one = run.difference(run.base, run.out(run.changed(0, 0))) > run.tolerance
     last = run.difference(run.base, run.out(run.changed(0, T - 1))) > run.tolerance
@@ -486,6 +503,24 @@ def _why_mixed(run, hit):
     if _like_a_sequence(hit, run.B) and not joined and run.B > 2:
         return "the batch axis is taken for time"
     return "rows depend on each other" if joined else "rows are mixed by a reshape"
+
+
+def _layer_over_rows(run):
+    """Does a recurrent layer or an attention get the rows of the batch where it takes steps?"""
+    found = []
+
+    def look(layer, given, named, _):
+        x = given[0] if given else next(iter(named.values()))
+        if isinstance(x, torch.Tensor) and x.ndim == 3 and run.B != run.T:
+            found.append(x.shape[:2] == ((run.T, run.B) if layer.batch_first else (run.B, run.T)))
+    hooks = [m.register_forward_hook(look, with_kwargs=True) for m in run.kept.modules
+             if isinstance(m, (torch.nn.RNNBase, torch.nn.MultiheadAttention))]
+    try:
+        run.forward(train=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return any(found)
 
 
 def _like_a_sequence(hit, B):
@@ -509,7 +544,7 @@ def _need_apart(run):
     if not getattr(run, "apart", False):
         raise CannotTell("the rows are not apart, or were not measured")
     if getattr(run, "carries", False):
-        raise CannotTell("the model keeps a state of its own, one for each place in the batch")
+        raise CannotTell("the model keeps a state of its own, or is random, and each place in the batch has its own")
 
 
 def alone(run):
@@ -677,7 +712,8 @@ def _sequential(run):
     recurrent = (torch.nn.RNNBase, torch.nn.RNNCellBase, torch.nn.MultiheadAttention)
     if any(isinstance(module, recurrent) for module in run.kept.modules):
         return True
-    return run.T is not None and sum(kind(node) in ("Tanh", "Sigmoid") for node in run_graph(run)) >= run.T
+    gates = [kind(node) for node in run_graph(run) if kind(node) in ("Tanh", "Sigmoid")]
+    return len(gates) >= run.T or len(gates) >= 3 and len(set(gates)) == 2 and not run.per_step
 
 
 def order(run):
@@ -746,7 +782,7 @@ def cut_between_steps(run):
     grad = grad.movedim(caught[0][1], 0)[row].flatten(1).abs().sum(1)
     changes = []
     for at in range(max(0, n - 4), n):
-        change = run.difference(run.base, run.out(run.changed(row, first + at)))[row]
+        change = run.difference(run.base, run.out(run.changed(row, first + at, scale=0.01)))[row]
         changes.append(bool((change[first + n - 1] if change.ndim else change) > run.tolerance))
     got = [bool(grad[first + at] > 0) for at in range(max(0, n - 4), n)]
     missing = [first + max(0, n - 4) + k for k, (c, g) in enumerate(zip(changes, got, strict=True)) if c and not g]
@@ -1193,7 +1229,7 @@ def dropout(run):
 
 def _train(run, optimizer, steps, seconds):
     """The losses of up to `steps` steps on the batch; weights are put back afterwards by the caller."""
-    losses, started = [], time.perf_counter()
+    losses, started = [], time.process_time()
     for step in range(steps):
         optimizer.zero_grad()
         loss = run.loss(run.forward(train=True, grad=True, seed=step))
@@ -1202,7 +1238,7 @@ def _train(run, optimizer, steps, seconds):
             break
         loss.backward()
         optimizer.step()
-        if time.perf_counter() - started > seconds:
+        if time.process_time() - started > seconds:
             break
     return losses
 
@@ -1253,9 +1289,9 @@ def step_size(run):
         group["lr"] = rate
     came = f"a step is {size:.1e} of the weights; after 20 steps the loss has fallen by " + ", ".join(
         f"{changes[f]:.1%} (rate × {f:g})" for f in (0.1, 1, 10))
-    if changes[1] < -0.2 and changes[0.1] > changes[1] + 0.2 or size > 1 and changes[0.1] > changes[1]:
+    if changes[1] < -0.2 and (size > 0.3 or changes[0.1] > changes[1] + 0.2):
         return came, [("the learning rate is too high", came)]
-    if abs(changes[1]) < 5e-4 and changes[100] > 0.02 and size < 1e-4:
+    if abs(changes[1]) < 5e-4 and changes[100] > changes[1] and size < 2e-5:
         return came, [("the learning rate is too low", came)]
     return came, []
 

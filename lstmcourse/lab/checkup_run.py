@@ -140,12 +140,14 @@ class Kept:
                 grad = tensor.grad if tensor.is_leaf else None
                 self.tensors[id(tensor)] = tensor, tensor.detach().clone(), grad, tensor.requires_grad
 
-    def put_back_attributes(self):
-        """What a forward pass may leave in a module: states, counters, buffers."""
+    def put_back_attributes(self, hooks=False):
+        """What a forward pass may leave in a module: states, counters, buffers; hooks only if asked for."""
         for module, attributes, containers in zip(self.modules, self.attributes, self.containers, strict=True):
             for name in set(vars(module)) - set(attributes):
                 del module.__dict__[name]
             for name, value in attributes.items():
+                if "hooks" in name and not hooks:
+                    continue
                 if name in containers:
                     _refill(containers[name], value)
                     value = containers[name]
@@ -165,7 +167,7 @@ class Kept:
         for module, kind in zip(self.modules, self.classes, strict=True):
             if type(module) is not kind:
                 module.__class__ = kind
-        self.put_back_attributes()
+        self.put_back_attributes(hooks=True)
         self.put_back_numbers()
         for tensor, _, grad, _ in self.tensors.values():
             if grad is not None:
@@ -222,7 +224,8 @@ def edge_runs(tokens):
         runs = (x == value).flip(1).cumprod(1).sum(1)
         lengths = x.shape[1] - runs
         interior = (x == value).sum() - runs.sum()
-        if (runs >= 2).any() and interior == 0 and len(set(lengths.tolist())) > 1 and (lengths > 0).all():
+        clear = (runs >= 2).sum() >= 2 or (runs >= 4).any()
+        if clear and interior == 0 and len(set(lengths.tolist())) > 1 and (lengths > 0).all():
             return lengths, side, value
     return None
 
@@ -281,7 +284,7 @@ class Run:
                 return 1
         if y is not None and y.shape[:2] == x.shape[:2]:
             along = [_shifted(x.transpose(0, axis), y.transpose(0, axis)) for axis in (0, 1)]
-            if along[0] and not along[1]:
+            if along[1] and not along[0]:
                 return 1
         if x.ndim == 2 and not x.is_floating_point() and not edge_runs(x) and edge_runs(x.T):
             return 1
