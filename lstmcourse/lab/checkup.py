@@ -56,18 +56,18 @@ CAUSES = {
     "only the first step is read": "output[:, -1], or h_n: an output of the first step has read one step",
     "the state isn't carried from step to step": "hand the state on: h = cell(x_t, h)",
     "the order of the steps is not seen": "positional encodings: attention alone doesn't see the order",
+    "units are dead": "the bias, the learning rate, or another activation than ReLU",
+    "initial weights are all equal": "random initial weights: equal units get equal gradients and stay equal",
+    "initial weights are all zero": "random initial weights: with zeros no gradient comes through",
     "the output doesn't depend on the input": "a variable that is overwritten, or an input that is not used",
     "the gradient is cut between steps": "detach, .data or new tensors inside the loop over steps",
     "random in evaluation mode": "F.dropout(..., training=self.training), nn.Dropout; noise or a random initial state",
     "the state of the batch before is kept": "rows that are new sequences start from zeros: reset the state",
-    "initial weights are all equal": "random initial weights: equal units get equal gradients and stay equal",
-    "initial weights are all zero": "random initial weights: with zeros no gradient comes through",
     "parameters get no gradient": "layers that are made and not used, an output that isn't read, a detach",
     "a frozen layer between trained ones": "requires_grad of its parameters",
     "the input's scale": "standardize the features: (x - mean) / std, with the training set's numbers",
     "initial weights are too large": "the initialization: numbers around 1/sqrt(fan-in)",
     "units are saturated": "the scale of inputs and of initial weights",
-    "units are dead": "the bias, the learning rate, or another activation than ReLU",
     "ReLU in an LSTM": "tanh: with ReLU the cell state and the output have no bound",
     "the target's scale": "standardize the target, and transform the forecasts back",
     "the first loss is not the guess's": "the scale of the last layer's initial weights, and of its input",
@@ -401,13 +401,15 @@ def gradients(run):
                                                    f"doesn't hold, of shape {shapes}"))
     if not own:
         return f"loss {loss.item():.3g}", causes
+    inputs = tuple(0.1 * torch.randn_like(x) if i and x.is_floating_point() and not x.any() else x
+                   for i, x in enumerate(run.inputs))                     # with a state of zeros W_hh has no gradient
     report = torchtest2.check_model(
-        _Adapter(run), tuple(run.inputs), run.target, loss_fn=lambda raw, *_: run.loss(raw), optimizer=run.optimizer,
+        _Adapter(run), inputs, run.target, loss_fn=lambda raw, *_: run.loss(raw), optimizer=run.optimizer,
         skip=[check for check in torchtest2.CHECKS if check not in (
             "forward", "loss", "gradient_flow", "gradient_magnitude", "optimizer_coverage")])
     flow, size, coverage = (report[name] for name in ("gradient_flow", "gradient_magnitude", "optimizer_coverage"))
     dead = [*flow.details.get("no_grad", ()), *flow.details.get("zero_grad", ())]
-    dead = [name.removeprefix("parts.0.") for name in dead if not _rests(run, name)]
+    dead = [name.removeprefix("parts.0.") for name in dead if run.T != 1 or "hh" not in name]
     if dead:
         causes.append(("parameters get no gradient", f"{', '.join(dead[:4])}{' …' if len(dead) > 4 else ''}"))
     if coverage.status is torchtest2.Status.FAIL:
@@ -420,14 +422,6 @@ def gradients(run):
         causes.append(("a frozen layer between trained ones", frozen))
     norm = size.details.get("total_norm", 0.0)
     return f"norm of the gradient {norm:.3g}; {flow.message.split(':')[0]}", causes
-
-
-def _rests(run, name):
-    """May this parameter have no gradient? Rows of embeddings, keys' biases (softmax cancels them), norms at zero."""
-    parts = dict(_Adapter(run).named_parameters())
-    modules = dict(_Adapter(run).named_modules())
-    owner = modules.get(name.rpartition(".")[0])
-    return isinstance(owner, torch.nn.Embedding) and parts[name].grad is not None
 
 
 def _frozen_between(run):
@@ -461,6 +455,8 @@ def rows_apart(run):
             return "no output changes", [("the output doesn't depend on the input", "no output changes with its row")]
         return "each output changes with its own row alone", []
     run.apart = False
+    if run.leaves[0].time is None and run.inputs[0].ndim == 1:
+        raise CannotTell("the input has one axis: one sequence without a batch, or one number a row?")
     came = f"rows whose output changes with row 0: {others[0]} others, with the last: {others[2]} others"
     if all(int(h.sum()) == 1 for h in hit):
         return came, [("rows come back in another order", f"row 0 changes output {hit[0].nonzero()[0].item()}")]
@@ -502,6 +498,8 @@ def _why_mixed(run, hit):
             return "the batch axis is taken for time"
     if _like_a_sequence(hit, run.B) and not joined and run.B > 2:
         return "the batch axis is taken for time"
+    if one.ndim == 2 and (one[1:] != one[1]).any():
+        return "rows are mixed by a reshape"                              # other steps in each of the other rows
     return "rows depend on each other" if joined else "rows are mixed by a reshape"
 
 

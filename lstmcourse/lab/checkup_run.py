@@ -94,7 +94,7 @@ def roots_of(*things):
     """The modules that the things are, or hold: functions in their closure, defaults and globals, methods in self."""
     found, seen, queue = [], set(), list(things)
     while queue:
-        thing = queue.pop()
+        thing = queue.pop(0)                  # the model first
         if thing is None or id(thing) in seen or len(seen) > 500:
             continue
         seen.add(id(thing))
@@ -277,11 +277,13 @@ class Run:
             if y is not None and y.ndim and y.shape[0] not in (rows, rows * steps):
                 return int(y.shape[0] == steps and x.ndim > 1)
             if any(s.ndim == 3 and s.is_floating_point() and s.shape[1] == steps and s.shape[0] not in x.shape[:2]
-                   for s in self.inputs[1:]) and x.ndim == 3:
+                   for s in self.inputs[1:]):
                 return 1
             vectors = [s for s in self.inputs[1:] if s.ndim == 1 and not s.is_floating_point()]
             if vectors and all(len(s) == steps for s in vectors):
                 return 1
+        if y is not None and y.ndim == 1 and y.numel() == x.numel():
+            y = y.reshape(x.shape)
         if y is not None and y.shape[:2] == x.shape[:2]:
             along = [_shifted(x.transpose(0, axis), y.transpose(0, axis)) for axis in (0, 1)]
             if along[1] and not along[0]:
