@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
 
-from lstmcourse.lab.checkup import CAUSES, MEASUREMENTS, checkup
+from lstmcourse.lab.checkup import MEASUREMENTS, checkup
+from lstmcourse.lab.checkup.causes import CAUSES
 from lstmcourse.lab.models import init_network, network_forward
 from lstmcourse.layers import cross_entropy_forward
 
@@ -127,7 +128,7 @@ class Transformer(nn.Module):
     def forward(self, words):
         x = self.vectors(words)
         if self.positions is not None:
-            x = x + self.positions[:, :words.shape[1]]
+            x = x + self.positions[:, : words.shape[1]]
         mask = torch.ones(words.shape[1], words.shape[1], dtype=torch.bool).triu(self.diagonal) if self.causal else None
         x = self.block(x, src_mask=mask)
         return self.head(x.mean(1) if self.pool else x)
@@ -233,8 +234,11 @@ def pair_of_sentences():
 
 
 def bfloat16():
-    return case(Recurrent("GRU", D, K, last_step).bfloat16(), (numbers(B, T, D).bfloat16(), torch.arange(B) % K),
-                F.cross_entropy)
+    return case(
+        Recurrent("GRU", D, K, last_step).bfloat16(),
+        (numbers(B, T, D).bfloat16(), torch.arange(B) % K),
+        F.cross_entropy,
+    )
 
 
 def numpy_network(read=lambda y: y):
@@ -245,14 +249,20 @@ def numpy_network(read=lambda y: y):
 
 def explicit_state():
     model = Recurrent("LSTM", D, 1, lambda head, out, last: (head(out), last))
-    return case(model, ((numbers(B, T, D), (numbers(1, B, H), numbers(1, B, H))), numbers(B, T, 1)),
-                lambda out, y: F.mse_loss(out[0], y))
+    return case(
+        model,
+        ((numbers(B, T, D), (numbers(1, B, H), numbers(1, B, H))), numbers(B, T, 1)),
+        lambda out, y: F.mse_loss(out[0], y),
+    )
 
 
 def packed_input():
     model = Recurrent("LSTM", D, K, lambda head, out, last: head(last[0][-1]))
-    return case(model, (pack_sequence([numbers(n, D) for n in (5, 9, 3, 7)], enforce_sorted=False), torch.tensor([0, 1, 2, 1])),
-                nn.CrossEntropyLoss())
+    return case(
+        model,
+        (pack_sequence([numbers(n, D) for n in (5, 9, 3, 7)], enforce_sorted=False), torch.tensor([0, 1, 2, 1])),
+        nn.CrossEntropyLoss(),
+    )
 
 
 def time_first():
@@ -264,44 +274,65 @@ def forecaster():
     series = torch.sin(torch.arange(60) / 4).repeat(3, 1).T + 0.1 * numbers(60, 3)
     windows = series.unfold(0, T + 1, 2).transpose(1, 2)
     model = Recurrent("GRU", 3, 1, last_step, num_layers=2, dropout=0.2)
-    return case(model, (windows[:, :-1], windows[:, -1, :1]), nn.MSELoss(),
-                optimizer=torch.optim.Adam(model.parameters(), lr=1e-3))
+    return case(
+        model,
+        (windows[:, :-1], windows[:, -1, :1]),
+        nn.MSELoss(),
+        optimizer=torch.optim.Adam(model.parameters(), lr=1e-3),
+    )
 
 
 SOUND = {
-    "LSTM, one answer a row": lambda: case(Recurrent("LSTM", D, K, last_step), (numbers(B, T, D), torch.arange(B) % K),
-                                           nn.CrossEntropyLoss()),
-    "GRU, an answer a step": lambda: case(Recurrent("GRU", D, K, each_step),
-                                          (numbers(B, T, D), tokens(B, T, low=0, high=K)), over_words),
-    "tagger in both directions": lambda: case(Words(Recurrent("LSTM", D, K, each_step, bidirectional=True)),
-                                              (tokens(B, T), tokens(B, T, low=0, high=K)), over_words),
+    "LSTM, one answer a row": lambda: case(
+        Recurrent("LSTM", D, K, last_step), (numbers(B, T, D), torch.arange(B) % K), nn.CrossEntropyLoss()
+    ),
+    "GRU, an answer a step": lambda: case(
+        Recurrent("GRU", D, K, each_step), (numbers(B, T, D), tokens(B, T, low=0, high=K)), over_words
+    ),
+    "tagger in both directions": lambda: case(
+        Words(Recurrent("LSTM", D, K, each_step, bidirectional=True)),
+        (tokens(B, T), tokens(B, T, low=0, high=K)),
+        over_words,
+    ),
     "both directions' last states": lambda: case(
         Recurrent("GRU", D, K, lambda head, out, last: head(torch.cat([last[-2], last[-1]], -1)), bidirectional=True),
-        (numbers(B, T, D), torch.arange(B) % K), F.cross_entropy),
+        (numbers(B, T, D), torch.arange(B) % K),
+        F.cross_entropy,
+    ),
     "packed sentences": lambda: case(PackedClassifier(), sentences(), F.cross_entropy),
     "packed sequence as input": packed_input,
     "a state handed over": explicit_state,
     "a state kept and detached": lambda: case(Stateful(), next_word(), over_words),
     "encoder and decoder with attention": lambda: case(Translator(), pair_of_sentences(), over_words),
     "causal Transformer": lambda: case(Transformer(), next_word(), over_words),
-    "Transformer that classifies": lambda: case(Transformer(causal=False, pool=True), (tokens(B, T), torch.arange(B)),
-                                                F.cross_entropy),
+    "Transformer that classifies": lambda: case(
+        Transformer(causal=False, pool=True), (tokens(B, T), torch.arange(B)), F.cross_entropy
+    ),
     "bfloat16": bfloat16,
     "double": lambda: case(Loop().double(), (numbers(B, T, D).double(), numbers(B, 1).double()), F.mse_loss),
     "time first": time_first,
     "forecaster with its optimizer": forecaster,
     "the course's functions": numpy_network,
-    "an LSTM by hand": lambda: case(Loop(), (numbers(B, T, D), numbers(B)), lambda out, y: F.mse_loss(out.squeeze(1), y)),
-    "padded language model": lambda: case(Words(Recurrent("LSTM", D, V, each_step)), (padded()[0], padded()[0].roll(-1, 1)
-                                          * (padded()[0] > 0)), over_real_words),
+    "an LSTM by hand": lambda: case(
+        Loop(), (numbers(B, T, D), numbers(B)), lambda out, y: F.mse_loss(out.squeeze(1), y)
+    ),
+    "padded language model": lambda: case(
+        Words(Recurrent("LSTM", D, V, each_step)),
+        (padded()[0], padded()[0].roll(-1, 1) * (padded()[0] > 0)),
+        over_real_words,
+    ),
     "embedding frozen, the rest trained": lambda: case(
         Words(Recurrent("GRU", D, K, last_step), _weight=torch.randn(V, D)).requires_grad_(True),
-        (tokens(B, T), torch.arange(B) % K), F.cross_entropy),
+        (tokens(B, T), torch.arange(B) % K),
+        F.cross_entropy,
+    ),
 }
 
 
 def hidden_sees_batch_as_time():
-    return case(Recurrent("LSTM", D, K, last_step, batch_first=False), (numbers(B, T, D), torch.arange(B) % K), F.cross_entropy)
+    return case(
+        Recurrent("LSTM", D, K, last_step, batch_first=False), (numbers(B, T, D), torch.arange(B) % K), F.cross_entropy
+    )
 
 
 def frozen():
@@ -355,65 +386,138 @@ def scalars(model, y=None, loss=F.mse_loss):
 
 def token_zero():
     words = tokens(B, T, low=0, high=4)
-    return case(Words(Recurrent("LSTM", D, K, last_step), padding_idx=0), (words, torch.arange(B) % K), F.cross_entropy,
-                lengths=torch.full((B,), T))
+    return case(
+        Words(Recurrent("LSTM", D, K, last_step), padding_idx=0),
+        (words, torch.arange(B) % K),
+        F.cross_entropy,
+        lengths=torch.full((B,), T),
+    )
 
 
 BROKEN = {
     "batch_first forgotten": (hidden_sees_batch_as_time, "the batch axis is taken for time"),
     "batch_first forgotten, a word a step": (
         lambda: case(Words(Recurrent("GRU", D, V, each_step, batch_first=False)), next_word(), over_words),
-        "the batch axis is taken for time"),
-    "attention over the batch": (lambda: case(Transformer(batch_first=False, causal=False, pool=True),
-                                              (tokens(B, T), torch.arange(B)), F.cross_entropy),
-                                 "the batch axis is taken for time"),
-    "view for transpose": (lambda: classes(Recurrent("LSTM", D, K, lambda head, out, last: head(
-        last[0].view(B, 2 * H)), bidirectional=True)), "rows are mixed by a reshape"),
-    "mean over the batch": (lambda: classes(Sum(lambda linear, x: linear((x - x.mean(0)).sum(1)))), "rows depend on each other"),
-    "sorted and not unsorted": (lambda: case(PackedClassifier("unsorted"), sentences(), F.cross_entropy),
-                                "rows come back in another order"),
-    "positions along the batch": (lambda: classes(Sum(lambda linear, x: linear(x + torch.arange(len(x))[:, None, None]).sum(1))),
-                                  "a row's place in the batch matters"),
-    "next word in both directions": (lambda: case(Words(Recurrent("LSTM", D, V, each_step, bidirectional=True)), next_word(),
-                                                  over_words), "the output sees the target"),
+        "the batch axis is taken for time",
+    ),
+    "attention over the batch": (
+        lambda: case(
+            Transformer(batch_first=False, causal=False, pool=True), (tokens(B, T), torch.arange(B)), F.cross_entropy
+        ),
+        "the batch axis is taken for time",
+    ),
+    "view for transpose": (
+        lambda: classes(
+            Recurrent("LSTM", D, K, lambda head, out, last: head(last[0].view(B, 2 * H)), bidirectional=True)
+        ),
+        "rows are mixed by a reshape",
+    ),
+    "mean over the batch": (
+        lambda: classes(Sum(lambda linear, x: linear((x - x.mean(0)).sum(1)))),
+        "rows depend on each other",
+    ),
+    "sorted and not unsorted": (
+        lambda: case(PackedClassifier("unsorted"), sentences(), F.cross_entropy),
+        "rows come back in another order",
+    ),
+    "positions along the batch": (
+        lambda: classes(Sum(lambda linear, x: linear(x + torch.arange(len(x))[:, None, None]).sum(1))),
+        "a row's place in the batch matters",
+    ),
+    "next word in both directions": (
+        lambda: case(Words(Recurrent("LSTM", D, V, each_step, bidirectional=True)), next_word(), over_words),
+        "the output sees the target",
+    ),
     "mask off by one": (lambda: case(Transformer(diagonal=2), next_word(), over_words), "the output sees the target"),
     "no mask": (lambda: case(Transformer(causal=False), next_word(), over_words), "the output sees the target"),
-    "causal, and isn't": (lambda: case(Recurrent("GRU", D, 1, each_step, bidirectional=True), (numbers(B, T, D), numbers(B, T, 1)),
-                                       F.mse_loss, causal=True), "an output depends on later steps"),
-    "padding in the state": (lambda: case(PackedClassifier("unpacked"), sentences(), F.cross_entropy),
-                             "padding leaks into the output"),
-    "last column of padded outputs": (lambda: case(PackedClassifier("last"), sentences(), F.cross_entropy),
-                                      "the state is read at padding"),
-    "attention to padding": (lambda: case(Translator(masked=False), pair_of_sentences(), over_words),
-                             "padding leaks into the output"),
-    "padding in the loss": (lambda: case(Words(Recurrent("LSTM", D, V, each_step)), (padded()[0], padded()[0]), over_words,
-                                         causal=False), "padding counts in the loss"),
+    "causal, and isn't": (
+        lambda: case(
+            Recurrent("GRU", D, 1, each_step, bidirectional=True),
+            (numbers(B, T, D), numbers(B, T, 1)),
+            F.mse_loss,
+            causal=True,
+        ),
+        "an output depends on later steps",
+    ),
+    "padding in the state": (
+        lambda: case(PackedClassifier("unpacked"), sentences(), F.cross_entropy),
+        "padding leaks into the output",
+    ),
+    "last column of padded outputs": (
+        lambda: case(PackedClassifier("last"), sentences(), F.cross_entropy),
+        "the state is read at padding",
+    ),
+    "attention to padding": (
+        lambda: case(Translator(masked=False), pair_of_sentences(), over_words),
+        "padding leaks into the output",
+    ),
+    "padding in the loss": (
+        lambda: case(Words(Recurrent("LSTM", D, V, each_step)), (padded()[0], padded()[0]), over_words, causal=False),
+        "padding counts in the loss",
+    ),
     "(B, 1) against (B,)": (lambda: scalars(Loop(), numbers(B)), "output and target are broadcast"),
     "softmax twice": (lambda: classes(Dense(K, lambda y: y.softmax(-1))), "softmax before a loss that takes logits"),
-    "sigmoid twice": (lambda: scalars(Dense(1, torch.sigmoid), torch.arange(B).remainder(2)[:, None].float(),
-                                      F.binary_cross_entropy_with_logits), "sigmoid before a loss that takes logits"),
+    "sigmoid twice": (
+        lambda: scalars(
+            Dense(1, torch.sigmoid), torch.arange(B).remainder(2)[:, None].float(), F.binary_cross_entropy_with_logits
+        ),
+        "sigmoid before a loss that takes logits",
+    ),
     "NLLLoss of logits": (lambda: classes(Dense(K), nn.NLLLoss()), "the loss wants log-probabilities"),
     "ReLU on the logits": (lambda: classes(Dense(K, torch.relu)), "an activation limits the logits"),
-    "tanh against targets of 7": (lambda: scalars(Dense(1, torch.tanh), 7 * numbers(B, 1)), "the output can't reach the target"),
+    "tanh against targets of 7": (
+        lambda: scalars(Dense(1, torch.tanh), 7 * numbers(B, 1)),
+        "the output can't reach the target",
+    ),
     "classes viewed as steps": (
-        lambda: case(Recurrent("GRU", D, K, each_step), (numbers(B, T, D), tokens(B, T, low=0, high=K)),
-                     lambda out, y: F.cross_entropy(out.reshape(B, K, T), y)), "output and target are out of line"),
+        lambda: case(
+            Recurrent("GRU", D, K, each_step),
+            (numbers(B, T, D), tokens(B, T, low=0, high=K)),
+            lambda out, y: F.cross_entropy(out.reshape(B, K, T), y),
+        ),
+        "output and target are out of line",
+    ),
     "flattened time first": (
-        lambda: case(Recurrent("GRU", D, K, each_step), (numbers(B, T, D), tokens(B, T, low=0, high=K)),
-                     lambda out, y: F.cross_entropy(out.transpose(0, 1).reshape(-1, K), y.reshape(-1))),
-        "output and target are out of line"),
-    "class 0 ignored": (lambda: classes(Dense(K), nn.CrossEntropyLoss(ignore_index=0)), "a real class is ignored by the loss"),
+        lambda: case(
+            Recurrent("GRU", D, K, each_step),
+            (numbers(B, T, D), tokens(B, T, low=0, high=K)),
+            lambda out, y: F.cross_entropy(out.transpose(0, 1).reshape(-1, K), y.reshape(-1)),
+        ),
+        "output and target are out of line",
+    ),
+    "class 0 ignored": (
+        lambda: classes(Dense(K), nn.CrossEntropyLoss(ignore_index=0)),
+        "a real class is ignored by the loss",
+    ),
     "token 0 as padding": (token_zero, "token 0 is real, and padding_idx at once"),
-    "a graph that is kept": (lambda: case(Stateful(detach=False), next_word(), over_words), "graph kept from the batch before"),
-    "a state over whole sequences": (lambda: case(
-        Sum(lambda linear, x: linear(x).mean(1) + _kept(linear, x)), (numbers(B, T, D), torch.arange(B) % K), F.cross_entropy),
-        "the state of the batch before is kept"),
-    "dropout in evaluation": (lambda: classes(Sum(lambda linear, x: linear(F.dropout(x, 0.5)).mean(1))),
-                              "random in evaluation mode"),
-    "dropout on the logits": (lambda: case(Words(Recurrent("GRU", D, V, lambda head, out, last: F.dropout(head(out), 0.3, head.training))),
-                                           next_word(), over_words), "dropout on the output"),
-    "p to keep": (lambda: classes(nn.Sequential(nn.Flatten(), nn.Linear(T * D, H), nn.ReLU(), nn.Dropout(0.9), nn.Linear(H, K))),
-                  "dropout is too strong"),
+    "a graph that is kept": (
+        lambda: case(Stateful(detach=False), next_word(), over_words),
+        "graph kept from the batch before",
+    ),
+    "a state over whole sequences": (
+        lambda: case(
+            Sum(lambda linear, x: linear(x).mean(1) + _kept(linear, x)),
+            (numbers(B, T, D), torch.arange(B) % K),
+            F.cross_entropy,
+        ),
+        "the state of the batch before is kept",
+    ),
+    "dropout in evaluation": (
+        lambda: classes(Sum(lambda linear, x: linear(F.dropout(x, 0.5)).mean(1))),
+        "random in evaluation mode",
+    ),
+    "dropout on the logits": (
+        lambda: case(
+            Words(Recurrent("GRU", D, V, lambda head, out, last: F.dropout(head(out), 0.3, head.training))),
+            next_word(),
+            over_words,
+        ),
+        "dropout on the output",
+    ),
+    "p to keep": (
+        lambda: classes(nn.Sequential(nn.Flatten(), nn.Linear(T * D, H), nn.ReLU(), nn.Dropout(0.9), nn.Linear(H, K))),
+        "dropout is too strong",
+    ),
     "frozen": (frozen, "no parameter is trained"),
     "optimizer before the head": (old_optimizer, "parameters are missing in the optimizer"),
     "layers in a list": (lambda: scalars(Unregistered()), "a layer isn't registered"),
@@ -422,32 +526,57 @@ BROKEN = {
     "detach in the loop": (lambda: scalars(Loop("detach")), "the gradient is cut between steps"),
     "a state that isn't carried": (lambda: scalars(Loop("forgets")), "the state isn't carried from step to step"),
     "ReLU in an LSTM": (lambda: scalars(Loop("relu")), "ReLU in an LSTM"),
-    "first output read": (lambda: classes(Recurrent("LSTM", D, K, lambda head, out, last: head(out[:, 0]))),
-                          "only the first step is read"),
-    "last output of both directions": (lambda: classes(Recurrent("LSTM", D, K, last_step, bidirectional=True)),
-                                       "the last output of a bidirectional layer is read"),
-    "no positions": (lambda: case(Transformer(causal=False, positions=False, pool=True), (tokens(B, T), torch.arange(B)),
-                                  F.cross_entropy), "the order of the steps is not seen"),
-    "input not used": (lambda: classes(Sum(lambda linear, x: linear(torch.ones_like(x)).mean(1))),
-                       "the output doesn't depend on the input"),
-    "inputs of thousands": (lambda: case(Recurrent("LSTM", D, K, last_step), (3000 + 900 * numbers(B, T, D), torch.arange(B) % K),
-                                         F.cross_entropy), "the input's scale"),
-    "targets of thousands": (lambda: scalars(Recurrent("GRU", D, 1, last_step), 5000 + 30 * numbers(B, 1)), "the target's scale"),
+    "first output read": (
+        lambda: classes(Recurrent("LSTM", D, K, lambda head, out, last: head(out[:, 0]))),
+        "only the first step is read",
+    ),
+    "last output of both directions": (
+        lambda: classes(Recurrent("LSTM", D, K, last_step, bidirectional=True)),
+        "the last output of a bidirectional layer is read",
+    ),
+    "no positions": (
+        lambda: case(
+            Transformer(causal=False, positions=False, pool=True), (tokens(B, T), torch.arange(B)), F.cross_entropy
+        ),
+        "the order of the steps is not seen",
+    ),
+    "input not used": (
+        lambda: classes(Sum(lambda linear, x: linear(torch.ones_like(x)).mean(1))),
+        "the output doesn't depend on the input",
+    ),
+    "inputs of thousands": (
+        lambda: case(
+            Recurrent("LSTM", D, K, last_step), (3000 + 900 * numbers(B, T, D), torch.arange(B) % K), F.cross_entropy
+        ),
+        "the input's scale",
+    ),
+    "targets of thousands": (
+        lambda: scalars(Recurrent("GRU", D, 1, last_step), 5000 + 30 * numbers(B, 1)),
+        "the target's scale",
+    ),
     "wide weights": (wide_weights, "initial weights are too large"),
     "equal weights": (lambda: all_weights(0.1), "initial weights are all equal"),
     "zero weights": (lambda: all_weights(0.0), "initial weights are all zero"),
-    "one class in all rows": (lambda: case(Dense(K), (numbers(40, T, D), (torch.arange(40) == 3).long()), F.cross_entropy),
-                              "one class is nearly all"),
+    "one class in all rows": (
+        lambda: case(Dense(K), (numbers(40, T, D), (torch.arange(40) == 3).long()), F.cross_entropy),
+        "one class is nearly all",
+    ),
     "a rate of 1e-9": (lambda: with_rate(1e-9), "the learning rate is too low"),
     "a rate of 300": (lambda: with_rate(300.0), "the learning rate is too high"),
     "NaN in the batch": (lambda: with_nan("batch"), "NaN or Inf in the batch"),
     "Inf in a weight": (lambda: with_nan("weights"), "NaN or Inf in the weights"),
-    "log of 0": (lambda: scalars(Dense(1, torch.relu), loss=lambda out, y: (out.log() - y).pow(2).mean()),
-                 "NaN or Inf in the loss"),
-    "square root of 0": (lambda: scalars(Dense(), loss=lambda out, y: (out - out.detach()).pow(2).sum().sqrt() + F.mse_loss(out, y)),
-                         "NaN or Inf in the gradient"),
-    "the target in the window": (lambda: (lambda x: case(Recurrent("GRU", D, 1, last_step), (x, x[:, -1, :1]), F.mse_loss))(
-        numbers(B, T, D)), "the target is in the input"),
+    "log of 0": (
+        lambda: scalars(Dense(1, torch.relu), loss=lambda out, y: (out.log() - y).pow(2).mean()),
+        "NaN or Inf in the loss",
+    ),
+    "square root of 0": (
+        lambda: scalars(Dense(), loss=lambda out, y: (out - out.detach()).pow(2).sum().sqrt() + F.mse_loss(out, y)),
+        "NaN or Inf in the gradient",
+    ),
+    "the target in the window": (
+        lambda: (lambda x: case(Recurrent("GRU", D, 1, last_step), (x, x[:, -1, :1]), F.mse_loss))(numbers(B, T, D)),
+        "the target is in the input",
+    ),
 }
 
 
@@ -478,13 +607,15 @@ def test_broken_model_is_recognised_by_its_cause(name):
 
 def everything(model, optimizer=None):
     """All that `checkup` may not change, as values that compare."""
-    state = {"weights": [(n, p.detach().clone(), p.requires_grad) for n, p in model.named_parameters()],
-             "buffers": [(n, b.clone()) for n, b in model.named_buffers()],
-             "grads": [None if p.grad is None else (id(p.grad), p.grad.clone()) for p in model.parameters()],
-             "modes": [m.training for m in model.modules()],
-             "hooks": [len(m._forward_hooks) + len(m._backward_hooks) for m in model.modules()],
-             "attributes": [sorted(vars(m)) for m in model.modules()],
-             "random": (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state())}
+    state = {
+        "weights": [(n, p.detach().clone(), p.requires_grad) for n, p in model.named_parameters()],
+        "buffers": [(n, b.clone()) for n, b in model.named_buffers()],
+        "grads": [None if p.grad is None else (id(p.grad), p.grad.clone()) for p in model.parameters()],
+        "modes": [m.training for m in model.modules()],
+        "hooks": [len(m._forward_hooks) + len(m._backward_hooks) for m in model.modules()],
+        "attributes": [sorted(vars(m)) for m in model.modules()],
+        "random": (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()),  # noqa: NPY002
+    }
     if optimizer is not None:
         state["optimizer"] = copy.deepcopy(optimizer.state_dict())
     return state
@@ -574,7 +705,10 @@ def test_loss_that_cannot_be_called_gets_one_sentence():
 
 
 def test_report_says_what_it_cannot_tell():
-    assert any("labels belong to their inputs" in line for line in checkup(**built(SOUND["LSTM, one answer a row"])).cannot_tell)
+    assert any(
+        "labels belong to their inputs" in line
+        for line in checkup(**built(SOUND["LSTM, one answer a row"])).cannot_tell
+    )
 
 
 def test_report_prints_cause_measurement_and_advice_in_text_and_markdown():
@@ -588,9 +722,16 @@ def test_report_prints_cause_measurement_and_advice_in_text_and_markdown():
 
 def test_every_cause_is_shown_by_a_broken_model():
     shown = {cause for _, cause in BROKEN.values()}
-    rare = {"NaN or Inf in the output", "softmax over the wrong axis", "a frozen layer between trained ones",
-            "units are saturated", "units are dead", "the first loss is not the guess's", "the gradient explodes",
-            "one batch isn't learned by heart"}
+    rare = {
+        "NaN or Inf in the output",
+        "softmax over the wrong axis",
+        "a frozen layer between trained ones",
+        "units are saturated",
+        "units are dead",
+        "the first loss is not the guess's",
+        "the gradient explodes",
+        "one batch isn't learned by heart",
+    }
     assert set(CAUSES) - shown - rare == set()
 
 
