@@ -73,7 +73,7 @@ def _wrong_axis(node, run):
     if y is None or y.is_floating_point() or len(shape) < 2:
         return False
     losses = [n for n in run.graph_nodes if kind(n) in ("NllLoss", "NllLoss2D") and node in behind(n)]
-    return any(n._saved_self.shape == shape and dim != 1 for n in losses)
+    return any(shape[dim] != n._saved_self.shape[1] or n._saved_self.shape == shape and dim != 1 for n in losses)
 
 
 def pairs_of(run, at):

@@ -45,7 +45,7 @@ def _why_mixed(run, hit):
     """Whether time and batch are exchanged, a reshape cuts across, or a mean joins the rows."""
     T = run.T
     if T is None or T < 2:
-        return "rows depend on each other"
+        return "the batch axis is taken for time" if _like_a_sequence(hit, run.B) else "rows depend on each other"
     if _layer_over_rows(run):
         return "the batch axis is taken for time"
     joined = bool(hit.all())

@@ -429,7 +429,7 @@ class Run:
         ways = [lambda raw, y: loss(raw, y), lambda raw, y: loss(self.main(raw), y)]
         if y is None:
             ways = [lambda raw, _: loss(raw), lambda raw, _: loss(self.main(raw))]
-        if isinstance(y, torch.Tensor) and main.ndim == 3:
+        if isinstance(y, torch.Tensor) and main.ndim == 3 and not y.is_floating_point():
             ways += [lambda raw, y: loss(self.main(raw).flatten(0, 1), y.reshape(-1))]
         if self.numpy:
             ways = [lambda raw, y: loss(raw, y.numpy()), *ways]

@@ -74,7 +74,7 @@ def step_size(run):
     came = f"a step is {size:.1e} of the weights; after 20 steps the loss has fallen by " + ", ".join(
         f"{changes[f]:.1%} (rate × {f:g})" for f in (0.1, 1, 10)
     )
-    if changes[1] < -0.2 and (size > 0.3 or changes[0.1] > changes[1] + 0.2):
+    if changes[1] == -math.inf or size > 0.3 and changes[1] < -0.2 or size > 0.1 and changes[1] < -1 < 0 < changes[0.1]:
         return came, [("the learning rate is too high", came)]
     if abs(changes[1]) < 5e-4 and changes[100] > changes[1] and size < 2e-5:
         return came, [("the learning rate is too low", came)]

@@ -5,7 +5,7 @@ import math
 import torch
 
 from lstmcourse.lab.checkup.against_loss import real_steps
-from lstmcourse.lab.checkup.graphs import kind, run_graph
+from lstmcourse.lab.checkup.graphs import kind, persistent_leaves, run_graph
 from lstmcourse.lab.checkup.reading import CannotTell
 
 
@@ -49,13 +49,13 @@ def _fraction(results, test):
 
 def _large_weights(run):
     """The name of a matrix whose numbers are far larger than 1/sqrt(fan-in)."""
-    for root in run.kept.roots:
-        embeddings = {id(m.weight) for m in root.modules() if isinstance(m, torch.nn.Embedding)}
-        for name, w in root.named_parameters():
-            if w.ndim == 2 and id(w) not in embeddings and w.numel() > 1:
-                size = w.detach().double().std().item() * math.sqrt(w.shape[1])
-                if size > 4:
-                    return f"{name} is {size:.0f} times 1/sqrt(fan-in)"
+    embeddings = {id(m.weight) for m in run.kept.modules if isinstance(m, torch.nn.Embedding)}
+    named = [pair for root in run.kept.roots for pair in root.named_parameters()]
+    for name, w in named + [(f"the weight {tuple(w.shape)}", w) for w in persistent_leaves(run)]:
+        if w.ndim == 2 and id(w) not in embeddings and w.numel() > 1:
+            size = w.detach().double().std().item() * math.sqrt(min(w.shape))
+            if size > 4:
+                return f"the numbers of {name} are {size:.0f} times 1/sqrt(fan-in)"
     return ""
 
 
