@@ -5,6 +5,7 @@
     ngram          an n-gram language model with Witten-Bell smoothing, its baseline
     probing        does a unit, or a linear probe, follow a label?
     interventions  clamped gates: what changes when a gate is held
+    checkup        what is wrong with this PyTorch model and this batch?
     gradients      gradient norms and Jacobian norms by lag
     alignment      alignment error rate against gold links
     trials         runs over many seeds: do, save, load, intervals

@@ -1,0 +1,112 @@
+"""What is wrong with this model and this batch? Measurements that take seconds, and the causes they point to.
+
+    print(checkup(model, (x, y), loss=nn.CrossEntropyLoss()))
+
+Gradient flow, the optimizer's parameters and the size of the gradients are torchtest2's checks. Time, padding, state,
+loss against output, first loss, gates and positions are measured here: by changing an input and looking at what
+changes, and by reading the nodes of PyTorch's own graph. `calling` calls the model,
+`untouched` leaves it as it was, and every other module holds measurements: functions of a run, in one table below.
+"""
+
+import time
+
+import torch
+
+from lstmcourse.lab.checkup.against_loss import balance, before_the_loss, first_loss, in_line, padding_in_loss
+from lstmcourse.lab.checkup.apart import alone, place_in_batch, rows_apart
+from lstmcourse.lab.checkup.calling import Run
+from lstmcourse.lab.checkup.causes import Checkup, Row
+from lstmcourse.lab.checkup.gradient_flow import gradients
+from lstmcourse.lab.checkup.learning import by_heart, step_size
+from lstmcourse.lab.checkup.reading import CannotTell, Refused, short
+from lstmcourse.lab.checkup.state import finite, repeatable, twice
+from lstmcourse.lab.checkup.steps import both_directions, cut_between_steps, later_steps, order, reads_steps
+from lstmcourse.lab.checkup.units import dropout, padding_index, units, weights
+from lstmcourse.lab.checkup.untouched import roots_of, untouched
+
+
+def checkup(model, batch, loss=None, optimizer=None, call=None, lengths=None, causal=None, batch_axis=None):
+    """Measure a model on one batch, and name at most three causes of trouble. The model stays as it was.
+
+    model       a torch.nn.Module, or any function of tensors or of NumPy arrays
+    batch       (inputs, targets), (input, input, …, targets), or a dict with "labels"; inputs are tensors, tuples,
+                dicts, packed sequences, with states and lengths among them
+    loss        loss(output, targets) -> one number; None: the model's own, else cross-entropy or squared error
+    optimizer   the one you train with: the learning rate and the parameters it holds are measured, too
+    call        call(model, inputs) -> output, for a model that isn't called as model(*inputs)
+    lengths     (B,) real steps of each row; None: read from the batch, where it shows them
+    causal      True: no output may depend on later steps; None: where the target is a later input
+    batch_axis  1 where time comes first; None: 0, unless the batch shows otherwise
+
+    Returns a `Checkup`: its findings, its rows, what it can't tell; or its refusal, one sentence.
+    """
+    name = type(model).__name__ if isinstance(model, torch.nn.Module) else getattr(model, "__name__", str(type(model)))
+    with untouched(roots_of(model, call, loss), optimizer) as kept:
+        try:
+            run = Run(kept, model, batch, loss, call, lengths, batch_axis)
+            torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # PyTorch loads its compiler here, once
+            run.optimizer, run.causal, run.started = optimizer, causal, time.process_time()
+            rows = [row for measure in MEASUREMENTS for row in _measured(measure, run)]
+        except Refused as refused:
+            return Checkup(name, "", refusal=str(refused))
+    return Checkup(name, _read_as(run), tuple(rows))
+
+
+BUDGET = 6.0  # seconds after which only cheap measurements start
+
+
+def _measured(measure, run):
+    """The rows of one measurement; an exception inside it becomes "can't tell"."""
+    function, label, sound = measure
+    try:
+        if time.process_time() - run.started > BUDGET:
+            raise CannotTell("the model is too slow for one more measurement: try a smaller batch")
+        came, causes = function(run)
+    except Refused:
+        raise
+    except CannotTell as reason:
+        return [Row(label, str(reason), sound, told=False)]
+    except Exception as error:
+        return [Row(label, f"it raised {short(error)}", sound, told=False)]
+    finally:
+        run.kept.put_back_attributes()
+        run.kept.put_back_numbers()
+    return [Row(label, came, sound, tuple(causes))]
+
+
+def _read_as(run):
+    parts = [f"{leaf.role} {tuple(x.shape)}" for x, leaf in zip(run.inputs, run.leaves, strict=True)]
+    text = f"{run.B} rows ({'time first' if run.batch_axis else 'batch first'}), inputs: {', '.join(parts)}"
+    if run.lengths is not None:
+        text += f", lengths {run.lengths.min()} to {run.lengths.max()}" + (
+            " (from the ends of the rows)" if run.guessed else ""
+        )
+    return text + f", output {tuple(run.main(run.raw).shape)}"
+
+
+# What is measured: function, name, what a sound model gives.
+MEASUREMENTS = (
+    (finite, "numbers that are not finite", "none in batch, weights, output, loss and gradient"),
+    (repeatable, "the same batch twice in evaluation mode", "the same output"),
+    (rows_apart, "one row changed", "that row's output changes, and no other"),
+    (twice, "two batches, one after the other", "two backward passes, two graphs of one size"),
+    (gradients, "the gradient of each parameter", "every parameter gets one, and the optimizer holds it"),
+    (place_in_batch, "the rows in another order", "the outputs in that order"),
+    (alone, "a short row alone", "the output it has in the batch"),
+    (later_steps, "an output and its target's step", "no output changes with the input that it is to foretell"),
+    (reads_steps, "single steps changed", "the steps that the task needs reach the output"),
+    (order, "the steps turned round", "other outputs"),
+    (cut_between_steps, "the gradient by step", "steps that change an output get a gradient from it"),
+    (both_directions, "what is read of a bidirectional layer", "each direction where it has read all"),
+    (before_the_loss, "the activation before the loss", "the one that the loss expects"),
+    (in_line, "one target changed", "the slope of the loss changes at that target's output alone"),
+    (padding_in_loss, "padding in the loss", "no slope at padded steps, a slope at all others"),
+    (first_loss, "the first loss", "about what a guess costs: ln K, or the target's variance"),
+    (balance, "the most frequent class", "less than nine rows in ten"),
+    (units, "saturated and dead units", "few of them before training"),
+    (weights, "the weights", "random, and not all zero"),
+    (padding_index, "real tokens at padding_idx", "none"),
+    (dropout, "dropout", "below 0.75, and not on the output"),
+    (step_size, "steps of the optimizer", "about a thousandth of the weights, and a loss that falls"),
+    (by_heart, "one batch learned by heart", "the loss falls"),
+)

@@ -1,0 +1,156 @@
+"""Measured here: rows that depend on each other, on their place, or on padding."""
+
+import torch
+
+from lstmcourse.lab.checkup.reading import CannotTell
+
+
+def rows_apart(run):
+    """Change one row, and see whose outputs change."""
+    B = run.B
+    if B < 2:
+        raise CannotTell("needs a batch of two rows or more")
+    run.base  # noqa: B018 - raises if the output has no rows
+    hit = torch.stack([rows_hit(run, row) for row in (0, B // 2, B - 1)])
+    others = [int(h.sum()) - int(h[row]) for h, row in zip(hit, (0, B // 2, B - 1), strict=True)]
+    if not any(others):
+        run.apart = True
+        if not any(h[row] for h, row in zip(hit, (0, B // 2, B - 1), strict=True)) and not _hit_without_zeros(run):
+            return "no output changes", [("the output doesn't depend on the input", "no output changes with its row")]
+        return "each output changes with its own row alone", []
+    run.apart = False
+    if run.leaves[0].time is None and run.inputs[0].ndim == 1:
+        raise CannotTell("the input has one axis: one sequence without a batch, or one number a row?")
+    came = f"rows whose output changes with row 0: {others[0]} others, with the last: {others[2]} others"
+    if all(int(h.sum()) == 1 for h in hit):
+        return came, [("rows come back in another order", f"row 0 changes output {hit[0].nonzero()[0].item()}")]
+    return came, [(_why_mixed(run, hit), came)]
+
+
+def _hit_without_zeros(run):
+    """Does a row reach its output once weights that are all zero (a last layer that starts so) are not?"""
+    for root in run.kept.roots:
+        for p in root.parameters():
+            if not p.detach().any():
+                p.data.normal_(std=0.1)
+    return bool((run.out(run.changed(0)) - run.out()).any())
+
+
+def rows_hit(run, row, step=None):
+    change = run.difference(run.base, run.out(run.changed(row, step)))
+    return (change > run.tolerance).reshape(run.B, -1).any(1)
+
+
+def _why_mixed(run, hit):
+    """Whether time and batch are exchanged, a reshape cuts across, or a mean joins the rows."""
+    T = run.T
+    if T is None or T < 2:
+        return "the batch axis is taken for time" if _like_a_sequence(hit, run.B) else "rows depend on each other"
+    if _layer_over_rows(run):
+        return "the batch axis is taken for time"
+    joined = bool(hit.all())
+    one = run.difference(run.base, run.out(run.changed(0, 0))) > run.tolerance
+    last = run.difference(run.base, run.out(run.changed(0, T - 1))) > run.tolerance
+    if run.per_step and one.ndim == 2 and one.shape[1] == T:
+        if one.any() and not one[:, 1:].any() and not last[:, :-1].any():
+            return "the batch axis is taken for time"
+    elif not run.per_step and not one.any() and last.any() and _like_a_sequence(hit, run.B):
+        return "the batch axis is taken for time"
+    elif not run.per_step and run.B == T and joined:
+        steps = [(run.difference(run.base, run.out(run.changed(0, step))) > run.tolerance) for step in (0, T // 2)]
+        if all(int(s.sum()) == 1 and s[at] for s, at in zip(steps, (0, T // 2), strict=True)):
+            return "the batch axis is taken for time"
+    if _like_a_sequence(hit, run.B) and not joined and run.B > 2:
+        return "the batch axis is taken for time"
+    if one.ndim == 2 and (one[1:] != one[1]).any():
+        return "rows are mixed by a reshape"  # other steps in each of the other rows
+    return "rows depend on each other" if joined else "rows are mixed by a reshape"
+
+
+def _layer_over_rows(run):
+    """Does a recurrent layer or an attention get the rows of the batch where it takes steps?"""
+    found = []
+
+    def look(layer, given, named, _):
+        x = given[0] if given else next(iter(named.values()))
+        if isinstance(x, torch.Tensor) and x.ndim == 3 and run.B != run.T:
+            found.append(x.shape[:2] == ((run.T, run.B) if layer.batch_first else (run.B, run.T)))
+
+    hooks = [
+        m.register_forward_hook(look, with_kwargs=True)
+        for m in run.kept.modules
+        if isinstance(m, (torch.nn.RNNBase, torch.nn.MultiheadAttention))
+    ]
+    try:
+        run.forward(train=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return any(found)
+
+
+def _like_a_sequence(hit, B):
+    """Row 0 changes all rows, the last one itself alone: what a recurrent layer over the rows gives."""
+    return bool(hit[0].sum() > max(1, B // 2) and hit[2].sum() == 1 and hit[2][-1])
+
+
+def place_in_batch(run):
+    """The rows in another order: the outputs should follow."""
+    need_apart(run)
+    new = [x if leaf.batch is None else x.roll(1, leaf.batch) for x, leaf in zip(run.inputs, run.leaves, strict=True)]
+    lengths = None if run.lengths is None else run.lengths.roll(1)
+    change = run.difference(run.base, run.out(new, lengths=lengths).roll(-1, 0)).max().item()
+    if change > 10 * run.tolerance:
+        return f"differs by {change:.1e}", [
+            (
+                "a row's place in the batch matters",
+                f"in another order of the rows the outputs differ by {change:.1e} of the largest",
+            )
+        ]
+    return "the outputs follow", []
+
+
+def need_apart(run):
+    if not getattr(run, "apart", False):
+        raise CannotTell("the rows are not apart, or were not measured")
+    if getattr(run, "carries", False):
+        raise CannotTell("the model keeps a state of its own, or is random, and each place in the batch has its own")
+
+
+def alone(run):
+    """A short row alone, without padding, against the same row in the batch."""
+    need_apart(run)
+    if run.lengths is None or run.lengths.min() == run.T:
+        raise CannotTell("no padding is known: pass lengths=")
+    row = int(run.lengths.argmin())
+    n = int(run.lengths[row])
+    inputs = []
+    for i, (x, leaf) in enumerate(zip(run.inputs, run.leaves, strict=True)):
+        if leaf.batch is None:
+            inputs.append(x)
+            continue
+        x = x.narrow(leaf.batch, row, 1)
+        if leaf.role == "lengths":
+            inputs.append(x if i == 0 or x.item() != run.lengths[row] else torch.full_like(x, n))
+        elif leaf.time is not None and x.shape[leaf.time] == run.T:
+            inputs.append(x.narrow(leaf.time, 0 if run.side == "right" else run.T - n, n).contiguous())
+        else:
+            inputs.append(x.contiguous())
+    batch = run.base[row]
+    single = run.main(run.forward(inputs, lengths=torch.tensor([n]))).detach().double()
+    if run.per_step and batch.ndim and batch.shape[0] == run.T:
+        batch = batch[:n] if run.side == "right" else batch[run.T - n :]
+    if single.numel() > batch.numel() and single.numel() % n == 0 and run.per_step:
+        raise CannotTell("the row alone gives more steps than it has")
+    if single.numel() != batch.numel():
+        raise CannotTell(f"the row alone gives an output of shape {tuple(single.shape)}")
+    size = run.base.abs().max().item()
+    change = (single.reshape(-1) - batch.reshape(-1)).abs().max().item() / max(size, 1e-30)
+    if change <= 30 * run.tolerance:
+        return f"row {row} alone gives the same output", []
+    came = (
+        f"row {row} ({n} of {run.T} steps) alone differs from itself in the batch by {change:.1e} of the largest output"
+    )
+    if not run.per_step and not rows_hit(run, row)[row]:
+        return came, [("the state is read at padding", f"{came}; its real steps don't reach the output at all")]
+    return came, [("padding leaks into the output", came)]
