@@ -7,5 +7,6 @@
     interventions  clamped gates: what changes when a gate is held
     gradients      gradient norms and Jacobian norms by lag
     alignment      alignment error rate against gold links
-    trials         runs over many seeds: do, save, load, intervals
+    trials         runs over many seeds: do, save, load, intervals, verdicts
+    trial_pages    the pages of notebooks/trials/ and their index
 """
