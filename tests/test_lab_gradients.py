@@ -170,3 +170,11 @@ def test_lyapunov_exponent_is_how_fast_two_copies_part(rng):
     measured = np.log(np.linalg.norm(moved[0, -1] - h[0, 239]) / np.linalg.norm(start - h[:, 199])) / 40
     assert measured > 0.05
     assert abs(lyapunov_exponent(h[0, 200:], W_hh, rng) - measured) < 0.15
+
+
+def test_gradient_norms_by_lag_of_an_irnn_keeps_the_gradient_where_relu_is_open(rng):
+    params = init_recurrent("rnn", 3, 4, rng, identity=True)
+    params["W_ih"] = np.abs(params["W_ih"])                # with positive inputs no unit is at 0
+    x, dh_last = rng.random((2, 6, 3)), rng.standard_normal((2, 4))
+    assert np.allclose(gradient_norms_by_lag(x, dh_last, params, nonlinearity="relu"), 1)
+    assert gradient_norms_by_lag(x, dh_last, params)[-1] < 0.9

@@ -320,3 +320,26 @@ def test_relabelled_within_deals_the_values_inside_a_record():
 @pytest.mark.parametrize(("shift", "answer"), [(1, True), (-1, False), (0, None)])
 def test_reaches_says_what_the_interval_says(shift, answer):
     assert trials.reaches([k / 100 + shift for k in range(-10, 10)], 0) is answer
+
+
+def test_verdict_of_takes_the_sentence_of_its_word():
+    assert trials.verdict_of("False", {"True": "It is.", "False": "It is not."}, "0 of 3").sentence == "It is not."
+    assert "more" in trials.verdict_of("Open", {}, "1 of 3").sentence
+
+
+def test_open_trial_gives_the_script_and_its_runs(script):
+    script.write_text("CRITERION = 'x'\n" + SCRIPT)
+    subprocess.run([sys.executable, script], check=True, capture_output=True)
+    trial = trials.open_trial("99_demo", script.parent)
+    assert [run["seed"] for run in trial.pilot] == [3, 4]
+    assert trial.runs == trial.results["runs"] == [{"seed": 1004, "score": 1004}]
+    assert trial.one(2) == {"score": 2}
+
+
+def test_protocol_names_criterion_seeds_and_commit(script):
+    trials.run(script, {}, JOBS, lambda lag, seed: {"score": 0})
+    script.write_text("CRITERION = 'at least a half'")
+    told = trials.protocol(trials.open_trial("99_demo", script.parent))
+    assert told.startswith("at least a half")
+    assert "counting seeds: 0 to 2" in told
+    assert "commit not committed; 6 counting runs" in told

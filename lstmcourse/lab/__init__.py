@@ -8,5 +8,6 @@
     checkup        what is wrong with this PyTorch model and this batch?
     gradients      gradient norms and Jacobian norms by lag
     alignment      alignment error rate against gold links
-    trials         runs over many seeds: do, save, load, intervals
+    trials         runs over many seeds: do, save, load, intervals, verdicts
+    trial_pages    the pages of notebooks/trials/ and their index
 """
