@@ -8,9 +8,11 @@ changes, and by reading the nodes of PyTorch's own graph. `calling` calls the mo
 `untouched` leaves it as it was, and every other module holds measurements: functions of a run, in one table below.
 """
 
+import copy
 import time
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from lstmcourse.lab.checkup.against_loss import balance, before_the_loss, first_loss, in_line, padding_in_loss
 from lstmcourse.lab.checkup.apart import alone, place_in_batch, rows_apart
@@ -41,6 +43,8 @@ def checkup(model, batch, loss=None, optimizer=None, call=None, lengths=None, ca
     Returns a `Checkup`: its findings, its rows, what it can't tell; or its refusal, one sentence.
     """
     name = type(model).__name__ if isinstance(model, torch.nn.Module) else getattr(model, "__name__", str(type(model)))
+    if isinstance(model, torch.nn.Module) and any(is_lazy(p) for p in model.parameters()):
+        model = copy.deepcopy(model)                           # the first call makes its weights: not the caller's
     with untouched(roots_of(model, call, loss), optimizer) as kept:
         try:
             run = Run(kept, model, batch, loss, call, lengths, batch_axis)
@@ -49,6 +53,9 @@ def checkup(model, batch, loss=None, optimizer=None, call=None, lengths=None, ca
             rows = [row for measure in MEASUREMENTS for row in _measured(measure, run)]
         except Refused as refused:
             return Checkup(name, "", refusal=str(refused))
+        except Exception as error:
+            return Checkup(name, "", refusal=f"batch could not be read ({short(error)}); wanted (inputs, targets) of "
+                                             "tensors, with rows on one axis")
     return Checkup(name, _read_as(run), tuple(rows))
 
 

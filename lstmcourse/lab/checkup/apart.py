@@ -52,7 +52,7 @@ def _why_mixed(run, hit):
     one = run.difference(run.base, run.out(run.changed(0, 0))) > run.tolerance
     last = run.difference(run.base, run.out(run.changed(0, T - 1))) > run.tolerance
     if run.per_step and one.ndim == 2 and one.shape[1] == T:
-        if one.any() and not one[:, 1:].any() and not last[:, :-1].any():
+        if one.any() and not one[:, 1:].any() and not last[:, :-1].any() and not joined:
             return "the batch axis is taken for time"
     elif not run.per_step and not one.any() and last.any() and _like_a_sequence(hit, run.B):
         return "the batch axis is taken for time"
@@ -60,6 +60,8 @@ def _why_mixed(run, hit):
         steps = [(run.difference(run.base, run.out(run.changed(0, step))) > run.tolerance) for step in (0, T // 2)]
         if all(int(s.sum()) == 1 and s[at] for s, at in zip(steps, (0, T // 2), strict=True)):
             return "the batch axis is taken for time"
+    if joined and not run.per_step and 1 in (int(one.sum()), int(last.sum())):
+        return "rows are mixed by a reshape"  # one step reaches one row alone, all steps together reach all rows
     if _like_a_sequence(hit, run.B) and not joined and run.B > 2:
         return "the batch axis is taken for time"
     if one.ndim == 2 and (one[1:] != one[1]).any():

@@ -9,7 +9,7 @@ from lstmcourse.lab.checkup.graphs import trainable
 from lstmcourse.lab.checkup.reading import CannotTell
 
 
-def _train(run, optimizer, steps, seconds):
+def _train(run, optimizer, steps, seconds, enough=-math.inf):
     """The losses of up to `steps` steps on the batch; weights are put back afterwards by the caller."""
     losses, started = [], time.process_time()
     for step in range(steps):
@@ -20,7 +20,7 @@ def _train(run, optimizer, steps, seconds):
             break
         loss.backward()
         optimizer.step()
-        if time.process_time() - started > seconds:
+        if time.process_time() - started > seconds or losses[-1] < enough * losses[0]:
             break
     return losses
 
@@ -33,7 +33,7 @@ def by_heart(run):
     best, first = None, None
     for rate in (3e-3, 3e-2, 3e-4):
         run.kept.put_back_numbers()
-        losses = _train(run, torch.optim.Adam(parameters, lr=rate), 40, 0.8)
+        losses = _train(run, torch.optim.Adam(parameters, lr=rate), 40, 0.8, enough=0.8)
         first = losses[0]
         low = min((value for value in losses if math.isfinite(value)), default=math.inf)
         best = low if best is None else min(best, low)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from lstmcourse.lab.checkup.reading import leaves
 
@@ -53,7 +54,7 @@ class Kept:
     def keep(self, values):
         """Remember the numbers, the gradient and the flag of tensors."""
         for tensor in values:
-            if isinstance(tensor, torch.Tensor) and id(tensor) not in self.tensors:
+            if isinstance(tensor, torch.Tensor) and not is_lazy(tensor) and id(tensor) not in self.tensors:
                 grad = tensor.grad if tensor.is_leaf else None
                 self.tensors[id(tensor)] = tensor, tensor.detach().clone(), grad, tensor.requires_grad
 
