@@ -54,7 +54,8 @@ MORE_TESTS = dict.fromkeys(["rnn", "lstm", "gru", "layers", "train", "torch_ref"
     "grading/notebook": ["grading/test_submissions", "grading/test_scoring"],
     "grading/report": ["grading/test_grade"],
     "grading/sandbox": ["grading/test_scoring", "grading/test_scratch"],
-    "grading/session": ["grading/test_scoring", "grading/test_protocol"]}
+    "grading/session": ["grading/test_scoring", "grading/test_protocol"],
+    "lab/trial_pages": ["test_trial_pages"]}
 
 
 def modules():
@@ -69,7 +70,8 @@ def tests_of(name):
     *folder, stem = name.split("/")
     tests = ROOT / "tests"
     names = [f"{folder[0]}/test_{stem}"] if folder else []
-    names += ["_".join(["test", *folder, stem]), *(f"test_{part}" for part in folder), *MORE_TESTS.get(name, [])]
+    names += ["_".join(["test", *folder, stem]), *(f"test_{part}" for part in folder),
+              *("_".join(["test", *folder[:end]]) for end in range(2, len(folder) + 1)), *MORE_TESTS.get(name, [])]
     found = [tests / f"{one}.py" for one in names if (tests / f"{one}.py").exists()]
     if folder == ["practice"] and not found:
         found = sorted(set((tests / "practice").glob("test_*.py")) - {tests / "practice" / "test_mutants.py"})
