@@ -77,7 +77,7 @@ def run(path, seed, timeout=600):
         client.execute()
     except (CellExecutionError, RuntimeError, TimeoutError) as error:         # the kernel ended, or took too long
         return Run(path, 0, 0.0, [str(error)])
-    moved, seconds = after.outputs[-1].text.split()
+    moved, seconds = text_of(after).split()[-2:]                # a line may come in pieces
     broken = []
     for k, text in saved.items():
         cell = notebook.cells[k]
