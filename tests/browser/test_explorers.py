@@ -176,7 +176,7 @@ def test_switch_of_the_network_changes_diagram_and_sliders(gates):
     gates.locator("select").first.select_option(label="RNN")
     assert gates.locator(".lc-sliders input").count() == 1
     assert gates.locator("[data-value=f]").count() == 0
-    assert "no valve" in gates.locator(".lc-story").inner_text()
+    assert "There is no gate" in gates.locator(".lc-story").inner_text()
     gates.locator("select").first.select_option(label="GRU")
     assert gates.locator(".lc-sliders input").count() == 3
 
