@@ -229,7 +229,7 @@ def test_radius_and_lag_by_keyboard(gradient, opened):
     gradient.locator("input[data-control=lag]").focus()
     press(opened.page, "Home", *["ArrowRight"] * 10)
     told = gradient.locator(".lc-story").inner_text()
-    assert f"at lag 10, the share of the gradient that is left is {0.9**10:.2g}." in told
+    assert f"at lag 10, the fraction of the gradient left is {0.9**10:.2g}." in told
     assert "spectral radius 0.9" in told
     dot = gradient.locator(".lc-dot")
     low = float(dot.get_attribute("cy"))
