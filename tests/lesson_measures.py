@@ -2,8 +2,9 @@
 
     python tests/lesson_measures.py [notebook …]        a table: cells, words, longest cell and paragraph, minutes
 
-Words are those of Markdown cells, outside folded parts, without displayed equations, link targets, HTML and
-the stated minutes; an inline formula is one word. Lines of code are not blank.
+Words are those of Markdown cells, outside folded parts, without displayed equations, link targets, HTML, the
+stated minutes and the captions that a cell below a figure opens with; an inline formula is one word. Lines of
+code are not blank.
 Minutes: words / 150 + lines of code / 15 + one for each prediction. A lesson states them rounded up to five,
 each of its sections (## headings) to the nearest minute.
 """
@@ -18,13 +19,30 @@ ROOT = pathlib.Path(__file__).parent.parent
 BOUNDS = {"cells": 40, "words": 1800, "longest code cell": 25, "longest paragraph": 90, "folded parts": 3,
           "words in a folded part": 200, "minutes": 60}
 FOLDED = re.compile(r"<details>.*?</details>", re.DOTALL)
+ALT = re.compile(r"\balt=")
 STATED = re.compile(r"^\*about (\d+) minutes?\*$", re.MULTILINE)
 
 
 def cells(path):
-    """(kind, source) of every cell."""
+    """(kind, source) of every cell; captions below figures are left out."""
     found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))["cells"]
-    return [(cell["cell_type"], "".join(cell["source"])) for cell in found]
+    result = [(cell["cell_type"], "".join(cell["source"])) for cell in found]
+    for k, (kind, source) in enumerate(result[1:], 1):
+        if kind == "markdown" and result[k - 1][0] == "code":
+            for caption in captions(result[k - 1][1], source):
+                source = source.replace(caption, "", 1).lstrip("\n")
+            result[k] = kind, source
+    return result
+
+
+def captions(code, below):
+    """The captions that a Markdown cell opens with, one for each figure of the code cell above shown with alt=."""
+    found = []
+    for part in re.split(r"\n\s*\n", below)[:len(ALT.findall(code))]:
+        if not re.fullmatch(r"\*[^*].*[^*]\*", part, flags=re.DOTALL):
+            break
+        found.append(part)
+    return found
 
 
 def words(text):

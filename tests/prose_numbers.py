@@ -158,7 +158,8 @@ def settings(cell):
     """The settings of the trials whose saved runs a code cell names: what was fixed before the run."""
     found = []
     for trial in sorted(set(re.findall(r"\b\d\d_\w+", cell["source"]))) if cell["cell_type"] == "code" else ():
-        path = ROOT / "notebooks" / "experiments" / f"{trial}.json"
+        path = ROOT / "notebooks" / "trials" / f"{trial}.json"
+        path = path if path.exists() else ROOT / "notebooks" / "experiments" / path.name
         for key, value in json.loads(path.read_text(encoding="utf-8")).items() if path.exists() else ():
             for k, entry in enumerate(value if isinstance(value, list) else [value]):
                 if type(entry) in (int, float):

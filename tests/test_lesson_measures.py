@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.lesson_measures import BOUNDS, cells, is_guess, measure, minutes, paragraphs, sections, words
+from tests.lesson_measures import ALT, BOUNDS, captions, cells, is_guess, measure, minutes, paragraphs, sections, words
 
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
 SECOND_EDITION = ["00_start_here", "04_lstm"]          # the lessons that meet the bounds by now
@@ -52,6 +52,24 @@ def test_one_equation_a_line(stem):
     assert [equation for equation in shown if len(re.findall(r"\\qquad", equation)) != 1] == []
 
 
+CAPTIONS_BELOW = []                                    # the lessons whose captions stand in the cell below the figure
+
+
+@pytest.mark.parametrize("stem", CAPTIONS_BELOW)
+def test_no_caption_is_written_in_code(stem):
+    code = [source for kind, source in cells(lesson(stem)) if kind == "code" and "show(" in source]
+    assert [source for source in code if source.count("show(") != len(ALT.findall(source))] == []
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("**/[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_a_figure_with_alt_has_its_caption_in_the_cell_below(path):
+    found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = [(cell["cell_type"], "".join(cell["source"])) for cell in found] + [("end", "")]
+    without = [source for (kind, source), (_, below) in zip(parts, parts[1:], strict=False)
+               if kind == "code" and len(captions(source, below)) < len(ALT.findall(source))]
+    assert without == []
+
+
 # The measure itself, on notebooks whose numbers are known
 
 def notebook(path, *parts):
@@ -86,6 +104,19 @@ def test_sections_share_out_a_cell_with_a_heading_in_its_middle():
     assert [(heading, stated) for heading, stated, _ in found] == [("title", None), ("A", 2)]
     assert [piece for _, piece in found[0][2]] == ["# T", "one\n\n"]
     assert found[1][2][-1] == ("code", "x = 1")
+
+
+def test_a_caption_below_its_figure_is_no_prose(tmp_path):
+    path = notebook(tmp_path / "a.ipynb", ("markdown", "# A"), ("code", 'show(fig, alt="a line")'),
+                    ("markdown", "*The line falls.*\n\nIt *falls* fast."), ("markdown", "*This counts.*"))
+    assert measure(path)["words"] == 6
+
+
+def test_a_caption_is_wanted_for_each_figure_of_a_cell():
+    code = 'show(one, alt="a")\nshow(two, alt="b")'
+    assert captions(code, "*First.*\n\n*Second,\nlong.*\n\n*Third.*") == ["*First.*", "*Second,\nlong.*"]
+    assert captions(code, "*First.*\n\nText.") == ["*First.*"]
+    assert captions("show(fig)", "*First.*") == []
 
 
 def test_a_list_item_is_a_paragraph_and_so_is_a_table_row():
