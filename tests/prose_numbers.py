@@ -7,7 +7,7 @@ from one line. A coincidence can be bound, so read what `--bind` prints: it is t
 
     python tests/prose_numbers.py                 what has no source, and the share of changed digits that is noticed
     python tests/prose_numbers.py --bind          look for the sources of new numbers, in the cells around
-    python tests/prose_numbers.py --bind 05_lstm_learns README
+    python tests/prose_numbers.py --bind 05_lstm_learns trials/06_reset
 
 A number that no cell can print (a scale, the choices of a question) has "free: " and the reason in its place.
 """
@@ -172,7 +172,7 @@ def settings(cell):
 
 @dataclass(frozen=True)
 class Passage:
-    """A Markdown cell, the captions under a code cell, or a row of the README; and what the cells around it offer."""
+    """A Markdown cell, the captions under a code cell; and what the cells around it offer."""
     id: str
     text: str
     offered: tuple
@@ -202,24 +202,13 @@ def lesson(path):
         yield Passage(cell["id"], text, tuple(source for j in nearest for source in offers[j]))
 
 
-def readme():
-    """The rows of the README's table of trials, each with the section that it links to."""
-    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
-        link = re.search(r"\| \[\d+\]\((notebooks/[\w.]+)#cell-id=([\w-]+)\)", line)
-        if link:
-            found = cells(ROOT / link[1])
-            start = [cell["id"] for cell in found].index(link[2])
-            length = next((k for k, cell in enumerate(found[start + 1:], 1)
-                           if re.match(r"## ", cell["source"])), len(found))
-            yield Passage(f"README {link[2]}", line[:link.start()], tuple(
-                source for cell in found[start:start + length] for source in sources(cell, prose=True)))
-
-
 @functools.cache
 def pages():
     """{name: its passages}"""
     lessons = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-    return {path.stem: list(lesson(path)) for path in lessons} | {"README": list(readme())}
+    trials = sorted((ROOT / "notebooks" / "trials").glob("[0-9]*.ipynb"))
+    return {path.stem: list(lesson(path)) for path in lessons} | {
+        f"trials/{path.stem}": list(lesson(path)) for path in trials}
 
 
 # The rule
@@ -304,7 +293,7 @@ def main(arguments):
     if "--bind" in arguments:
         before = json.dumps(ledger, indent=1, ensure_ascii=False).splitlines()
         for page, passages in pages().items():
-            if not names or page in names:
+            if not names or {page, page.rpartition("/")[2]} & set(names):
                 new = {p.id: bind(p, ledger.get(page, {}).get(p.id, ())) for p in passages}
                 ledger[page] = {id: list_ for id, list_ in new.items() if list_}
         text = json.dumps(ledger, indent=1, ensure_ascii=False, sort_keys=True)
@@ -314,7 +303,7 @@ def main(arguments):
     wrong, total = [], [0, 0, 0]
     print(f"{'page':22}{'numbers':>9}{'changes':>9}{'noticed':>9}{'before it is bound':>20}")
     for page, passages in pages().items():
-        if not names or page in names:
+        if not names or {page, page.rpartition("/")[2]} & set(names):
             bound = ledger.get(page, {})
             wrong += [f"{page} {fault}" for p in passages for fault in faults(p, bound)]
             counts = noticed(passages, bound)

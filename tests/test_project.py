@@ -95,15 +95,10 @@ def test_titles_and_minutes_of_the_table_are_those_of_the_lessons():
         assert re.search(rf"\b{minutes} minutes", first)
 
 
-def test_readme_has_a_row_for_every_trial_that_links_to_its_cell():
-    import json
-    trials = {(path.name, cell["id"]) for path in (ROOT / "notebooks").glob("*.ipynb")
-              for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
-              if cell["cell_type"] == "markdown"
-              and re.search(r"^##+ On trial: ", "".join(cell["source"]), flags=re.MULTILINE)}
-    linked = re.findall(r"\]\(notebooks/([\w.]+)#cell-id=([\w-]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert set(linked) == trials
-    assert len(linked) == len(trials)
+def test_every_trial_page_is_linked_from_a_lesson():
+    lessons = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    pages = {path.name for path in (ROOT / "notebooks" / "trials").glob("[0-9]*.ipynb")}
+    assert set(re.findall(r"\]\(trials/([\w.]+)", lessons)) - {"index.ipynb"} == pages
 
 
 def test_readme_picture_is_what_plots_draws():

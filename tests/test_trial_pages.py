@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstmcourse.lab import trials
-from lstmcourse.lab.trial_pages import SECTIONS, index, pages, read_page
+from lstmcourse.lab.trial_pages import SECTIONS, index, pages, read_page, readme_row
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks" / "trials"
@@ -131,10 +131,11 @@ def test_index_is_written_from_the_pages():
     assert "".join(cell["source"]) == index(pages(FOLDER))
 
 
-def test_readme_has_the_word_of_every_page():
-    rows = re.findall(r"^\|[^|]+\| \*\*(.+?)\.\*\* [^|]*\]\(notebooks/trials/(\w+)\.ipynb\)",
-                      (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert {(page.verdict.word, page.path.stem) for page in pages(FOLDER)} == set(rows)
+def test_readme_has_at_most_eight_verdicts_in_the_words_of_their_pages():
+    rows = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+            if re.match(r"\| \[[^|]*\]\(notebooks/trials/\d", line)]
+    assert 4 <= len(rows) <= 8
+    assert set(rows) <= {readme_row(page) for page in pages(FOLDER)}
 
 
 def test_read_page_rejects_a_page_without_a_verdict(tmp_path):

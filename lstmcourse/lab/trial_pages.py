@@ -51,6 +51,11 @@ def index(found):
                       "| lesson | claim | verdict | the number that decides |", "|---|---|---|---|", *rows])
 
 
+def readme_row(page):
+    """One row of the README's table: the claim, linked, and the verdict in the page's own words."""
+    return (f"| [{page.claim}](notebooks/trials/{page.path.name}) | **{page.verdict.word}.** {page.verdict.sentence} |")
+
+
 def main(folder="notebooks/trials"):
     """Write the index of a folder."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(index(pages(folder)), id="trials")])
