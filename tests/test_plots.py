@@ -315,6 +315,7 @@ def test_paths_on_surface_draw_the_steps_inside_and_an_arrow_out_of_the_frame():
     assert {"stays", "leaves"} <= drawn(fig)
     arrow, = (text for text in ax.texts if text.arrow_patch is not None)
     assert np.allclose(arrow.xy, (1, 0.7))
-    assert labels(ax)[:2] == ["w", "b"] and (ax.get_xlim(), ax.get_ylim()) == ((0, 1), (0, 2))
+    assert labels(ax)[:2] == ["w", "b"]
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 1), (0, 2))
     surface = ax.collections[0]
     assert (surface.zmin, surface.zmax) == (heights.min(), heights.max())

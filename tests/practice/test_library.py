@@ -7,7 +7,7 @@ import pytest
 
 from lstmcourse import attention
 from lstmcourse.lab.gradients import jacobian_norms_by_lag, lyapunov_exponent
-from lstmcourse.practice import EXERCISES, lesson_03, lesson_08
+from lstmcourse.practice import EXERCISES, lesson_08
 from lstmcourse.practice.values import same
 from lstmcourse.rnn import rnn_forward
 
