@@ -16,7 +16,7 @@ import numpy as np
 from lstmcourse.data.pizza import WORDS, pizza_sentences
 from lstmcourse.lab.gradients import jacobian_norms_by_lag
 from lstmcourse.lab.models import init_network, network_backward, network_forward, one_hot
-from lstmcourse.lab.trials import choose, median_interval, relabelled_within, remake, verdict_of, wilson
+from lstmcourse.lab.trials import choose, median_interval, relabelled, relabelled_within, remake, verdict_of, wilson
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
 from lstmcourse.train import train, tree_map
 
@@ -154,8 +154,10 @@ def rival(records):
 
 
 def shuffled(records, rng):
-    """What was left before training and what after it is dealt anew within each run."""
-    return relabelled_within(records, ["before", "after"], rng)
+    """Which accuracy belongs to which of the two arms that have one, and what was left before and after, dealt anew."""
+    two = relabelled([run for run in records if run["arm"] != "others only"], "score", rng)
+    others = [run for run in records if run["arm"] == "others only"]
+    return relabelled_within(two + others, ["before", "after"], rng)
 
 
 if __name__ == "__main__":
