@@ -33,7 +33,7 @@ class RNNCellCache(NamedTuple):
 
 
 def rnn_cell_forward(x_t, h_prev, params, nonlinearity="tanh"):
-    """One step of a vanilla RNN:  h_t = tanh(a_t).   (eq. 1.1)
+    """One step of a vanilla RNN:  h_t = tanh(a_t).   (eq. 1a)
 
         a_t = x_t W_ih^T + b_ih + h_prev W_hh^T + b_hh
 

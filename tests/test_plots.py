@@ -142,6 +142,11 @@ def test_rnn_cell_names_the_parts_of_the_equation():
     assert {"$W_{hh}$", "$W_{ih}$", "tanh", "$h_{t-1}$", "$h_t$", "$x_t$"} <= drawn(plots.rnn_cell())
 
 
+def test_sequence_tasks_has_an_input_and_an_output_where_the_kind_has_one():
+    texts = [text.get_text() for text in plots.sequence_tasks().axes[0].texts]
+    assert (texts.count("$x$"), texts.count("$p$")) == (3 + 3 + 1 + 2, 1 + 3 + 3 + 3)
+
+
 def test_rnn_unrolled_has_a_cell_for_every_word():
     words = ["nishchal", "likes", "pizza"]
     texts = [text.get_text() for text in plots.rnn_unrolled(words).axes[0].texts]

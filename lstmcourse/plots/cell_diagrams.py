@@ -85,6 +85,32 @@ def rnn_unrolled(words):
     return s.fig
 
 
+def sequence_tasks():
+    """Four kinds of tasks, by the steps that get an input and those that give an output."""
+    kinds = (("many to one", "class of a text", "111", "001"), ("many to many", "next word", "111", "111"),
+             ("one to many", "caption of a picture", "100", "111"), ("many to many", "translation", "11000", "00111"))
+    gap, step = 0.55, 0.52
+    s = Diagram(0.2 + sum(step * len(ins) for _, _, ins, _ in kinds) + gap * len(kinds), 2.45)
+    left = 0.2 + gap / 2
+    for name, example, ins, outs in kinds:
+        xs = [left + step * (k + 0.5) for k in range(len(ins))]
+        middle = (xs[0] + xs[-1]) / 2
+        s.text(middle, 2.28, name, fontsize=10.5)
+        s.text(middle, 0.1, example, fontsize=9.5)
+        for k, x in enumerate(xs):
+            s.box(x, 1.15, "", "h", width=0.3, height=0.3)
+            if k:
+                s.line([(xs[k - 1] + 0.15, 1.15), (x - 0.15, 1.15)], "h")
+            if ins[k] == "1":
+                s.text(x, 0.43, "$x$", fontsize=10)
+                s.line([(x, 0.58), (x, 1.0)], None)
+            if outs[k] == "1":
+                s.line([(x, 1.3), (x, 1.72)], None)
+                s.text(x, 1.9, "$p$", fontsize=10)
+        left = xs[-1] + step / 2 + gap
+    return s.fig
+
+
 def lstm_cell(lit=None):
     """The LSTM cell: the cell state on top, three gates and the candidate below, the reading on the right.
 

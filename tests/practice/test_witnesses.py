@@ -56,6 +56,31 @@ def rnn_over_time(x, h_0, params):
     return torch.func.functional_call(module, weights, (x, h_0[None]))[0]
 
 
+def leaky_cell(x_t, h_prev, params):
+    return h_prev.lerp(torch_cell("rnn", x_t, [h_prev], params)[0], 1 - params["keep"])
+
+
+def padded_rnn(x, h_0, params, mask):
+    """Each sentence by itself, without its padding; its last state stays."""
+    rows = []
+    for row, start, n in zip(x, h_0, mask.sum(axis=1).tolist(), strict=True):
+        h = rnn_over_time(row[None, :n], start[None], params)[0]
+        rows.append(torch.cat([h, h[-1:].expand(len(row) - n, -1)]))
+    return torch.stack(rows)
+
+
+def first_above(logits, temperature, u):
+    """Word by word: the first at which the running sum of the probabilities is above u."""
+    found = []
+    for row, chance in zip(F.softmax(torch.tensor(logits) / temperature, dim=1).tolist(), u, strict=True):
+        total, word = 0.0, -1
+        while total <= chance:
+            word += 1
+            total += row[word]
+        found.append(word)
+    return np.array(found)
+
+
 def cross_entropy(logits, targets, mask):
     return F.cross_entropy(logits[mask], targets[mask]).item()
 
@@ -223,9 +248,10 @@ def step_by_step(z, n, h_0):
 
 # id -> (what it is held to, the witness)
 WITNESSES = {
-    "1.1": ("PyTorch", cell("rnn")),
-    "1.2": ("PyTorch", in_torch(rnn_over_time)),
+    "1.1": ("PyTorch", in_torch(leaky_cell)),
+    "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
     "1.3": ("PyTorch", in_torch(cross_entropy)),
+    "1.4": ("the running sum, word by word", first_above),
     "2.1": ("PyTorch", backward("rnn", sequence=False)),
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
     "2.3": ("PyTorch", in_torch(embedding)),
