@@ -422,11 +422,18 @@ def _overflows(logits, temperature):
         return _fractions(np.exp(logits / temperature))
 
 
+def _one_maximum(logits, temperature):
+    with np.errstate(all="ignore"):
+        return _fractions(np.exp((logits - logits.max()) / temperature))
+
+
 def _cases_sample(rng):
     """Each u lies well inside what belongs to one word: a rounded last digit changes no draw."""
     found = []
-    for B, V, temperature, level in ((40, 5, 0.5, 0), (30, 9, 2.0, 0), (20, 6, 0.8, 1000)):
-        logits = 1.5 * normal(rng, B, V) + level
+    for B, V, temperature, levels in ((40, 5, 0.7, (0,)), (30, 9, 2.0, (0,)), (20, 6, 0.5, (1000, -1000))):
+        logits = 1.5 * normal(rng, B, V) + np.resize(levels, B)[:, None]
+        if len(levels) > 1:
+            logits[:, 0] -= 900                                      # a word that is ruled out
         p = _probabilities(logits, temperature)
         word = np.array([rng.choice(np.flatnonzero(row > 0.02)) for row in p])
         inside = rng.uniform(0.3, 0.7, B) * p[np.arange(B), word]
@@ -442,7 +449,8 @@ sampling = Exercise(
 p = np.exp((logits - logits.max(1, keepdims=True)) / temperature).cumsum(1)
 return (p <= u[:, None] * p[:, -1:]).sum(1)""",
     function="sample", signature="(logits (B, V), temperature, u (B,)) -> tokens (B,)",
-    cases=_cases_sample, about=("a temperature of 0.5", "a temperature of 2", "logits near 1000"),
+    cases=_cases_sample, about=("a temperature of 0.7", "a temperature of 2",
+                                "logits near 1000 and near -1000, one word ruled out"),
     reference=_sample,
     mistakes=(
         Mistake("the temperature is ignored",
@@ -488,6 +496,10 @@ return (p <= u[:, None] * p[:, -1:]).sum(1)""",
         Mistake("exp overflows",
                 "For ordinary logits you are right. For a logit of 1000, exp is infinite, and no probability comes out "
                 "of it. A softmax does not change when the same number is taken from all logits of one row.",
-                partial(_sample, probabilities=_overflows))))
+                partial(_sample, probabilities=_overflows)),
+        Mistake("one maximum for all rows",
+                "You subtract the largest logit of the whole batch. A row whose own logits are all much smaller then "
+                "has only zeros left after exp. Each row needs its own maximum.",
+                partial(_sample, probabilities=_one_maximum))))
 
 EXERCISES = (rnn_cell, rnn_sequence, loss, sampling)
