@@ -125,7 +125,7 @@ def cross_entropy_forward(logits, targets, mask=None):
 
 
 def cross_entropy_backward(cache):
-    """Backward pass of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2.3)
+    """Backward pass of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2f)
 
     Returns dlogits (..., V), 0 where the mask is False.
     """

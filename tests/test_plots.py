@@ -156,7 +156,7 @@ def test_rnn_unrolled_has_a_cell_for_every_word():
 
 def test_bptt_sends_a_gradient_back_from_every_step_and_none_over_a_cut():
     texts = [text.get_text() for text in plots.bptt(["a", "b", "c", "d"], cut=(2,)).axes[0].texts]
-    assert [texts.count(f"$dh_{{{t}}}$") for t in (1, 2, 3, 4)] == [1, 1, 1, 1]
+    assert [texts.count(rf"$\partial \ell_{{{t}}} / \partial h_{{{t}}}$") for t in (1, 2, 3, 4)] == [1, 1, 1, 1]
     assert texts.count("$dh_{next}$") == 2                  # from 2 to 1 and from 4 to 3
     assert texts.count("✂") == texts.count("$dh_0$") == 1
 

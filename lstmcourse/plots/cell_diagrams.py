@@ -218,6 +218,8 @@ def _gate_beside_line(s, x, y, is_open, part):
 def bptt(words, cut=()):
     """The unrolled RNN with both directions: forward arrows solid, gradients dashed and backward.
 
+    At each state two gradients meet: that from the loss at this step alone, and dh_next from the step after.
+
     words  list of str; a box for each, a loss above it
     cut    step numbers t (1 is the first word): the gradient from step t + 1 to step t is cut off there
     """
@@ -228,13 +230,13 @@ def bptt(words, cut=()):
         left = x - step + 0.33 if t > 1 else x - 0.95
         s.text(x, 0.15, word, fontsize=9.5)
         s.box(x, 1.4, "RNN", "h", width=0.66, height=0.5)
-        s.text(x, 2.6, f"$L_{{{t}}}$", fontsize=11)
+        s.text(x, 2.6, rf"$\ell_{{{t}}}$", fontsize=11)
         s.line([(left, 1.53), (x - 0.33, 1.53)], "h")
         s.text((left + x - 0.33) / 2, 1.7, f"$h_{{{t - 1}}}$", "h", fontsize=9)
         s.line([(x - 0.12, 0.34), (x - 0.12, 1.15)], None)
         s.line([(x - 0.12, 1.65), (x - 0.12, 2.42)], "h")
         s.line([(x + 0.12, 2.42), (x + 0.12, 1.65)], "d", dash="--")
-        s.text(x + 0.17, 2.03, f"$dh_{{{t}}}$", "d", fontsize=9, ha="left")
+        s.text(x + 0.17, 2.03, rf"$\partial \ell_{{{t}}} / \partial h_{{{t}}}$", "d", fontsize=9, ha="left")
         s.line([(x + 0.12, 1.15), (x + 0.12, 0.34)], "d", dash="--")
         s.text(x + 0.17, 0.75, f"$dx_{{{t}}}$", "d", fontsize=9, ha="left")
         if t - 1 in cut:

@@ -138,9 +138,33 @@ def biases_of(kind, cache, x_0, h_0, H):
     return {"b_ih": total / 3, "b_hh": 2 * total / 3}
 
 
-def embedding(dx, tokens, V):
-    W = torch.zeros(V, dx.shape[-1], dtype=dx.dtype, requires_grad=True)
-    return torch.autograd.grad(F.embedding(tokens, W), W, dx)[0]
+def leaky_backward(dh_t, cache):
+    """The gradients by autograd."""
+    params = {key: cache[key] for key in ("W_ih", "W_hh")}
+    params |= biases_of("rnn", {"h_t": cache["new"], **cache}, cache["x_t"], cache["h_prev"], dh_t.shape[1])
+    params["keep"] = cache["keep"]
+    _, grads = torch_ref.torch_gradients(lambda *args: (leaky_cell(*args),), [cache["x_t"], cache["h_prev"], params],
+                                         [dh_t])
+    return tuple(grads)
+
+
+def tied(dx, tokens, dlogits, h):
+    W = torch.zeros(dlogits.shape[-1], dx.shape[-1], dtype=dx.dtype, requires_grad=True)
+    return torch.autograd.grad([F.embedding(tokens, W), F.linear(h, W)], W, [dx, dlogits])[0]
+
+
+def windowed(dh, cache, k):
+    """For each loss: the window before it by torch's own RNN, from the state that was carried there, detached."""
+    T, total = dh.shape[1], None
+    for t in range(T):
+        first = max(0, t - k + 1)
+        state = cache["h"][:, first - 1] if first else cache["h_0"]
+        part = {**cache, "x": cache["x"][:, first:t + 1], "h": cache["h"][:, first:t + 1], "h_0": state}
+        only_t = np.zeros_like(part["h"])
+        only_t[:, -1] = dh[:, t]
+        grads = backward("rnn", sequence=True)(only_t, part)[-1]
+        total = grads if total is None else {key: total[key] + grads[key] for key in grads}
+    return total
 
 
 def clipped(grads, max_norm):
@@ -252,9 +276,10 @@ WITNESSES = {
     "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
     "1.3": ("PyTorch", in_torch(cross_entropy)),
     "1.4": ("the running sum, word by word", first_above),
-    "2.1": ("PyTorch", backward("rnn", sequence=False)),
+    "2.1": ("PyTorch", leaky_backward),
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
-    "2.3": ("PyTorch", in_torch(embedding)),
+    "2.3": ("PyTorch", in_torch(tied)),
+    "2.4": ("PyTorch, window by window", windowed),
     "3.1": ("PyTorch", in_torch(clipped)),
     "3.2": ("PyTorch", in_torch(norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
