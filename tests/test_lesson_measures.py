@@ -10,7 +10,7 @@ import pytest
 from tests.lesson_measures import ALT, BOUNDS, captions, cells, is_guess, measure, minutes, paragraphs, sections, words
 
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
-SECOND_EDITION = ["00_start_here", "01_rnn", "02_bptt", "04_lstm", "11_at_work"]   # the lessons that meet the bounds by now
+SECOND_EDITION = ["00_start_here", "01_rnn", "02_bptt", "04_lstm", "11_at_work"]   # those that meet the bounds
 every_lesson = pytest.mark.parametrize("stem", SECOND_EDITION)
 LONG_ENOUGH = 1.5                                      # minutes from which on a section states its own
 
