@@ -184,16 +184,30 @@ def clipped_step(params, grads, lr, max_norm):
     return leaves
 
 
-def norms_by_lag(h, W_hh):
-    a = torch.atanh(h[1:]) - h[:-1] @ W_hh.T                         # inputs with which an RNN visits these states
+def leaky_norms_by_lag(n, W_hh, alpha):
+    h, inputs = [0 * n[0]], []                                       # inputs with which a leaky RNN has these n
+    for n_t in n:
+        inputs.append(torch.atanh(n_t) - W_hh @ h[-1])
+        h.append((1 - alpha) * h[-1] + alpha * n_t)
 
     def run(h_t, steps):
-        for a_t in a[len(a) - steps:]:
-            h_t = torch.tanh(a_t + W_hh @ h_t)
+        for a_t in inputs[len(inputs) - steps:]:
+            h_t = torch.lerp(h_t, torch.tanh(a_t + W_hh @ h_t), alpha)
         return h_t
-    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(h) - 1 - lag])
-         for lag in range(len(h))]
+    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(n) - lag])
+         for lag in range(len(n))]
     return torch.stack([torch.linalg.matrix_norm(each, 2) for each in J])
+
+
+def lyapunov_exponent(x, h_0, v_0, params):
+    """A change is pushed through torch.nn's cell; its norm is kept as a power of two beside a small number."""
+    h, v, powers = h_0[None], v_0[None], 0
+    for x_t in x:
+        h, v = torch.func.jvp(lambda h, x_t=x_t: torch_cell("rnn", x_t[None], [h], params)[0], (h,), (v,))
+        power = int(torch.frexp(v.abs().max()).exponent)
+        v, powers = torch.ldexp(v, torch.tensor(-power)), powers + power
+    norms = [torch.linalg.vector_norm(each).log().item() for each in (v, v_0)]
+    return (norms[0] - norms[1] + powers * np.log(2)) / len(x)
 
 
 def forget_gate(x_t, h_prev, params):
@@ -300,8 +314,9 @@ WITNESSES = {
     "2.3": ("PyTorch", in_torch(tied)),
     "2.4": ("PyTorch, window by window", windowed),
     "3.1": ("PyTorch", in_torch(clipped)),
-    "3.2": ("PyTorch", in_torch(norms_by_lag)),
+    "3.2": ("PyTorch", in_torch(leaky_norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
+    "3.4": ("PyTorch", in_torch(lyapunov_exponent)),
     "4.1": ("PyTorch", in_torch(forget_gate)),
     "4.2": ("PyTorch", in_torch(cell_update)),
     "4.3": ("PyTorch", cell("lstm")),
