@@ -56,6 +56,31 @@ def rnn_over_time(x, h_0, params):
     return torch.func.functional_call(module, weights, (x, h_0[None]))[0]
 
 
+def leaky_cell(x_t, h_prev, params):
+    return h_prev.lerp(torch_cell("rnn", x_t, [h_prev], params)[0], 1 - params["keep"])
+
+
+def padded_rnn(x, h_0, params, mask):
+    """Each sentence by itself, without its padding; its last state stays."""
+    rows = []
+    for row, start, n in zip(x, h_0, mask.sum(axis=1).tolist(), strict=True):
+        h = rnn_over_time(row[None, :n], start[None], params)[0]
+        rows.append(torch.cat([h, h[-1:].expand(len(row) - n, -1)]))
+    return torch.stack(rows)
+
+
+def first_above(logits, temperature, u):
+    """Word by word: the first at which the running sum of the probabilities is above u."""
+    found = []
+    for row, chance in zip(F.softmax(torch.tensor(logits) / temperature, dim=1).tolist(), u, strict=True):
+        total, word = 0.0, -1
+        while total <= chance:
+            word += 1
+            total += row[word]
+        found.append(word)
+    return np.array(found)
+
+
 def cross_entropy(logits, targets, mask):
     return F.cross_entropy(logits[mask], targets[mask]).item()
 
@@ -131,9 +156,33 @@ def biases_of(kind, cache, x_0, h_0, H):
     return {"b_ih": total / 3, "b_hh": 2 * total / 3}
 
 
-def embedding(dx, tokens, V):
-    W = torch.zeros(V, dx.shape[-1], dtype=dx.dtype, requires_grad=True)
-    return torch.autograd.grad(F.embedding(tokens, W), W, dx)[0]
+def leaky_backward(dh_t, cache):
+    """The gradients by autograd."""
+    params = {key: cache[key] for key in ("W_ih", "W_hh")}
+    params |= biases_of("rnn", {"h_t": cache["new"], **cache}, cache["x_t"], cache["h_prev"], dh_t.shape[1])
+    params["keep"] = cache["keep"]
+    _, grads = torch_ref.torch_gradients(lambda *args: (leaky_cell(*args),), [cache["x_t"], cache["h_prev"], params],
+                                         [dh_t])
+    return tuple(grads)
+
+
+def tied(dx, tokens, dlogits, h):
+    W = torch.zeros(dlogits.shape[-1], dx.shape[-1], dtype=dx.dtype, requires_grad=True)
+    return torch.autograd.grad([F.embedding(tokens, W), F.linear(h, W)], W, [dx, dlogits])[0]
+
+
+def windowed(dh, cache, k):
+    """For each loss: the window before it by torch's own RNN, from the state that was carried there, detached."""
+    T, total = dh.shape[1], None
+    for t in range(T):
+        first = max(0, t - k + 1)
+        state = cache["h"][:, first - 1] if first else cache["h_0"]
+        part = {**cache, "x": cache["x"][:, first:t + 1], "h": cache["h"][:, first:t + 1], "h_0": state}
+        only_t = np.zeros_like(part["h"])
+        only_t[:, -1] = dh[:, t]
+        grads = backward("rnn", sequence=True)(only_t, part)[-1]
+        total = grads if total is None else {key: total[key] + grads[key] for key in grads}
+    return total
 
 
 def clipped(grads, max_norm):
@@ -302,12 +351,14 @@ def gate_by_gate(kernel, bias, forget_bias):
 
 
 WITNESSES = {
-    "1.1": ("PyTorch", cell("rnn")),
-    "1.2": ("PyTorch", in_torch(rnn_over_time)),
+    "1.1": ("PyTorch", in_torch(leaky_cell)),
+    "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
     "1.3": ("PyTorch", in_torch(cross_entropy)),
-    "2.1": ("PyTorch", backward("rnn", sequence=False)),
+    "1.4": ("the running sum, word by word", first_above),
+    "2.1": ("PyTorch", leaky_backward),
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
-    "2.3": ("PyTorch", in_torch(embedding)),
+    "2.3": ("PyTorch", in_torch(tied)),
+    "2.4": ("PyTorch, window by window", windowed),
     "3.1": ("PyTorch", in_torch(clipped)),
     "3.2": ("PyTorch", in_torch(leaky_norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
