@@ -134,7 +134,7 @@ def verdict(records, budget=SETTINGS["steps"][-1]):
         return f"{middle:.0f} [{low:.0f}, {high:.0f}]".replace("inf", "∞")
 
     return verdict_of(word, {
-        "True": f"Copying three symbols takes the LSTM fewer steps than an orthogonal RNN of as many parameters{early}.",
+        "True": f"An LSTM copies three symbols after fewer steps than an orthogonal RNN of as many parameters{early}.",
         "True if its forget bias suits the lag": "With a forget bias of 3 the LSTM learns to copy three symbols in "
         f"fewer steps than an orthogonal RNN of as many parameters{early}; with the usual bias of 1 it does not.",
         "False": "Copying three symbols takes an orthogonal RNN fewer steps than an LSTM of as many parameters."},
