@@ -131,9 +131,6 @@ TRIALS = [
     ("01_rnn_lag", "verdict", guessing(1 / 6)),
     ("01_rnn_lag", "verdict", guessing(1 / 2)),
     # lesson 05
-    ("05_lag", "verdict", swap("net", "LSTM, bias 3", "RNN")),
-    ("05_guess", "verdict", swap("name", "latch", "adding")),
-    ("05_switch", "verdict", swap("net", "LSTM", "RNN")),
     ("05_gates", "verdict", swap("control", False, True)),
     ("05_gates", "verdict_similar", swap("trained", True, False)),
     ("05_gates", "verdict_written", swap("trained", True, False)),
