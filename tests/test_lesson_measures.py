@@ -52,7 +52,8 @@ def test_one_equation_a_line(stem):
     assert [equation for equation in shown if len(re.findall(r"\\qquad", equation)) != 1] == []
 
 
-CAPTIONS_BELOW = ["05_lstm_learns", "05b_look_inside"]                                    # the lessons whose captions stand in the cell below the figure
+# The lessons whose captions stand in the cell below the figure
+CAPTIONS_BELOW = ["00_start_here", "04_lstm", "05_lstm_learns", "05b_look_inside"]
 
 
 @pytest.mark.parametrize("stem", CAPTIONS_BELOW)
