@@ -222,19 +222,8 @@ def autograd_02():
     return verdict, (usual, full), (usual, usual)
 
 
-def latch_03():
-    verdict, latch = lesson("03_forgetting", "verdict_latch", "latch")
-    ordinary = latch(0.9)
-    return verdict, (latch(2.0), ordinary), (ordinary, ordinary)
-
-
-def what_helps_03():
-    baseline = [run for run in saved("01_rnn_lag") if run["ask"] == "friend" and run["steps"] == 1000]
-    return script("03_what_helps")["verdict"], (saved("03_what_helps"),), (baseline,)
-
-
 # Each gives: the verdict, its arguments, and the same with the baseline's data in place of the trial's.
-LIVE_TRIALS = [autograd_02, latch_03, what_helps_03]
+LIVE_TRIALS = [autograd_02]
 
 
 @pytest.mark.parametrize("trial", LIVE_TRIALS, ids=lambda trial: trial.__name__)
