@@ -135,12 +135,13 @@ def verdict(records):
     others = (met["old"], met["needed"])
     word = ("True" if met["written"] is False else "Open" if met["written"] is None
             else "False" if True in others else "Mixed" if others == (False, False) else "Open")
-    found = ["the answer follows it" if met["old"] else "", "without it answers get lost" if met["needed"] else ""]
+    found = [" given another sentence's writing there, it answers with that sentence's food" if met["old"] else "",
+             " without it answers get lost" if met["needed"] else ""]
     written, old = (median_interval([effects(r)[name] for r in nets]) for name in ("written", "old"))
     return verdict_of(word, {
         "True": "At filler words next to nothing is written.",
-        "False": "While nothing new is said, the LSTM goes on writing the old: "
-                 + ", and ".join(filter(None, found)) + ".",
+        "False": "While nothing new is said, the LSTM goes on writing the old food:"
+                 + ", and".join(filter(None, found)) + ".",
         "Mixed": "The LSTM writes at filler words, too, but the answer does not depend on it."},
         f"written at a filler word: {written[1]:.2f} [{written[0]:.2f}, {written[2]:.2f}] of what is written at FOOD; "
         f"the answer follows it in {old[1]:.2f} [{old[0]:.2f}, {old[2]:.2f}]; {len(nets)} networks")

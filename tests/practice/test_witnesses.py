@@ -90,6 +90,24 @@ def backward(kind, sequence):
     return run
 
 
+def papers_gru_backward(dh_t, cache):
+    """The gradients by autograd, through the cell as Chung et al. write it, with biases that give the cache's gates."""
+    x_t, h_prev, W_ih, W_hh = (cache[key].clone().requires_grad_() for key in ("x_t", "h_prev", "W_ih", "W_hh"))
+    (W_ir, W_iz, W_in), (W_hr, W_hz, W_hn) = (W.detach().chunk(3) for W in (W_ih, W_hh))
+    x, h = cache["x_t"], cache["h_prev"]
+    b_ih = torch.cat([(torch.logit(cache["r"]) - x @ W_ir.T - h @ W_hr.T)[0],
+                      (torch.logit(cache["z"]) - x @ W_iz.T - h @ W_hz.T)[0],
+                      (torch.atanh(cache["n"]) - x @ W_in.T - (cache["r"] * h) @ W_hn.T)[0]]).requires_grad_()
+    b_hh = torch.zeros_like(b_ih, requires_grad=True)
+    (a_r, a_z, a_n), (W_r, W_z, W_n) = (x_t @ W_ih.T + b_ih).chunk(3, 1), W_hh.chunk(3)
+    b_r, b_z, b_n = b_hh.chunk(3)
+    r, z = torch.sigmoid(a_r + h_prev @ W_r.T + b_r), torch.sigmoid(a_z + h_prev @ W_z.T + b_z)
+    n = torch.tanh(a_n + (r * h_prev) @ W_n.T + b_n)
+    h_t = (1 - z) * h_prev + z * n
+    dx_t, dh_prev, *grads = torch.autograd.grad(h_t, [x_t, h_prev, W_ih, W_hh, b_ih, b_hh], dh_t)
+    return dx_t, dh_prev, dict(zip(("W_ih", "W_hh", "b_ih", "b_hh"), grads, strict=True))
+
+
 def biases_of(kind, cache, x_0, h_0, H):
     """Biases with which the forward pass gives the gates of the cache; how they share matters only for the GRU's n."""
     def step(key):
@@ -309,6 +327,7 @@ WITNESSES = {
     "6.1": ("PyTorch", cell("gru")),
     "6.2": ("PyTorch", backward("gru", sequence=False)),
     "6.3": ("PyTorch", parameter_count),
+    "6.4": ("autograd", in_torch(papers_gru_backward)),
     "7.1": ("lists, by hand", shift_right),
     "7.2": ("lists, by hand", last_states),
     "7.3": ("PyTorch", in_torch(loss_and_gradient)),
