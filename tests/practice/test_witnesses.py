@@ -278,11 +278,39 @@ def causal_self_attention(x, params):
     return F.scaled_dot_product_attention(query, keys, values, is_causal=True)
 
 
-def step_by_step(z, n, h_0):
-    h = [h_0]
-    for t in range(z.shape[1]):
-        h.append(z[:, t] * h[-1] + (1 - z[:, t]) * n[:, t])
-    return np.stack(h[1:], axis=1)
+def bit_by_bit(tokens):
+    """Every command is a function of the bit; a line through its values at 1 and -1 is what it keeps and adds."""
+    does = [lambda bit: bit, lambda bit: -bit, lambda bit: 1, lambda bit: -1]
+
+    def line(function):
+        up, down = function(1), function(-1)
+        return (up - down) / 2, (up + down) / 2
+
+    def all_of(row):
+        def run(bit):
+            for token in row:
+                bit = does[token](bit)
+            return bit
+        return run
+
+    steps = np.array([[line(does[token]) for token in row] for row in tokens])
+    whole = np.array([line(all_of(row)) for row in tokens])
+    return steps[..., 0], steps[..., 1], whole[:, 0], whole[:, 1]
+
+
+def rotated(q):
+    T, K = q.shape[1:]
+    speed = 10000.0 ** (-torch.arange(K // 2, dtype=q.dtype) * 2 / K)
+    angle = torch.outer(torch.arange(T, dtype=q.dtype), speed)
+    pairs = torch.view_as_complex(q.reshape(*q.shape[:2], K // 2, 2).contiguous())
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).reshape(q.shape)
+
+
+def grouped(q, k, v, heads):
+    d = q.shape[2] // heads
+    q, k, v = (a.unflatten(2, (-1, d)).transpose(1, 2) for a in (q, k, v))
+    k, v = (a.repeat_interleave(heads // a.shape[1], dim=1) for a in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
 
 # id -> (what it is held to, the witness)
@@ -339,7 +367,9 @@ WITNESSES = {
     "8.4": ("PyTorch", in_torch(dot_backward)),
     "8.5": ("sets of links", alignment_error_rate),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
-    "9.2": ("the recursion, step by step", step_by_step),
+    "9.2": ("bit by bit", bit_by_bit),
+    "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
+    "9.4": ("PyTorch", in_torch(grouped)),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
