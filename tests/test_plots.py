@@ -102,6 +102,12 @@ def test_lstm_cell_names_the_parts_of_the_equations():
     assert gates | states | {"×", "+"} <= drawn(plots.lstm_cell())
 
 
+def test_lstm_cell_backward_names_every_gradient_and_every_factor():
+    gradients = {"$dc_{next}$", "$dc_t$", "$dc_{t-1}$", "$dh_t$", "$dh_{t-1}$", "$dx_t$"}
+    factors = {"$× f_t$", "$× c_{t-1}$", "$× g_t$", "$× i_t$", "$× o_t$", r"$× \tanh c_t$"}
+    assert gradients | factors <= drawn(plots.lstm_cell_backward())
+
+
 def test_lstm_cell_dims_what_is_not_lit():
     colors = {text.get_text(): text.get_color() for text in plots.lstm_cell(lit=("f", "c")).axes[0].texts}
     assert colors["$f$"] == plots.COLOR["f"]

@@ -101,9 +101,6 @@ def cells_like(name):
 # (script, its function, what the baseline's data are put in place of)
 TRIALS = [
     # lesson 05
-    ("05_lag", "verdict", swap("net", "LSTM, bias 3", "RNN")),
-    ("05_guess", "verdict", swap("name", "latch", "adding")),
-    ("05_switch", "verdict", swap("net", "LSTM", "RNN")),
     ("05_gates", "verdict", swap("control", False, True)),
     ("05_gates", "verdict_similar", swap("trained", True, False)),
     ("05_gates", "verdict_written", swap("trained", True, False)),

@@ -152,6 +152,44 @@ def lstm_cell(lit=None):
     return s.fig
 
 
+def lstm_cell_backward():
+    """The backward pass of the LSTM cell: the same boxes, and the gradients dashed, against the forward direction.
+
+    At each crossing stands what the gradient is multiplied by on the way that leads away from it.
+    """
+    s = Diagram(7.4, 3.75)
+    belt, gates, joined = 3.0, 1.25, 0.45
+    xs = {"f": 1.75, "i": 2.85, "g": 3.75, "o": 4.85}
+    for left, right in ((6.75, 6.0), (5.8, 3.47), (3.13, 1.92), (1.58, 0.72)):       # along the cell state
+        s.line([(left, belt), (right, belt)], "d", width=3, dash="--")
+    s.line([(6.75, joined), (5.9, joined), (5.9, gates - 0.17)], "d", dash="--")     # from h_t: read
+    s.line([(5.9, gates + 0.17), (5.9, 2.2)], "d", dash="--")
+    s.line([(5.9, 2.6), (5.9, belt - 0.1)], "d", dash="--")
+    s.line([(5.73, gates), (xs["o"] + 0.31, gates)], "d", dash="--")
+    s.line([(1.75, belt - 0.17), (1.75, gates + 0.2)], "d", dash="--")               # into the gates
+    s.line([(3.3, belt - 0.17), (3.3, 2.32)], "d", dash="--")
+    s.line([(3.13, 2.15), (xs["i"], 2.15), (xs["i"], gates + 0.2)], "d", dash="--")
+    s.line([(3.47, 2.15), (xs["g"], 2.15), (xs["g"], gates + 0.2)], "d", dash="--")
+    for part, text in (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")):
+        s.box(xs[part], gates, text, part)
+        s.line([(xs[part], gates - 0.2), (xs[part], joined + 0.03)], "d", dash="--")
+    s.line([(xs["o"], joined), (0.72, joined)], "d", dash="--")
+    s.line([(1.2, joined), (1.2, 0.2)], "d", dash="--")
+    s.box(5.9, 2.4, "tanh", "read")
+    for x, y, sign, part in ((1.75, belt, "×", "f"), (3.3, belt, "+", "i"), (3.3, 2.15, "×", "i"),
+                             (5.9, gates, "×", "o")):
+        s.dot(x, y, sign, part)
+    s.ax.add_patch(Circle((5.9, belt), 0.07, color=COLOR["d"], zorder=4))            # the two uses of c_t meet
+    for x, y, text in ((7.07, belt, "$dc_{next}$"), (4.6, belt + 0.24, "$dc_t$"), (0.36, belt, "$dc_{t-1}$"),
+                       (7.07, joined, "$dh_t$"), (0.36, joined, "$dh_{t-1}$"), (1.2, 0.06, "$dx_t$")):
+        s.text(x, y, text, "d", fontsize=12)
+    for x, y, text, part in ((1.24, belt + 0.22, "$× f_t$", "f"), (2.1, 2.1, "$× c_{t-1}$", None),
+                             (2.5, 1.85, "$× g_t$", "g"), (4.07, 1.85, "$× i_t$", "i"),
+                             (6.22, 1.75, "$× o_t$", "o"), (5.3, gates - 0.27, r"$× \tanh c_t$", None)):
+        s.text(x, y, text, part, fontsize=10)
+    return s.fig
+
+
 MINUS, PLUS, EMPTY = "#eba947", "#8d7cb8", "#d5d8dc"           # orange and purple, as in a heatmap of both signs
 
 

@@ -246,6 +246,38 @@ def cell_update(c_prev, i, f, g):
     return c_t
 
 
+def coupled_backward(dh_t, dc_t, cache):
+    """Autograd through the coupled cell, its gates made again from pre-activations that give them, leaves of their own.
+
+    The pre-activations' gradients are those of the biases, row by row; the weights' follow from the inputs.
+    """
+    with torch.enable_grad():
+        joined = torch.cat([torch.logit(cache["f"]), torch.atanh(cache["g"]), torch.logit(cache["o"])], dim=1)
+        x_t, h_prev, c_prev = (cache[key].clone().requires_grad_() for key in ("x_t", "h_prev", "c_prev"))
+        W_ih, W_hh = (cache[key].clone().requires_grad_() for key in ("W_ih", "W_hh"))
+        rest = (joined - F.linear(x_t, W_ih) - F.linear(h_prev, W_hh)).detach()        # the biases, a row each
+        b_ih = torch.zeros(len(W_ih), dtype=x_t.dtype, requires_grad=True)
+        a_f, a_g, a_o = (F.linear(x_t, W_ih, b_ih) + F.linear(h_prev, W_hh) + rest).chunk(3, dim=1)
+        f = torch.sigmoid(a_f)
+        c_t = f * c_prev + (1 - f) * torch.tanh(a_g)
+        h_t = torch.sigmoid(a_o) * torch.tanh(c_t)
+        dx, dh_prev, dc_prev, dW_ih, dW_hh, db = torch.autograd.grad(
+            [h_t, c_t], [x_t, h_prev, c_prev, W_ih, W_hh, b_ih], [dh_t, dc_t])
+    return dx, dh_prev, dc_prev, {"W_ih": dW_ih, "W_hh": dW_hh, "b_ih": db, "b_hh": db}
+
+
+def bias_by_bisection(lags, left, b_ih, b_hh):
+    """No formula: the gate is moved until what is left after the lag is right, unit by unit."""
+    H, (b_ih, b_hh) = len(lags), (b_ih.copy(), b_hh.copy())
+    for unit, lag in enumerate(lags):
+        low, high = -50.0, 50.0
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if (1 / (1 + np.exp(-middle))) ** lag < left else (low, middle)
+        b_ih[H + unit], b_hh[H + unit] = low, 0
+    return b_ih, b_hh
+
+
 def parameter_count(kind, D, H, layers, bidirectional):
     return sum(p.numel() for p in torch_ref.MODULES[kind](D, H, layers, bidirectional=bidirectional).parameters())
 
@@ -369,6 +401,8 @@ WITNESSES = {
     "4.4": ("PyTorch", None),                      # by its property: test_the_latch_holds_its_bit_in_torch
     "5.1": ("PyTorch", backward("lstm", sequence=False)),
     "5.2": ("PyTorch", backward("lstm", sequence=True)),
+    "5.3": ("PyTorch", in_torch(coupled_backward)),
+    "5.4": ("bisection", bias_by_bisection),
     "6.1": ("PyTorch", cell("gru")),
     "6.2": ("PyTorch", backward("gru", sequence=False)),
     "6.3": ("PyTorch", parameter_count),
