@@ -23,10 +23,9 @@ wiped  without them, too, 0.95 or more are right on single strings, each from a 
 True: all three. False: works, and fails refuted. Open: otherwise.
 """
 SETTINGS = {"H": 10, "forget_bias": 1.0, "B": 16, "piece": 40, "length": 4000, "works": 0.95, "test_streams": 16,
-            "test_length": 1000, "late": 500, "test_strings": 300, "rates": [0.003, 0.01, 0.03], "tie": 0.1,
-            "steps": [1000, 2000], "pilot seeds": 2, "seeds": 10}
+            "test_length": 1000, "late": 500, "read": [10, 30, 100, 300, 1000], "test_strings": 300,
+            "rates": [0.003, 0.01, 0.03], "tie": 0.1, "steps": [1000, 2000], "pilot seeds": 2, "seeds": 10}
 NETS = {"with": (True, True), "without": (False, True), "without, wiped": (False, False)}     # forget gates, a stream
-RATE_OF = {"without": "with", "without, wiped": "with"}    # one rate for the LSTM
 
 
 def far_right(logits, d, where=True):
@@ -45,7 +44,7 @@ def measure(params, stream, rng):
     late = np.arange(SETTINGS["test_length"]) >= SETTINGS["late"]
     size = np.abs(cache.c[1:]).mean(axis=(1, 2))
     return {"far": far_right(logits, d, late), "early": far_right(logits, d, ~late),
-            "size": [float(size[t - 1]) for t in (10, 30, 100, 300, 1000)]}
+            "size": [float(size[t - 1]) for t in SETTINGS["read"]]}
 
 
 def one(net, lr, steps, seed):
