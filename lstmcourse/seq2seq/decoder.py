@@ -28,7 +28,7 @@ class Memory(NamedTuple):
     """What attention may look at, as its functions take it."""
     keys: np.ndarray       # (B, T_src, H)
     values: np.ndarray     # (B, T_src, M)
-    mask: np.ndarray       # (B, T_src)  True at real words
+    mask: np.ndarray       # (B, T_src)  True at real words; or a row for each target word, (B, T_tgt, T_src)
     scale: float = 1.0     # of dot attention
 
 
@@ -52,7 +52,7 @@ def decoder_forward(inputs, state, memory, params):
     states, layer_cache = layer_forward(y, state, params["decoder"])
     h, alpha, attention_cache, combine_cache = states[0], None, None, None
     if memory is not None:
-        looked_at = memory.keys, memory.values, memory.mask[:, None]           # the same for every step
+        looked_at = memory.keys, memory.values, memory.mask if memory.mask.ndim == 3 else memory.mask[:, None]
         if "attention" in params:
             context, alpha, attention_cache = additive_attention_forward(h, *looked_at, params["attention"])
         else:
