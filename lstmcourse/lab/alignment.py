@@ -15,7 +15,7 @@ from lstmcourse.validation import check_array, check_mask
 
 
 def alignment_error_rate(alpha, sure, possible, mask=None):
-    """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8.8)
+    """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8l)
 
         AER = 1 - (|L and sure| + |L and possible|) / (|L| + |sure|)     0 is perfect
 
