@@ -4,6 +4,10 @@ Translators of one kind (both directions, dot product, word embeddings as values
 move what a word looks at, or what it finds there: the mask hides one source word (the weights that are left are
 renormalized), the mask leaves only one, and the keys, the start state or the values come from the gender twin of the
 sentence: vah ... raha hai (he) against vah ... rahi hai (she).
+
+A first run (commit f1dd944, seeds from 1000 on) was stopped when four networks were there: with one pass over the
+sentences one of them had not learned he and she at all, right in half of the clauses. So the budget is doubled, only
+networks that write he and she right count under "named", and the seeds are new.
 """
 
 import pathlib
@@ -22,12 +26,14 @@ needed    hiding top changes 0.5 or more of the content words, hiding second les
 enough    with top alone 0.9 or more of the content words stay, with second alone less than 0.5
 named     he and she are decided by raha and rahi alone. In a network that names them, he and she give raha or rahi half
           of their weight or more: met if the interval of the fraction of such networks is above ½, refuted if it is
-          below 0.9
+          below 0.9; counted are networks that write he and she right in 0.95 or more of the clauses
 True: all three. Mixed: needed and enough are met, named is refuted. False: needed or enough is refuted. Open:
 otherwise.
 """
 SETTINGS = {"sentences": 5000, "clauses": [1, 2, 3], "test": 100, "needed": 0.5, "control": 0.2, "enough": 0.9,
-            "second alone": 0.5, "named": 0.5, "nearly all": 0.9, "seeds": 12}
+            "second alone": 0.5, "named": 0.5, "nearly all": 0.9, "learned": 0.95, "passes": 2,
+            "seeds": 12}
+FIRST = 2000                               # the first counting seed: a new criterion has new seeds
 MODEL = Model("lstm", bidirectional=True, attention="dot", values="words")
 SMALL = {"am", "is", "are", "a", "an", "the", "to"}
 PLACES = ("vah", "raha", "hai")            # the first word and the last two of a clause with he or she
@@ -99,6 +105,16 @@ def on_raha(record):
     return min(record["pronouns"]["weights"]["raha"].values())
 
 
+def learned(records):
+    """The networks that write he and she right."""
+    return [r for r in records if r["pronouns"]["right"] >= SETTINGS["learned"]]
+
+
+def names_it(records):
+    """In how many networks that have learned it he and she look at raha or rahi, and of how many."""
+    return sum(on_raha(r) >= SETTINGS["named"] for r in learned(records)), len(learned(records))
+
+
 def parts(records):
     """Is each part of the criterion met? True, False, or None where the interval does not say."""
     content = [r["changed"]["content"] for r in records]
@@ -109,7 +125,7 @@ def parts(records):
     def both(met, not_met):
         return False if met is False or not_met is True else True if met and not_met is False else None
 
-    low, high = wilson(sum(on_raha(r) >= SETTINGS["named"] for r in records), len(records))
+    low, high = wilson(*names_it(records))
     stay = reaches([1 - c["top alone"] for c in content], SETTINGS["enough"])
     second_stays = reaches([1 - c["second alone"] for c in content], SETTINGS["second alone"])
     return {"needed": both(at_least("top hidden", SETTINGS["needed"]), at_least("second hidden", SETTINGS["control"])),
@@ -119,7 +135,7 @@ def parts(records):
 
 def verdict(records):
     """Word, sentence and number, by the criterion."""
-    met, named = parts(records), sum(on_raha(r) >= SETTINGS["named"] for r in records)
+    met, (named, n) = parts(records), names_it(records)
     hidden, alone = (median_interval([r["changed"]["content"][name] for r in records])
                      for name in ("top hidden", "top alone"))
     if False in (met["needed"], met["enough"]):
@@ -138,7 +154,7 @@ def verdict(records):
         "False": "Words come out the same without what they look at most, or differently with nothing else."},
         f"of the content words stay {1 - hidden[1]:.2f} [{1 - hidden[2]:.2f}, {1 - hidden[0]:.2f}] with the most "
         f"looked-at word hidden, {1 - alone[1]:.2f} [{1 - alone[2]:.2f}, {1 - alone[0]:.2f}] with it alone; he and she "
-        f"look at raha or rahi in {named} of {len(records)} networks")
+        f"look at raha or rahi in {named} of {n} networks")
 
 
 def rival(records):
@@ -156,16 +172,16 @@ def shuffled(records, rng):
 
 
 def pilot_jobs():
-    """None of its own: rate and passes are those of 08_weights, whose networks are of the same kind."""
+    """None of its own: the rate is that of 08_weights, whose networks are of the same kind."""
     return []
 
 
 def jobs(pilot, first):
     """The counting runs."""
     runs = load(pathlib.Path(__file__).with_name("08_weights.json"))["runs"]
-    best = next({"lr": r["lr"], "steps": r["steps"]} for r in runs if r.get("kind") == "words")
-    return [{**best, "seed": seed} for seed in range(first, first + SETTINGS["seeds"])]
+    lr = next(r["lr"] for r in runs if r.get("kind") == "words")
+    return [{"lr": lr, "steps": SETTINGS["passes"], "seed": seed} for seed in range(first, first + SETTINGS["seeds"])]
 
 
 if __name__ == "__main__":
-    remake(__file__, SETTINGS, one, pilot_jobs(), jobs)
+    remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)
