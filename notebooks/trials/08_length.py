@@ -3,6 +3,10 @@
 Translators with attention (both directions, dot product, word embeddings as values) learn sentences of up to 3 clauses,
 or of up to 4, and translate held-out sentences of 1 to 6. So sentences of 4 clauses are longer than any in training for
 the first, and not for the second.
+
+A first run (commit 2b7fa4d, seeds from 1000 on, two passes over 5,000 sentences of each length) was stopped when four
+networks were there: one had 0.86 of the sentences of 3 clauses right, so training had not settled. Now there are 10,000
+sentences of each length, and the seeds are new.
 """
 
 import pathlib
@@ -23,8 +27,9 @@ beyond     one clause more than in training: 0.9 or more are exact; refuted if i
 True: within and beyond. True if the length occurs in training: within and reachable, beyond is refuted. False: within
 is refuted. Open: otherwise.
 """
-SETTINGS = {"sentences": 5000, "test": 200, "test_clauses": [1, 2, 3, 4, 5, 6], "exact": 0.9, "collapse": 0.5,
-            "passes": 2, "seeds": 10}
+SETTINGS = {"sentences": 10_000, "test": 200, "test_clauses": [1, 2, 3, 4, 5, 6], "exact": 0.9, "collapse": 0.5,
+            "passes": 1, "seeds": {"up to 3": 10, "up to 4": 6}}
+FIRST = 2000                               # the first counting seed: other settings have new seeds
 MODEL = Model("lstm", bidirectional=True, attention="dot", values="words")
 KINDS = {"up to 3": [1, 2, 3], "up to 4": [1, 2, 3, 4]}
 
@@ -110,8 +115,8 @@ def jobs(pilot, first):
     runs = load(pathlib.Path(__file__).with_name("08_weights.json"))["runs"]
     lr = next(r["lr"] for r in runs if r.get("kind") == "words")
     return [{"kind": kind, "lr": lr, "steps": SETTINGS["passes"], "seed": seed} for kind in KINDS
-            for seed in range(first, first + SETTINGS["seeds"])]
+            for seed in range(first, first + SETTINGS["seeds"][kind])]
 
 
 if __name__ == "__main__":
-    remake(__file__, SETTINGS, one, pilot_jobs(), jobs)
+    remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)
