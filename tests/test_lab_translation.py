@@ -1,4 +1,4 @@
-"""The translator's tools: what is written, where it looks, and the look moved by a mask or by another sentence's keys."""
+"""The translator's tools: what it writes, where it looks, and the look moved by a mask or another sentence's keys."""
 
 import numpy as np
 import pytest
