@@ -85,6 +85,32 @@ def rnn_unrolled(words):
     return s.fig
 
 
+def sequence_tasks():
+    """Four kinds of tasks, by the steps that get an input and those that give an output."""
+    kinds = (("many to one", "class of a text", "111", "001"), ("many to many", "next word", "111", "111"),
+             ("one to many", "caption of a picture", "100", "111"), ("many to many", "translation", "11000", "00111"))
+    gap, step = 0.55, 0.52
+    s = Diagram(0.2 + sum(step * len(ins) for _, _, ins, _ in kinds) + gap * len(kinds), 2.45)
+    left = 0.2 + gap / 2
+    for name, example, ins, outs in kinds:
+        xs = [left + step * (k + 0.5) for k in range(len(ins))]
+        middle = (xs[0] + xs[-1]) / 2
+        s.text(middle, 2.28, name, fontsize=10.5)
+        s.text(middle, 0.1, example, fontsize=9.5)
+        for k, x in enumerate(xs):
+            s.box(x, 1.15, "", "h", width=0.3, height=0.3)
+            if k:
+                s.line([(xs[k - 1] + 0.15, 1.15), (x - 0.15, 1.15)], "h")
+            if ins[k] == "1":
+                s.text(x, 0.43, "$x$", fontsize=10)
+                s.line([(x, 0.58), (x, 1.0)], None)
+            if outs[k] == "1":
+                s.line([(x, 1.3), (x, 1.72)], None)
+                s.text(x, 1.9, "$p$", fontsize=10)
+        left = xs[-1] + step / 2 + gap
+    return s.fig
+
+
 def lstm_cell(lit=None):
     """The LSTM cell: the cell state on top, three gates and the candidate below, the reading on the right.
 
@@ -192,6 +218,8 @@ def _gate_beside_line(s, x, y, is_open, part):
 def bptt(words, cut=()):
     """The unrolled RNN with both directions: forward arrows solid, gradients dashed and backward.
 
+    At each state two gradients meet: that from the loss at this step alone, and dh_next from the step after.
+
     words  list of str; a box for each, a loss above it
     cut    step numbers t (1 is the first word): the gradient from step t + 1 to step t is cut off there
     """
@@ -202,13 +230,13 @@ def bptt(words, cut=()):
         left = x - step + 0.33 if t > 1 else x - 0.95
         s.text(x, 0.15, word, fontsize=9.5)
         s.box(x, 1.4, "RNN", "h", width=0.66, height=0.5)
-        s.text(x, 2.6, f"$L_{{{t}}}$", fontsize=11)
+        s.text(x, 2.6, rf"$\ell_{{{t}}}$", fontsize=11)
         s.line([(left, 1.53), (x - 0.33, 1.53)], "h")
         s.text((left + x - 0.33) / 2, 1.7, f"$h_{{{t - 1}}}$", "h", fontsize=9)
         s.line([(x - 0.12, 0.34), (x - 0.12, 1.15)], None)
         s.line([(x - 0.12, 1.65), (x - 0.12, 2.42)], "h")
         s.line([(x + 0.12, 2.42), (x + 0.12, 1.65)], "d", dash="--")
-        s.text(x + 0.17, 2.03, f"$dh_{{{t}}}$", "d", fontsize=9, ha="left")
+        s.text(x + 0.17, 2.03, rf"$\partial \ell_{{{t}}} / \partial h_{{{t}}}$", "d", fontsize=9, ha="left")
         s.line([(x + 0.12, 1.15), (x + 0.12, 0.34)], "d", dash="--")
         s.text(x + 0.17, 0.75, f"$dx_{{{t}}}$", "d", fontsize=9, ha="left")
         if t - 1 in cut:
