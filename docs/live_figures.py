@@ -1,0 +1,86 @@
+"""The numbers of the lessons' live figures, for the website: `make site-figures`.
+
+    python docs/live_figures.py                              every lesson that has a live figure
+    python docs/live_figures.py notebooks/03_forgetting.ipynb
+
+Runs a lesson up to its last live figure and writes what each figure was given to docs/live/NN_name.json, by the
+cell's id. The website has no kernel; `figures_of` says which of these numbers still belong to the saved notebook.
+"""
+
+import json
+import pathlib
+import sys
+
+import nbformat
+
+ROOT = pathlib.Path(__file__).parent.parent
+LIVE = ROOT / "docs" / "live"
+MIME = "application/vnd.lstmcourse.figure+json"
+SEND = f'''
+from IPython.display import display as _display
+from lstmcourse import widgets as _widgets
+
+def _send(self):
+    traits = {{name: getattr(self, name) for name in type(self).class_own_traits(sync=True)}}
+    _display({{"{MIME}": {{"figure": type(self).__name__, "sentence": self.sentence, "traits": traits}}}}, raw=True)
+
+_widgets._Explorer._ipython_display_ = _send
+'''
+
+
+def is_figure(cell):
+    """Does this cell end in a live figure?"""
+    return cell["cell_type"] == "code" and "_explorer(" in "".join(cell["source"])
+
+
+def source(cell):
+    """A cell's code as one string, however the notebook was read."""
+    return "".join(cell["source"])
+
+
+def short(value):
+    """Floats with seven significant digits; a figure shows two."""
+    if isinstance(value, float):
+        return float(f"{value:.7g}")
+    if isinstance(value, list):
+        return [short(one) for one in value]
+    return {name: short(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def run(path):
+    """What each live figure of a lesson was given: {cell id: {"figure", "sentence", "traits", "source"}}."""
+    from nbclient import NotebookClient
+    notebook = nbformat.read(path, as_version=4)
+    last = max(k for k, cell in enumerate(notebook.cells) if is_figure(cell))
+    notebook.cells = [nbformat.v4.new_code_cell(SEND), *notebook.cells[:last + 1]]
+    NotebookClient(notebook, timeout=None, kernel_name="python3", record_timing=False,
+                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    return {cell["id"]: short(output["data"][MIME]) | {"source": source(cell)}
+            for cell in notebook.cells if cell.cell_type == "code"
+            for output in cell.outputs if MIME in output.get("data", {})}
+
+
+def figures_of(path, cells):
+    """The kept numbers that belong to the live figures of a notebook's cells: the same code, and the same sentence
+    in the saved output. {cell id: {"figure", "sentence", "traits", "source"}}"""
+    kept = LIVE / f"{pathlib.Path(path).stem}.json"
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    return {cell["id"]: found[cell["id"]] for cell in cells
+            if is_figure(cell) and cell["id"] in found and found[cell["id"]]["source"] == source(cell)
+            and found[cell["id"]]["sentence"] in ["".join(output.get("data", {}).get("text/plain", ""))
+                                                  for output in cell["outputs"]]}
+
+
+def main(names):
+    paths = [pathlib.Path(name) for name in names] or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    for path in paths:
+        if any(map(is_figure, nbformat.read(path, as_version=4).cells)):
+            figures = run(path)
+            LIVE.mkdir(exist_ok=True)
+            kept = LIVE / f"{path.stem}.json"
+            kept.write_text(json.dumps(figures, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+            print(f"docs/live/{kept.name}: {len(figures)} live figures, {kept.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
