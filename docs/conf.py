@@ -14,10 +14,12 @@ author = PROJECT["authors"][0]["name"]
 version = release = PROJECT["version"]
 html_show_copyright = html_show_sphinx = False
 language = "en"
+smartquotes = False                  # a quotation mark stays what its author typed
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "course_site"]
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "notebooks/*.ipynb", "notebooks/trials/*.ipynb", "exercises/*.ipynb", "CONTRIBUTING.md"]
+include_patterns = ["docs/*.md", "notebooks/*.ipynb", "notebooks/trials/*.ipynb", "exercises/*.ipynb",
+                    "CONTRIBUTING.md"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 
 nb_execution_mode = "off"            # the pages are the notebooks as they are saved

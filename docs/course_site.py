@@ -15,7 +15,7 @@ import shutil
 import struct
 
 import nbformat
-from live_figures import figures_of
+from live_figures import figures_of, given
 from sphinx.builders.html import StandaloneHTMLBuilder
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -246,6 +246,7 @@ def readme(title):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     part = (re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1] if title
             else re.search(r"^# .*?\n(.*?)(?=^!\[|^## )", text, re.MULTILINE | re.DOTALL)[1])
+    part = part.replace("](#install)", "](docs/install.md)")
     return re.sub(r"\]\((?![a-z]+:|#)([^()\s]+)\)", r"](../\1)", part.strip())
 
 
@@ -263,8 +264,7 @@ def front(out):
     widget = front_figure()
     data = {"image/svg+xml": plots.save(widget.still, "svg", letters="none").decode(),
             "image/png": base64.b64encode(plots.save(widget.still, "png")).decode(), "text/plain": widget.sentence}
-    traits = {name: getattr(widget, name) for name in type(widget).class_own_traits(sync=True)}
-    return live("live-front", {"figure": "GateExplorer", "traits": traits},
+    return live("live-front", {"figure": "GateExplorer", "traits": given(widget)},
                 picture("front", data, plots.png_size(widget.still), "docs/index", 0, out), widget.sentence)
 
 
@@ -387,7 +387,7 @@ def mathml(latex, display):
     latex = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", latex)
     latex = re.sub(r"\\([bB]igg?)\\\|", r"\\\1\\Vert ", latex)
     text = convert(latex, display="block" if display else "inline")
-    return text.replace('mathvariant="monospace"', 'style="font-family:monospace"').replace(r">\_<", ">_<")
+    return text.replace('mathvariant="monospace"', 'style="font-family:monospace"').replace(r"\_", "_")
 
 
 def inline_formula(translator, node):

@@ -16,16 +16,26 @@ import nbformat
 ROOT = pathlib.Path(__file__).parent.parent
 LIVE = ROOT / "docs" / "live"
 MIME = "application/vnd.lstmcourse.figure+json"
-SEND = f'''
-from IPython.display import display as _display
-from lstmcourse import widgets as _widgets
+SEND = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "docs")!r})
+import live_figures
+from lstmcourse import widgets
+widgets._Explorer._ipython_display_ = live_figures.send
+"""
 
-def _send(self):
-    traits = {{name: getattr(self, name) for name in type(self).class_own_traits(sync=True)}}
-    _display({{"{MIME}": {{"figure": type(self).__name__, "sentence": self.sentence, "traits": traits}}}}, raw=True)
 
-_widgets._Explorer._ipython_display_ = _send
-'''
+def given(widget):
+    """What a live figure was given, without what every widget has."""
+    import anywidget
+    names = set(widget.trait_names(sync=True)) - set(anywidget.AnyWidget.class_trait_names())
+    return {name: getattr(widget, name) for name in sorted(names) if not name.startswith("_")}
+
+
+def send(widget):
+    """In the kernel: the numbers of a live figure in place of the figure."""
+    from IPython.display import display
+    display({MIME: {"figure": type(widget).__name__, "sentence": widget.sentence, "traits": given(widget)}}, raw=True)
 
 
 def is_figure(cell):
