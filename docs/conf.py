@@ -24,12 +24,14 @@ exclude_patterns = ["**/.ipynb_checkpoints"]
 
 nb_execution_mode = "off"            # the pages are the notebooks as they are saved
 nb_merge_streams = True
+nb_ipywidgets_js = {}                # widgets have no kernel here, and their scripts would come from elsewhere
 myst_enable_extensions = ["dollarmath"]
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 
 html_theme = "furo"                  # search, dark theme, small screens; system fonts, nothing from elsewhere
 html_static_path = ["static"]
 templates_path = ["templates"]
+html_favicon = "static/favicon.svg"
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_math_renderer = "mathml"        # the browser's own: no script, no fonts, read aloud

@@ -5,6 +5,7 @@ each prediction with the answer folded below it, pictures with their alternative
 their numbers inside, each exercise with its hints and its solution folded, and the formulas as MathML.
 """
 
+import ast
 import base64
 import html
 import json
@@ -22,6 +23,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 WIDGETS = ROOT / "lstmcourse" / "widgets"
 FIGURES = {"GateExplorer": ("cells.mjs", "page.mjs", "gates.mjs"), "GradientExplorer": ("page.mjs", "gradient.mjs"),
            "AttentionExplorer": ("page.mjs", "attention.mjs")}
+CORE = ("layers", "rnn", "lstm", "gru", "recurrent", "attention", "transformer", "seq2seq", "min_rnn", "train",
+        "gradcheck", "validation", "torch_ref")                  # in reading order
+TOOLS = ("data", "lab", "plots", "widgets", "practice")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 GUESS = re.compile(r"guess = None *(?:# *(.*))?")
 ANSWER = re.compile(r"no guess made; it is (.*)")
@@ -51,12 +55,20 @@ def page_of(path):
         path = path.replace("solutions/", "exercises/", 1)
     if path.startswith("lstmcourse"):
         if path.endswith(".py"):
-            dotted = path[:-3].removesuffix("/__init__")
-            return f"_modules/{dotted}.html" if dotted != "lstmcourse" else "docs/reference.html"
+            return f"_modules/{path[:-3].removesuffix('/__init__')}.html" if is_in_the_reference(path) else None
         return "docs/reference.html"
     if path.endswith((".ipynb", ".md")) and (ROOT / path).exists():
         return path.rsplit(".", 1)[0] + ".html"
     return None
+
+
+def is_in_the_reference(path):
+    """Does a module have something that the reference lists? Sphinx shows the code of those."""
+    file = ROOT / path
+    folder = file.relative_to(ROOT / "lstmcourse").parts[0].removesuffix(".py")
+    return file.is_file() and folder in (*CORE, *TOOLS) and any(
+        isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_") and ast.get_docstring(node)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body)
 
 
 def address(target, doc, out):
@@ -270,14 +282,12 @@ def front(out):
 
 def modules(folder=""):
     """The library's modules below a folder of lstmcourse, in reading order, as `automodule` sections."""
-    first = "layers rnn lstm gru recurrent attention transformer seq2seq min_rnn train gradcheck validation torch_ref"
     top = ROOT / "lstmcourse"
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
              for path in (top / folder).rglob("*.py") if path.name != "__main__.py"]
     if not folder:
-        core = first.split()
-        names = sorted((name for name in names if name.split(".")[1:2] and name.split(".")[1] in core),
-                       key=lambda name: (core.index(name.split(".")[1]), name))
+        names = sorted((name for name in names if name.split(".")[1:2] and name.split(".")[1] in CORE),
+                       key=lambda name: (CORE.index(name.split(".")[1]), name))
     again = {"lstmcourse.practice": "\n   :no-index:"}            # its `check` is a function and a module
     return "\n\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:{again.get(name, '')}\n```"
                        for name in (sorted(names) if folder else names))
@@ -385,7 +395,7 @@ def mathml(latex, display):
     latex = re.sub(r"\\(?:mathrm|operatorname)\{(\w+)\}", r"\\operatorname{\1}", latex)
     latex = re.sub(r"\\mathtt\{", r"\\texttt{", latex)
     latex = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", latex)
-    latex = re.sub(r"\\([bB]igg?)\\\|", r"\\\1\\Vert ", latex)
+    latex = re.sub(r"\\([bB]igg?)\\\|", r"\\\1‖", latex)
     text = convert(latex, display="block" if display else "inline")
     return text.replace('mathvariant="monospace"', 'style="font-family:monospace"').replace(r"\_", "_")
 

@@ -4,9 +4,11 @@
     python docs/live_figures.py notebooks/03_forgetting.ipynb
 
 Runs a lesson up to its last live figure and writes what each figure was given to docs/live/NN_name.json, by the
-cell's id. The website has no kernel; `figures_of` says which of these numbers still belong to the saved notebook.
+cell's id. The website has no kernel. A figure whose own code has changed since is shown as its picture; a test says
+when any code before it has.
 """
 
+import hashlib
 import json
 import pathlib
 import sys
@@ -57,28 +59,34 @@ def short(value):
     return {name: short(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
+def before(cells, cell_id):
+    """A hash of all code of a notebook up to a cell: the numbers of a live figure belong to it."""
+    code = [(cell["id"], source(cell)) for cell in cells if cell["cell_type"] == "code"]
+    last = [one for one, _ in code].index(cell_id)
+    return hashlib.sha256("\n".join(text for _, text in code[:last + 1]).encode()).hexdigest()[:16]
+
+
 def run(path):
-    """What each live figure of a lesson was given: {cell id: {"figure", "sentence", "traits", "source"}}."""
+    """What each live figure of a lesson was given: {cell id: {"figure", "sentence", "traits", "source", "before"}}."""
     from nbclient import NotebookClient
     notebook = nbformat.read(path, as_version=4)
     last = max(k for k, cell in enumerate(notebook.cells) if is_figure(cell))
-    notebook.cells = [nbformat.v4.new_code_cell(SEND), *notebook.cells[:last + 1]]
+    cells = notebook.cells[:last + 1]
+    notebook.cells = [nbformat.v4.new_code_cell(SEND), *cells]
     NotebookClient(notebook, timeout=None, kernel_name="python3", record_timing=False,
                    resources={"metadata": {"path": str(path.parent)}}).execute()
-    return {cell["id"]: short(output["data"][MIME]) | {"source": source(cell)}
+    return {cell["id"]: short(output["data"][MIME]) | {"source": source(cell), "before": before(cells, cell["id"])}
             for cell in notebook.cells if cell.cell_type == "code"
             for output in cell.outputs if MIME in output.get("data", {})}
 
 
 def figures_of(path, cells):
-    """The kept numbers that belong to the live figures of a notebook's cells: the same code, and the same sentence
-    in the saved output. {cell id: {"figure", "sentence", "traits", "source"}}"""
+    """The kept numbers of a notebook's live figures, for the cells whose code is still the same.
+    {cell id: {"figure", "sentence", "traits", "source", "before"}}"""
     kept = LIVE / f"{pathlib.Path(path).stem}.json"
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     return {cell["id"]: found[cell["id"]] for cell in cells
-            if is_figure(cell) and cell["id"] in found and found[cell["id"]]["source"] == source(cell)
-            and found[cell["id"]]["sentence"] in ["".join(output.get("data", {}).get("text/plain", ""))
-                                                  for output in cell["outputs"]]}
+            if is_figure(cell) and cell["id"] in found and found[cell["id"]]["source"] == source(cell)}
 
 
 def main(names):
