@@ -222,6 +222,25 @@ def step_by_step(z, n, h_0):
 
 
 # id -> (what it is held to, the witness)
+def packed(x, lengths):
+    found = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    return found.data, found.batch_sizes
+
+
+def rows_that_go_on(tokens, B, T):
+    L = len(tokens) // B
+    return np.array([[[tokens[b * L + k * T + i] for i in range(T + 1)] for b in range(B)]
+                     for k in range((L - 1) // T)])
+
+
+def gate_by_gate(kernel, bias, forget_bias):
+    H = len(bias) // 4
+    theirs = {name: (kernel[:, k * H:(k + 1) * H], bias[k * H:(k + 1) * H]) for k, name in enumerate("ijfo")}
+    blocks = [theirs["i"], (theirs["f"][0], theirs["f"][1] + forget_bias), theirs["j"], theirs["o"]]
+    return {"W_ih": np.vstack([W[:-H].T for W, _ in blocks]), "W_hh": np.vstack([W[-H:].T for W, _ in blocks]),
+            "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
+
+
 WITNESSES = {
     "1.1": ("PyTorch", cell("rnn")),
     "1.2": ("PyTorch", in_torch(rnn_over_time)),
@@ -253,6 +272,9 @@ WITNESSES = {
     "8.5": ("sets of links", alignment_error_rate),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
     "9.2": ("the recursion, step by step", step_by_step),
+    "11.1": ("PyTorch", in_torch(packed)),
+    "11.2": ("the definition, token by token", rows_that_go_on),
+    "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
 }
 
 
@@ -286,3 +308,16 @@ def test_the_latch_holds_its_bit_in_torch():
         weights = {f"{name}_l0": params[ours] for name, ours in torch_ref.RENAMES.items()}
         h = torch.func.functional_call(module, weights, (x,))[0]
         assert (h[:, :, 0] * x[:, :1, 0] > 0.01).all()
+
+
+def test_the_converted_weights_compute_tensorflows_cell():
+    for kernel, bias, forget_bias in EXERCISES["11.3"].cases(np.random.default_rng(0)):
+        rng, H = np.random.default_rng(1), len(bias) // 4
+        x, h, c = rng.standard_normal((2, len(kernel) - H)), rng.standard_normal((2, H)), rng.standard_normal((2, H))
+        i, j, f, o = np.split(np.hstack([x, h]) @ kernel + bias, 4, axis=1)
+        sigma = lambda a: 1 / (1 + np.exp(-a))                                                   # noqa: E731
+        c_new = c * sigma(f + forget_bias) + sigma(i) * np.tanh(j)
+        params = tensor(EXERCISES["11.3"].reference(kernel, bias, forget_bias))
+        ours = array(tuple(torch_cell("lstm", tensor(x), [tensor(h), tensor(c)], params)))
+        assert np.abs(ours[1] - c_new).max() < 1e-12
+        assert np.abs(ours[0] - sigma(o) * np.tanh(c_new)).max() < 1e-12

@@ -1,0 +1,85 @@
+"""The training loop of lessons 11 to 13: PyTorch, a validation set, early stopping.
+
+The one module of lab/, beside checkup, that imports torch.
+"""
+
+import copy
+import math
+from typing import NamedTuple
+
+import torch
+from tqdm.auto import tqdm
+
+
+class History(NamedTuple):
+    """What `fit` saw: the loss of each epoch, a list of floats each.
+
+    training    mean over the epoch's batches, in training mode, while the weights changed
+    validation  after the epoch, in evaluation mode
+    best        the epoch with the lowest validation loss, counted from 0: its weights are in the model now
+    """
+    training: list
+    validation: list
+    best: int
+
+
+def fit(model, loss, batches, validation, lr=1e-3, epochs=20, patience=None, max_norm=1.0, weight_decay=0.0,
+        progress=True):
+    """Train a model, keep the weights that were best on the validation set.
+
+    model         an nn.Module; trained in place
+    loss          called as loss(model, batch); returns a scalar tensor with its graph
+    batches       called before each epoch; returns an iterable of batches, in the order in which they are learned
+    validation    a list of batches that the model never learns from
+    patience      stop when the validation loss has not fallen for so many epochs; None: never before `epochs`
+    max_norm      clip the gradients' global norm here; None: no clipping
+    weight_decay  of AdamW: 0 is Adam
+
+    Returns a `History`. The model is left in evaluation mode, with the weights of the best epoch.
+    Raises ValueError for no batches, FloatingPointError for a loss or gradients that are not finite.
+    """
+    if not validation:
+        raise ValueError("validation is empty; wanted at least one batch that the model does not learn from")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+    history, kept = History([], [], 0), None
+    with tqdm(range(epochs), desc="epochs", disable=not progress) as bar:
+        for epoch in bar:
+            history.training.append(_one_epoch(model, loss, batches(), optimizer, max_norm))
+            history.validation.append(evaluate(model, loss, validation))
+            bar.set_postfix_str(f"validation {history.validation[-1]:.3f}", refresh=False)
+            if epoch == 0 or history.validation[-1] < min(history.validation[:-1]):
+                history, kept = history._replace(best=epoch), copy.deepcopy(model.state_dict())
+            if patience is not None and epoch - history.best >= patience:
+                break
+    model.load_state_dict(kept)
+    return history
+
+
+def _one_epoch(model, loss, batches, optimizer, max_norm):
+    """The mean loss of one epoch, in which the model learns."""
+    model.train()
+    losses = []
+    for batch in batches:
+        optimizer.zero_grad()
+        value = loss(model, batch)
+        value.backward()
+        if max_norm is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        if not all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None):
+            raise FloatingPointError(f"the gradients of batch {len(losses)} hold NaN or infinity (its loss is "
+                                     f"{value.item():g}); lower lr, or look for the first operation that makes one")
+        optimizer.step()
+        losses.append(float(value.detach()))
+    if not losses:
+        raise ValueError("batches() has no batch; wanted at least one in each epoch")
+    return math.fsum(losses) / len(losses)
+
+
+def evaluate(model, loss, batches):
+    """The mean loss over batches, in evaluation mode and without a graph. The model's mode is left at evaluation."""
+    model.eval()
+    with torch.no_grad():
+        losses = [float(loss(model, batch)) for batch in batches]
+    if not all(map(math.isfinite, losses)):
+        raise FloatingPointError(f"the validation losses are {losses}; wanted finite ones")
+    return math.fsum(losses) / len(losses)
