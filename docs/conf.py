@@ -19,7 +19,7 @@ smartquotes = False                  # a quotation mark stays what its author ty
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "course_site"]
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "notebooks/*.ipynb", "notebooks/trials/*.ipynb", "exercises/*.ipynb",
-                    "CONTRIBUTING.md"]
+                    "CONTRIBUTING.md", "CHANGELOG.md"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 
 nb_execution_mode = "off"            # the pages are the notebooks as they are saved

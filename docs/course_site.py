@@ -57,18 +57,22 @@ def page_of(path):
         if path.endswith(".py"):
             return f"_modules/{path[:-3].removesuffix('/__init__')}.html" if is_in_the_reference(path) else None
         return "docs/reference.html"
-    if path.endswith((".ipynb", ".md")) and (ROOT / path).exists():
+    pages = path.endswith(".ipynb") or path.startswith("docs/") or path in ("CONTRIBUTING.md", "CHANGELOG.md")
+    if pages and path.endswith((".ipynb", ".md")) and (ROOT / path).exists():
         return path.rsplit(".", 1)[0] + ".html"
     return None
 
 
+def defines(file):
+    """Does a module define something public that has a docstring?"""
+    return any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+               and ast.get_docstring(node) for node in ast.parse(file.read_text(encoding="utf-8")).body)
+
+
 def is_in_the_reference(path):
-    """Does a module have something that the reference lists? Sphinx shows the code of those."""
-    file = ROOT / path
-    folder = file.relative_to(ROOT / "lstmcourse").parts[0].removesuffix(".py")
-    return file.is_file() and folder in (*CORE, *TOOLS) and any(
-        isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_") and ast.get_docstring(node)
-        for node in ast.parse(file.read_text(encoding="utf-8")).body)
+    """Does the reference list something of this module? Sphinx shows the code of those."""
+    folder = path.split("/")[1].removesuffix(".py")
+    return (ROOT / path).is_file() and folder in (*CORE, *TOOLS) and defines(ROOT / path)
 
 
 def address(target, doc, out):
@@ -288,8 +292,11 @@ def modules(folder=""):
     if not folder:
         names = sorted((name for name in names if name.split(".")[1:2] and name.split(".")[1] in CORE),
                        key=lambda name: (CORE.index(name.split(".")[1]), name))
-    again = {"lstmcourse.practice": "\n   :no-index:"}            # its `check` is a function and a module
-    return "\n\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:{again.get(name, '')}\n```"
+    def members(name):                                   # a package that only passes names on lists none of them again
+        file = top.parent / name.replace(".", "/")
+        return "\n   :members:" if not file.is_dir() or defines(file / "__init__.py") else ""
+
+    return "\n\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}{members(name)}\n```"
                        for name in (sorted(names) if folder else names))
 
 

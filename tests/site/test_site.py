@@ -94,7 +94,7 @@ def test_no_link_is_broken(read):
             if inside is None or not target.is_file() or (
                     fragment and inside in read and urllib.parse.unquote(fragment) not in read[inside].ids):
                 broken.append(f"{name}: {link}")
-    assert broken == []
+    assert broken == [], "\n".join(broken)
 
 
 def test_every_picture_has_an_alternative_text_and_its_size(read):
