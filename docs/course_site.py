@@ -101,7 +101,8 @@ def linked(text, doc, out):
         if re.match(r"[a-z]+:", target):
             return match.group()
         where = address(target, doc, out)
-        return f'<a href="{html.escape(where)}">{words}</a>' if where else words
+        spoken = f' aria-label="{html.escape(re.sub(r"[$\\\\]", "", words))}"' if "$" in words else ""      # a formula alone
+        return f'<a href="{html.escape(where)}"{spoken}>{words}</a>' if where else words
 
     lines, fenced = [], False
     for line in text.split("\n"):
@@ -361,6 +362,8 @@ def page(app, name, template, context, tree):
     source = {"docs/index": "README.md"}.get(name) or next(
         (f"{name}{end}" for end in (".ipynb", ".md") if (ROOT / f"{name}{end}").exists()), None)
     context["course_source"] = source
+    tree = context.get("furo_navigation_tree", "")                   # the headings of the theme's list have no level
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
     context["course_live"] = "lstmcourse.show(" in context.get("body", "")
     edited = source and source.replace("exercises/", "solutions/", 1)
     if source and app.config.course_repository:
@@ -429,7 +432,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
     app.connect("builder-inited", begin)
     app.connect("source-read", read)
-    app.connect("html-page-context", page)
+    app.connect("html-page-context", page, priority=900)           # after the theme
     app.connect("autodoc-process-docstring", docstring)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
