@@ -90,6 +90,24 @@ def backward(kind, sequence):
     return run
 
 
+def papers_gru_backward(dh_t, cache):
+    """The gradients by autograd, through the cell as Chung et al. write it, with biases that give the cache's gates."""
+    x_t, h_prev, W_ih, W_hh = (cache[key].clone().requires_grad_() for key in ("x_t", "h_prev", "W_ih", "W_hh"))
+    (W_ir, W_iz, W_in), (W_hr, W_hz, W_hn) = (W.detach().chunk(3) for W in (W_ih, W_hh))
+    x, h = cache["x_t"], cache["h_prev"]
+    b_ih = torch.cat([(torch.logit(cache["r"]) - x @ W_ir.T - h @ W_hr.T)[0],
+                      (torch.logit(cache["z"]) - x @ W_iz.T - h @ W_hz.T)[0],
+                      (torch.atanh(cache["n"]) - x @ W_in.T - (cache["r"] * h) @ W_hn.T)[0]]).requires_grad_()
+    b_hh = torch.zeros_like(b_ih, requires_grad=True)
+    (a_r, a_z, a_n), (W_r, W_z, W_n) = (x_t @ W_ih.T + b_ih).chunk(3, 1), W_hh.chunk(3)
+    b_r, b_z, b_n = b_hh.chunk(3)
+    r, z = torch.sigmoid(a_r + h_prev @ W_r.T + b_r), torch.sigmoid(a_z + h_prev @ W_z.T + b_z)
+    n = torch.tanh(a_n + (r * h_prev) @ W_n.T + b_n)
+    h_t = (1 - z) * h_prev + z * n
+    dx_t, dh_prev, *grads = torch.autograd.grad(h_t, [x_t, h_prev, W_ih, W_hh, b_ih, b_hh], dh_t)
+    return dx_t, dh_prev, dict(zip(("W_ih", "W_hh", "b_ih", "b_hh"), grads, strict=True))
+
+
 def biases_of(kind, cache, x_0, h_0, H):
     """Biases with which the forward pass gives the gates of the cache; how they share matters only for the GRU's n."""
     def step(key):
@@ -135,16 +153,30 @@ def clipped_step(params, grads, lr, max_norm):
     return leaves
 
 
-def norms_by_lag(h, W_hh):
-    a = torch.atanh(h[1:]) - h[:-1] @ W_hh.T                         # inputs with which an RNN visits these states
+def leaky_norms_by_lag(n, W_hh, alpha):
+    h, inputs = [0 * n[0]], []                                       # inputs with which a leaky RNN has these n
+    for n_t in n:
+        inputs.append(torch.atanh(n_t) - W_hh @ h[-1])
+        h.append((1 - alpha) * h[-1] + alpha * n_t)
 
     def run(h_t, steps):
-        for a_t in a[len(a) - steps:]:
-            h_t = torch.tanh(a_t + W_hh @ h_t)
+        for a_t in inputs[len(inputs) - steps:]:
+            h_t = torch.lerp(h_t, torch.tanh(a_t + W_hh @ h_t), alpha)
         return h_t
-    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(h) - 1 - lag])
-         for lag in range(len(h))]
+    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(n) - lag])
+         for lag in range(len(n))]
     return torch.stack([torch.linalg.matrix_norm(each, 2) for each in J])
+
+
+def lyapunov_exponent(x, h_0, v_0, params):
+    """A change is pushed through torch.nn's cell; its norm is kept as a power of two beside a small number."""
+    h, v, powers = h_0[None], v_0[None], 0
+    for x_t in x:
+        h, v = torch.func.jvp(lambda h, x_t=x_t: torch_cell("rnn", x_t[None], [h], params)[0], (h,), (v,))
+        power = int(torch.frexp(v.abs().max()).exponent)
+        v, powers = torch.ldexp(v, torch.tensor(-power)), powers + power
+    norms = [torch.linalg.vector_norm(each).log().item() for each in (v, v_0)]
+    return (norms[0] - norms[1] + powers * np.log(2)) / len(x)
 
 
 def forget_gate(x_t, h_prev, params):
@@ -249,8 +281,9 @@ WITNESSES = {
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
     "2.3": ("PyTorch", in_torch(embedding)),
     "3.1": ("PyTorch", in_torch(clipped)),
-    "3.2": ("PyTorch", in_torch(norms_by_lag)),
+    "3.2": ("PyTorch", in_torch(leaky_norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
+    "3.4": ("PyTorch", in_torch(lyapunov_exponent)),
     "4.1": ("PyTorch", in_torch(forget_gate)),
     "4.2": ("PyTorch", in_torch(cell_update)),
     "4.3": ("PyTorch", cell("lstm")),
@@ -260,6 +293,7 @@ WITNESSES = {
     "6.1": ("PyTorch", cell("gru")),
     "6.2": ("PyTorch", backward("gru", sequence=False)),
     "6.3": ("PyTorch", parameter_count),
+    "6.4": ("autograd", in_torch(papers_gru_backward)),
     "7.1": ("lists, by hand", shift_right),
     "7.2": ("lists, by hand", last_states),
     "7.3": ("PyTorch", in_torch(loss_and_gradient)),
