@@ -101,7 +101,8 @@ def linked(text, doc, out):
         if re.match(r"[a-z]+:", target):
             return match.group()
         where = address(target, doc, out)
-        spoken = f' aria-label="{html.escape(re.sub(r"[$\\\\]", "", words))}"' if "$" in words else ""      # a formula alone
+        plain = html.escape(words.replace("$", "").replace("\\", ""))
+        spoken = f' aria-label="{plain}"' if "$" in words else ""          # a formula alone is no name for a link
         return f'<a href="{html.escape(where)}"{spoken}>{words}</a>' if where else words
 
     lines, fenced = [], False
