@@ -27,7 +27,7 @@ CORE = ("layers", "rnn", "lstm", "gru", "recurrent", "attention", "transformer",
         "gradcheck", "validation", "torch_ref")                  # in reading order
 TOOLS = ("data", "lab", "plots", "widgets", "practice")
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
-GUESS = re.compile(r"guess = None *(?:# *(.*))?")
+GUESS = re.compile(r"guess(\w*) = None *(?:# *(.*))?")
 ANSWER = re.compile(r"no guess made; it is (.*)")
 
 
@@ -162,12 +162,14 @@ def live(name, figure, still, sentence):
             f'<script>lstmcourse.show("{name}")</script>')
 
 
-def prediction(key, wanted):
-    """The field for a prediction. Without JavaScript it is not shown, and the answer opens by its own line."""
+def prediction(fold, name, wanted):
+    """The field for a prediction. Without JavaScript it is not shown, and the answer opens by its own line.
+    fold: the answer that it opens; name: what follows `guess` in the variable's name."""
     hint = f' placeholder="{html.escape(wanted)}"' if wanted else ""
-    return (f'<form class="prediction" data-key="{key}"><label>Your prediction '
-            f'<input type="text" autocomplete="off"{hint}></label> <button type="submit">Show the answer</button> '
-            '<output role="status"></output></form>')
+    which = f" ({name.replace('_', ' ').strip()})" if name else ""
+    return (f'<form class="prediction" data-key="{fold}{name}" data-fold="{fold}" data-answer=""><label>Your '
+            f'prediction{which} <input type="text" autocomplete="off"{hint}></label> '
+            '<button type="submit">Show the answer</button> <output role="status"></output></form>')
 
 
 # One notebook
@@ -175,7 +177,7 @@ def prediction(key, wanted):
 def lesson(notebook, doc, out, anchors=(), sources=None):
     """The notebook as the website shows it. anchors: ids of the cells that something links to."""
     figures = figures_of(ROOT / f"{doc}.ipynb", notebook.cells)
-    cells, waiting, inside = [], None, False               # `inside`: the answer's fold is open
+    cells, waiting, inside = [], [], False                 # waiting: the fields that have no answer yet
 
     def add(text):
         cells.append(nbformat.v4.new_markdown_cell(text))
@@ -195,20 +197,23 @@ def lesson(notebook, doc, out, anchors=(), sources=None):
         if inside:
             add("</details>")
             inside = False
-        if found := GUESS.fullmatch(cell.source.strip()):
-            waiting = f"{doc}#{cell.id}"
-            add(prediction(waiting, found[1]))
+        guesses = [GUESS.fullmatch(line) for line in cell.source.strip().split("\n")]
+        if all(guesses):
+            fold = f"{doc}#{cell.id}"
+            for name, wanted in (found.groups() for found in guesses):
+                add(prediction(fold, name, wanted))
+                waiting.append(cells[-1])
             continue
         cell.outputs = outputs_of(cell, doc, out, figures)
         if waiting and "compare(guess" in cell.source:
-            said = [ANSWER.search("".join(one.get("text", ""))) for one in cell.outputs]
-            answer = next((match[1] for match in said if match), "")
+            said = [match[1] for one in cell.outputs for match in ANSWER.finditer("".join(one.get("text", "")))]
             for one in cell.outputs:
                 if "text" in one:
-                    one.text = ANSWER.sub(r"it is \1", one.text)
-            add(f'<details class="answer" data-key="{waiting}" data-answer="{html.escape(answer)}">'
-                "<summary>The answer</summary>")
-            waiting, inside = None, True
+                    one.text = ANSWER.sub(r"it is \1", "".join(one.text))
+            for field, answer in zip(waiting, said, strict=False):
+                field.source = field.source.replace('data-answer=""', f'data-answer="{html.escape(answer)}"')
+            add(f'<details class="answer" data-key="{fold}"><summary>The answer</summary>')
+            waiting, inside = [], True
         cells.append(cell)
     if inside:
         add("</details>")

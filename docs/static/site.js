@@ -17,11 +17,10 @@
 
   // A prediction: typed, kept in this browser, and the answer opens.
   for (const form of document.querySelectorAll("form.prediction")) {
-    const { key } = form.dataset;
+    const { key, fold, answer: is } = form.dataset;
     const field = form.querySelector("input");
-    const answer = document.querySelector(`details.answer[data-key="${CSS.escape(key)}"]`);
+    const answer = document.querySelector(`details.answer[data-key="${CSS.escape(fold)}"]`);
     const show = (guess) => {
-      const is = answer?.dataset.answer;
       form.querySelector("output").textContent = `You said ${guess}${is ? `; it is ${is}` : ""}.`;
       if (answer) answer.open = true;
     };

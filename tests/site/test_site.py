@@ -191,16 +191,18 @@ def test_a_prediction_opens_its_answer_and_is_kept_over_a_reload(visit):
     assert form.locator("input").input_value() == "-1"
     assert answer.get_attribute("open") is not None
     said = form.locator("output").inner_text()
-    assert said == f"You said -1; it is {answer.get_attribute('data-answer')}."
+    assert said == f"You said -1; it is {form.get_attribute('data-answer')}."
     assert page.locator("details.answer").nth(1).get_attribute("open") is None
 
 
 @pytest.mark.parametrize("name", LESSONS + TRIALS)
 def test_every_prediction_has_its_answer(read, name):
     text = (BUILT / name).read_text(encoding="utf-8")
-    asked = re.findall(r'<form class="prediction" data-key="([^"]+)"', text)
-    answered = re.findall(r'<details class="answer" data-key="([^"]+)" data-answer="([^"]+)"', text)
-    assert asked == [key for key, _ in answered]
+    asked = re.findall(r'<form class="prediction" data-key="([^"]+)" data-fold="([^"]+)" data-answer="([^"]+)"', text)
+    assert len(asked) == text.count('<form class="prediction"')
+    assert len({key for key, _, _ in asked}) == len(asked)
+    assert sorted({fold for _, fold, _ in asked}) == sorted(
+        re.findall(r'<details class="answer" data-key="([^"]+)"', text))
     assert "no guess made" not in text
 
 
