@@ -102,8 +102,8 @@ def linked(text, doc, out):
             return match.group()
         where = address(target, doc, out)
         plain = html.escape(words.replace("$", "").replace("\\", ""))
-        spoken = f' aria-label="{plain}"' if "$" in words else ""          # a formula alone is no name for a link
-        return f'<a href="{html.escape(where)}"{spoken}>{words}</a>' if where else words
+        spoken = f'<span class="unseen">{plain}</span>' if "$" in words else ""        # a formula alone is no name
+        return f'<a href="{html.escape(where)}">{words}{spoken}</a>' if where else words
 
     lines, fenced = [], False
     for line in text.split("\n"):
@@ -231,9 +231,9 @@ def outputs_of(cell, doc, out, figures):
     """A cell's outputs with pictures as <img>; for a live figure one output, with everything in it."""
     if cell.id in figures:
         figure = figures[cell.id]
-        k, still = next((k, one) for k, one in enumerate(cell.outputs) if "image/png" in one.get("data", {}))
-        shown = picture(cell.id, still["data"], still.get("metadata", {}), doc, k, out)
-        rest = [one for one in cell.outputs[:k] if "data" not in one or one["data"]]
+        stills = [(k, one) for k, one in enumerate(cell.outputs) if "image/png" in one.get("data", {})]
+        rest = [one for one in cell.outputs if one.output_type == "stream"]
+        shown = "".join(picture(cell.id, one["data"], one.get("metadata", {}), doc, k, out) for k, one in stills[:1])
         return [*rest, html_output(live(f"live-{cell.id}", figure, shown, figure["sentence"]))]
     found = [output((cell.id, one), doc, k, out) for k, one in enumerate(cell.outputs)]
     for one in found:
