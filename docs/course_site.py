@@ -357,7 +357,7 @@ def read(app, doc, content):
                 users = sorted(path for path in app.anchors.get(cell.id, ()) if path.parent.name == "notebooks")
                 if users:
                     below[cell.id] = "\n\nLinked from: " + ", ".join(
-                        f'<a href="{path.stem}.html">{path.stem[:2]}</a>' for path in users)
+                        f'<a href="{path.stem}.html">{path.stem.split("_")[0]}</a>' for path in users)
         content[0] = nbformat.writes(lesson(notebook, doc, out, app.anchors, below))
     else:
         content[0] = linked(filled(content[0], out), doc, out)
