@@ -53,10 +53,11 @@ def read_series(path, season, column=None, gaps=None):
             raise ValueError(f"{path}, line {number}: {row[0]} comes {'twice' if days[-1] == days[-2] else 'too late'}"
                              "; wanted dates that rise from line to line")
         values.append(_number(row[at] if at < len(row) else "", path, number, gaps))
-    if len(values) < SHORTEST * max(season, 4):
-        raise ValueError(f"{path} has {len(values)} values; wanted at least {SHORTEST * max(season, 4)}, "
-                         f"{SHORTEST} seasons of {season}")
-    return Series(header[at], *_evenly_spaced(days, np.array(values), path, gaps))
+    series = Series(header[at], *_evenly_spaced(days, np.array(values), path, gaps)) if days else None
+    if not days or len(series.values) < SHORTEST * max(season, 4):
+        raise ValueError(f"{path} has {len(days)} values; wanted at least {SHORTEST * max(season, 4)}, "
+                         f"{SHORTEST} seasons of {max(season, 4)}")
+    return series
 
 
 def _day(text, path, line):
@@ -85,9 +86,9 @@ def _number(text, path, line, gaps):
 def _evenly_spaced(days, values, path, gaps):
     """(dates as text, values), one for each step, the missing ones filled where gaps says so."""
     apart = np.diff([day.toordinal() for day in days])
-    by_month = np.median(apart) > 27                           # months, quarters and years are not so many days
+    by_month = len(apart) > 0 and np.median(apart) > 27                           # months, quarters and years are not so many days
     at = np.array([12 * day.year + day.month if by_month else day.toordinal() for day in days])
-    step = np.bincount(np.diff(at)).argmax()
+    step = int(np.bincount(np.diff(at)).argmax()) if len(at) > 1 else 1
     wanted = np.arange(at[0], at[-1] + 1, step)
     if step == 0 or not np.isin(at, wanted).all():
         odd = next((k for k in range(1, len(at)) if step == 0 or (at[k] - at[0]) % step), 1)
