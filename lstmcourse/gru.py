@@ -31,7 +31,7 @@ class GRUCellCache(NamedTuple):
 
 
 def gru_cell_forward(x_t, h_prev, params, reset_after=True):
-    """One step of a GRU.   (eq. 6.1 to 6.4)
+    """One step of a GRU.   (eq. 6a to 6d)
 
     x_t          (B, D)   input at this step
     h_prev       (B, H)   hidden state from the step before
@@ -53,7 +53,7 @@ def gru_cell_forward(x_t, h_prev, params, reset_after=True):
 
 
 def gru_cell_backward(dh_t, cache):
-    """Backward pass of `gru_cell_forward`, its lines in reverse order.   (eq. 6.5)
+    """Backward pass of `gru_cell_forward`, its lines in reverse order.   (eq. 6g)
 
     dh_t  (B, H)  dL/dh_t, all of it: what the loss at t gives and what arrives from step t+1
 
@@ -149,7 +149,7 @@ def gru_forward(x, h_0, params, reset_after=True):
 
 
 def gru_backward(dh, cache):
-    """Backpropagation through time for `gru_forward`.   (eq. 6.6)
+    """Backpropagation through time for `gru_forward`.
 
     dh  (B, T, H)  for every t what reaches h_t from outside the recurrence (the loss at t), not what
                    arrives from step t+1: that is added here. `gru_cell_backward` takes the sum of both

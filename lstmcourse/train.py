@@ -109,7 +109,7 @@ def count_parameters(params):
 
 
 def clip_grads(grads, max_norm):
-    """Scale all gradients by one factor so that their global norm is at most max_norm (Pascanu et al. 2013).  (eq. 3.4)
+    """Scale all gradients by one factor so that their global norm is at most max_norm (Pascanu et al. 2013).  (eq. 3d)
 
     Returns the gradients (new arrays, direction kept) and the norm that they had before, a float.
     Raises ValueError for a max_norm that is not a positive finite number, FloatingPointError for

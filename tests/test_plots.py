@@ -314,3 +314,19 @@ def test_coloured_text_puts_each_value_behind_its_character(rng):
 def test_coloured_text_takes_a_dollar_for_a_dollar():
     texts = plots.coloured_text("$a$", np.zeros(3), "cell").axes[0].texts
     assert [text.get_text() for text in texts] == ["$", "a", "$"]
+
+
+def test_paths_on_surface_draw_the_steps_inside_and_an_arrow_out_of_the_frame():
+    x, y = np.linspace(0, 1, 5), np.linspace(0, 2, 4)
+    heights = np.add.outer(y, x)
+    paths = {"stays": [[0.2, 0.2], [0.4, 1.0]], "leaves": [[0.5, 0.5], [0.6, 0.7], [5.0, 0.7], [0.5, 0.5]]}
+    fig = plots.paths_on_surface(x, y, heights, paths, "w", "b", "loss")
+    ax = fig.axes[0]
+    assert [line.get_xydata().tolist() for line in ax.lines] == [paths["stays"], paths["leaves"][:2]]
+    assert {"stays", "leaves"} <= drawn(fig)
+    arrow, = (text for text in ax.texts if text.arrow_patch is not None)
+    assert np.allclose(arrow.xy, (1, 0.7))
+    assert labels(ax)[:2] == ["w", "b"]
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 1), (0, 2))
+    surface = ax.collections[0]
+    assert (surface.zmin, surface.zmax) == (heights.min(), heights.max())

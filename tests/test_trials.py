@@ -53,26 +53,6 @@ ONE_VECTOR = {"attention": False, "H": 64, "most": 3, "epochs": 1, "forget_bias"
 OPEN, SHORT = ONE_VECTOR | {"most": 2, "epochs": 2, "forget_bias": 2}, ONE_VECTOR | {"most": 1}
 
 
-# lesson 06
-
-def gru_like(task, kind):
-    """A function of records: on this task the GRUs have learned as fast as the networks of another kind."""
-    def swapped(records):
-        steps = {(r["lr"], r["seed"]): r["steps"] for r in records
-                 if (r["task"], r["kind"]) == (task, kind) and r["length"] > 10}
-        return [r | {"steps": steps[r["lr"], r["seed"]]}
-                if (r["task"], r["kind"]) == (task, "gru") else r for r in records]
-    return swapped
-
-
-def reach_of(kind, H, baseline):
-    """A function of records: the networks of this kind and size reach as far as the baseline's (kind, H, rate)."""
-    def swapped(records):
-        reach = {r["seed"]: r["reach"] for r in records if (r["kind"], r["H"], r["lr"]) == baseline}
-        return [r | {"reach": reach[r["seed"]]} if (r["kind"], r["H"]) == (kind, H) else r for r in records]
-    return swapped
-
-
 # lesson 08
 
 def looking(i, going):
@@ -148,12 +128,6 @@ TRIALS = [
     ("07_one_vector", "verdict", exact_of(OPEN, **OPEN | {"forget_bias": None})),
     ("07_one_vector", "verdict", lambda records: [r | {"exact": [0.9, 0, 0]} if SHORT.items() <= r.items() else r
                                                   for r in records]),                 # the short case not solved
-    # lesson 06
-    ("06_power", "verdict", gru_like("adding", "rnn")),
-    ("06_power", "verdict", gru_like("switch", "rnn")),
-    ("06_counting", "verdict", reach_of("lstm", 10, ("gru", 12, 0.01))),
-    ("06_counting", "verdict", reach_of("lstm", 10, ("rnn", 21, 0.03))),
-    ("06_counting", "verdict", reach_of("gru", 12, ("lstm", 10, 0.01))),
     # lesson 08
     ("08_attention", "verdict", looking([0.2] * 5, [0.2] * 5)),
     ("08_attention", "verdict", looking([1, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0])),
@@ -225,19 +199,8 @@ def autograd_02():
     return verdict, (usual, full), (usual, usual)
 
 
-def latch_03():
-    verdict, latch = lesson("03_forgetting", "verdict_latch", "latch")
-    ordinary = latch(0.9)
-    return verdict, (latch(2.0), ordinary), (ordinary, ordinary)
-
-
-def what_helps_03():
-    baseline = [run for run in saved("01_rnn_lag") if run["ask"] == "friend" and run["steps"] == 1000]
-    return script("03_what_helps")["verdict"], (saved("03_what_helps"),), (baseline,)
-
-
 # Each gives: the verdict, its arguments, and the same with the baseline's data in place of the trial's.
-LIVE_TRIALS = [autograd_02, latch_03, what_helps_03]
+LIVE_TRIALS = [autograd_02]
 
 
 @pytest.mark.parametrize("trial", LIVE_TRIALS, ids=lambda trial: trial.__name__)

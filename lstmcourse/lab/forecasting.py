@@ -86,7 +86,7 @@ def _number(text, path, line, gaps):
 def _evenly_spaced(days, values, path, gaps):
     """(dates as text, values), one for each step, the missing ones filled where gaps says so."""
     apart = np.diff([day.toordinal() for day in days])
-    by_month = len(apart) > 0 and np.median(apart) > 27                           # months, quarters and years are not so many days
+    by_month = len(apart) > 0 and np.median(apart) > 27        # months, quarters and years are not so many days
     at = np.array([12 * day.year + day.month if by_month else day.toordinal() for day in days])
     step = int(np.bincount(np.diff(at)).argmax()) if len(at) > 1 else 1
     wanted = np.arange(at[0], at[-1] + 1, step)

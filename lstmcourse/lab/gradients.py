@@ -1,7 +1,7 @@
 """How far does a gradient reach? Products of Jacobians, and their largest singular value.
 
-    RNN    J_t = dh_t/dh_{t-1} = diag(1 - h_t^2) W_hh                       (eq. 3.1)
-           dh_T/dh_{T-lag} = J_T J_{T-1} … J_{T-lag+1}                      (eq. 3.2)
+    RNN    J_t = dh_t/dh_{t-1} = diag(1 - h_t^2) W_hh                       (eq. 3a)
+           dh_T/dh_{T-lag} = J_T J_{T-1} … J_{T-lag+1}                      (eq. 3b)
     LSTM   dc_t/dc_{t-1} = diag(f_t) + what flows through h_{t-1}           (eq. 4l)
 """
 
@@ -15,7 +15,7 @@ from lstmcourse.validation import check_array
 
 
 def jacobian_norms_by_lag(h, W_hh):
-    """Spectral norm (largest singular value) of dh_T/dh_{T-lag}, for lag 0 … T-1.   (eq. 3.2)
+    """Spectral norm (largest singular value) of dh_T/dh_{T-lag}, for lag 0 … T-1.   (eq. 3b)
 
     h     (T, H)  the states h_1 … h_T of one sequence
     W_hh  (H, H)
@@ -61,7 +61,7 @@ def cell_state_jacobian_norms_by_lag(x, params):
 def lyapunov_exponent(h, W_hh, rng):
     """Largest Lyapunov exponent of a tanh RNN: how fast a small change of the state grows, per step, on average.
 
-        v_t = J_t v_{t-1};  exponent = mean of ln(|v_t| / |v_{t-1}|)       (Benettin et al. 1980)
+        v_t = J_t v_{t-1};  exponent = mean of ln(|v_t| / |v_{t-1}|)       (eq. 3c; Benettin et al. 1980)
 
     h     (T, H)  the states h_1 … h_T of one sequence, after the network has forgotten its start
     W_hh  (H, H)

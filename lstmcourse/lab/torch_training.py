@@ -100,16 +100,20 @@ class Forecaster(torch.nn.Module):
         return self.linear(self.recurrent(x)[0][:, -1])
 
 
-def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10):
+def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10, relative=True):
     """A recurrent forecaster for `forecasting.compare`: a function as `forecasting.linear`. kind: "gru" or "lstm".
 
     Trained on windows of `past` values (None: three seasons), each relative to its last value and divided by the
     standard deviation of all training windows; stopped early by the windows that end in the validation part.
+    relative=False takes the windows as they are, to show what comes of it.
     """
     def fitted(values, train, validation, season, horizon):
         steps = past or 3 * season
-        x, y, _ = windows(values[:train], steps, horizon)
-        held_x, held_y, _ = windows(values[train - steps:validation], steps, horizon)
+        x, y, level = windows(values[:train], steps, horizon)
+        held_x, held_y, held_level = windows(values[train - steps:validation], steps, horizon)
+        if not relative:
+            x, y, held_x, held_y = (part + above[:, None] for part, above in (
+                (x, level), (y, level), (held_x, held_level), (held_y, held_level)))
         scale = float(np.std(x)) or 1.0
         torch.manual_seed(seed)
         model, rng = Forecaster(kind, hidden, horizon), np.random.default_rng(seed)
@@ -125,6 +129,7 @@ def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10)
 
         def forecast(values, origins):
             x, level = pasts(values, origins, steps)
+            x, level = (x, level) if relative else (x + level, 0)
             with torch.no_grad():
                 return model(torch.tensor(x[..., None] / scale, dtype=torch.float32)).numpy() * scale + level
         return forecast

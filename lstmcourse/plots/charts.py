@@ -95,6 +95,38 @@ def dot_plot(groups, ylabel, logy=False, threshold=None):
     return fig
 
 
+def paths_on_surface(x, y, heights, paths, xlabel, ylabel, label):
+    """A surface from above, dark where it is high, and the paths that steps take on it.
+
+    x, y     (X,), (Y,)  the frame
+    heights  (Y, X)
+    paths    dict: name -> (N, 2), the places (x, y) in order; where a path leaves the frame an arrow points out
+    label    what a height is
+    """
+    fig, ax = new_figure(width=6.2, height=4.0)
+    surface = ax.contourf(x, y, heights, levels=8, cmap="Greys", vmax=1.8 * np.max(heights))
+    fig.colorbar(surface, ax=ax, label=label).outline.set_visible(False)
+    low, high = np.array([x[0], y[0]]), np.array([x[-1], y[-1]])
+    for k, (name, path) in enumerate(paths.items()):
+        path, color = np.asarray(path, float), SERIES[k % len(SERIES)]
+        inside = np.all((path >= low) & (path <= high), axis=1)
+        stop = len(path) if inside.all() else int(inside.argmin())        # the first place outside
+        seen = path[:stop]
+        ax.plot(*seen.T, "o-", color=color, markersize=4, linewidth=1.4, label=name)
+        end, offset = seen[-1], (8, -4)
+        if stop < len(path):                               # to the frame and no further, in the step's own direction
+            step = path[stop] - end
+            reach = np.where(step > 0, high - end, low - end)
+            end = end + step * np.min(np.divide(reach, step, out=np.full(2, np.inf), where=step != 0))
+            ax.annotate("", end, seen[-1], arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6})
+            offset = (-12, -14)
+        ax.annotate(name, end, xytext=offset, textcoords="offset points", color=color, va="center",
+                    ha="left" if offset[0] > 0 else "right")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    ax.grid(False)
+    return fig
+
+
 def gates_over_words(words, ys, ylabel, band=None, marked=()):
     """Gates over the words of a sentence, from shut (0) to open (1); several lines are named at their ends.
 

@@ -1,12 +1,11 @@
-"""Exercises 3.1 to 3.3: clipping by the global norm, and how the gradient dies with the lag."""
+"""Exercises 3.1 to 3.4: clipping by the global norm, the gradient by lag, and the Lyapunov exponent."""
 
 from functools import partial
 
 import numpy as np
 
-from lstmcourse.lab.gradients import jacobian_norms_by_lag
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import params, uniform
+from lstmcourse.practice.inputs import normal, params, uniform
 
 DICT = "{W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)}"
 
@@ -133,31 +132,31 @@ return {name: g * min(1, max_norm / max(norm, 1e-300)) for name, g in grads.item
                 _in_place_silently)))
 
 
-# 3.2 the gradient by lag
+# 3.2 the gradient by lag, with a leak
 
-def _jacobian(h_t, W_hh):
-    return (1 - h_t**2)[:, None] * W_hh
+def _jacobian(n_t, W_hh, alpha, straight=lambda alpha: 1 - alpha, through=lambda alpha: alpha):
+    return straight(alpha) * np.eye(len(W_hh)) + through(alpha) * (1 - n_t**2)[:, None] * W_hh
 
 
-def _by_lag(h, W_hh, jacobian=_jacobian, norm=lambda J: np.linalg.norm(J, 2), shift=0, left=False):
+def _by_lag(n, W_hh, alpha, jacobian=_jacobian, norm=lambda J: np.linalg.norm(J, 2), shift=0, left=False):
     """Norms of J_T, J_T J_{T-1}, …, in which a part can be replaced by a wrong one."""
-    product, norms = np.eye(h.shape[1]), [norm(np.eye(h.shape[1]))]
-    for lag in range(1, len(h)):
-        J = jacobian(h[len(h) - lag - shift], W_hh)
+    product, norms = np.eye(n.shape[1]), [norm(np.eye(n.shape[1]))]
+    for lag in range(1, len(n)):
+        J = jacobian(n[len(n) - lag - shift], W_hh, alpha)
         product = J @ product if left else product @ J
         norms.append(norm(product))
     return np.array(norms)
 
 
-def _product_of_norms(h, W_hh):
-    each = [np.linalg.norm(_jacobian(h_t, W_hh), 2) for h_t in h[:0:-1]]
+def _product_of_norms(n, W_hh, alpha):
+    each = [np.linalg.norm(_jacobian(n_t, W_hh, alpha), 2) for n_t in n[:0:-1]]
     return np.cumprod([1.0, *each])
 
 
-def _from_lag_one(h, W_hh):
-    product, norms = np.eye(h.shape[1]), []
-    for h_t in h[::-1]:
-        product = product @ _jacobian(h_t, W_hh)
+def _from_lag_one(n, W_hh, alpha):
+    product, norms = np.eye(n.shape[1]), []
+    for n_t in n[::-1]:
+        product = product @ _jacobian(n_t, W_hh, alpha)
         norms.append(np.linalg.norm(product, 2))
     return np.array(norms)
 
@@ -166,74 +165,99 @@ def _radius(J):
     return np.abs(np.linalg.eigvals(J)).max()
 
 
+def _weights(weights):
+    """The Jacobian with other weights in place of diag(1 - n^2) W_hh.   weights(n_t, W_hh)"""
+    return lambda n_t, W_hh, alpha: (1 - alpha) * np.eye(len(W_hh)) + alpha * weights(n_t, W_hh)
+
+
 lag = Exercise(
-    id="3.2", title="the gradient by lag", lesson="03_forgetting", points=3,
-    onward="Multiply W_hh by 2 and run it again: do the norms grow, or does tanh hold them back?",
+    id="3.2", title="the gradient by lag, with a leak", lesson="03_forgetting", points=3,
+    onward="With alpha = 0.01 the gradient arrives from a hundred steps back. What can such a unit no longer do?",
     shortest="""\
 J, norms = np.eye(len(W_hh)), []
-for h_t in h[::-1]:
+for n_t in n[::-1]:
     norms.append(np.linalg.norm(J, 2))
-    J = J * (1 - h_t**2) @ W_hh
+    J = (1 - alpha) * J + alpha * J * (1 - n_t**2) @ W_hh
 return np.array(norms)""",
-    function="jacobian_norms_by_lag", signature="(h (T, H), W_hh (H, H)) -> norms (T,)",
-    cases=lambda rng: [(0.9 * uniform(rng, T, H), uniform(rng, H, H)) for T, H in ((4, 3), (6, 5), (5, 2))],
-    reference=jacobian_norms_by_lag,
+    function="leaky_norms_by_lag", signature="(n (T, H), W_hh (H, H), alpha) -> norms (T,)",
+    cases=lambda rng: [(0.9 * uniform(rng, T, H), uniform(rng, H, H), alpha)
+                       for T, H, alpha in ((4, 3, 0.3), (6, 5, 0.8), (5, 2, 0.15))],
+    reference=_by_lag,
     mistakes=(
+        Mistake("the straight path is left out",
+                "Your gradient goes through the tanh alone. There is a second way from h_{t-1} to h_t: the part of the "
+                "old state that is kept. Differentiate both terms of the sum.",
+                partial(_by_lag, jacobian=partial(_jacobian, straight=lambda alpha: 0))),
+        Mistake("as if there were no leak",
+                "Your numbers do not depend on alpha: this is the lesson's measure, for an RNN that computes its whole "
+                "state anew. Here h_t is a sum of two terms, and both contain h_{t-1}.",
+                partial(_by_lag, jacobian=partial(_jacobian, straight=lambda alpha: 0, through=lambda alpha: 1))),
+        Mistake("alpha is missing in front of the new part",
+                "The straight path is right. The other one is too strong: n_t enters the state multiplied by alpha, "
+                "and so does its derivative.",
+                partial(_by_lag, jacobian=partial(_jacobian, through=lambda alpha: 1))),
+        Mistake("the whole old state is kept",
+                "You add the identity itself, as in a residual network. Here only the fraction 1 - alpha of the old "
+                "state is kept.",
+                partial(_by_lag, jacobian=partial(_jacobian, straight=lambda alpha: 1))),
+        Mistake("alpha and 1 - alpha are swapped",
+                "Look at the equation once more: alpha belongs to what is new, 1 - alpha to what is kept.",
+                partial(_by_lag, jacobian=partial(_jacobian, straight=lambda alpha: alpha,
+                                                  through=lambda alpha: 1 - alpha))),
         Mistake("the Frobenius norm",
                 "At lag 0 the matrix is the identity and nothing is stretched, so the norm has to be 1; yours is the "
                 "root of H. That is the Frobenius norm, NumPy's default for a matrix: the root of the sum of squares. "
                 "Wanted is the spectral norm: the most that the matrix stretches any vector, its largest singular "
                 "value.",
-                lambda h, W_hh: _by_lag(h, W_hh, norm=np.linalg.norm)),
+                partial(_by_lag, norm=np.linalg.norm)),
         Mistake("the Frobenius norm",
                 "At lag 0 you are right, at every other lag too large. That is the Frobenius norm, NumPy's default for "
                 "a matrix: the root of the sum of squares. Wanted is the spectral norm: the most that the matrix "
                 "stretches any vector, its largest singular value.",
-                lambda h, W_hh: np.append(1, _by_lag(h, W_hh, norm=np.linalg.norm)[1:])),
+                lambda n, W_hh, alpha: np.append(1, _by_lag(n, W_hh, alpha, norm=np.linalg.norm)[1:])),
         Mistake("the largest eigenvalue in place of the norm",
                 "You take the largest eigenvalue of the product. It says what happens to a vector that the matrix only "
                 "stretches; other vectors can be stretched more, for a while. Wanted is the largest singular value.",
-                lambda h, W_hh: _by_lag(h, W_hh, norm=_radius)),
+                partial(_by_lag, norm=_radius)),
         Mistake("a product of norms, not the norm of the product",
                 "You multiply the norms of the single steps. That is an upper bound: it would be reached only if each "
                 "step stretched most in the very direction in which the step before did. Multiply the matrices first, "
                 "and take the norm of what comes out.",
                 _product_of_norms),
         Mistake("tanh' is left out",
-                "Your numbers do not depend on the states. Between two states lie the matrix *and* the tanh; its "
-                "slope is what makes the gradient of a saturated network die.",
-                lambda h, W_hh: _by_lag(h, W_hh, jacobian=lambda h_t, W: W)),
+                "Your numbers do not depend on n. Between h_{t-1} and n_t lie the matrix *and* the tanh; its slope is "
+                "what makes the gradient of a saturated network vanish.",
+                partial(_by_lag, jacobian=_weights(lambda n_t, W: W))),
         Mistake("tanh' of the output in place of the input",
-                "You have applied tanh once more. The slope of tanh is 1 minus the square of its *output*, and h_t is "
+                "You have applied tanh once more. The slope of tanh is 1 minus the square of its *output*, and n_t is "
                 "that output already.",
-                lambda h, W_hh: _by_lag(h, W_hh, jacobian=lambda h_t, W: _jacobian(np.tanh(h_t), W))),
-        Mistake("tanh' stands on the wrong side of W_hh",
-                "Row j of dh_t/dh_{t-1} is about unit j of h_t, so the slope of unit j multiplies row j of W_hh. Yours "
+                partial(_by_lag, jacobian=lambda n_t, W, alpha: _jacobian(np.tanh(n_t), W, alpha))),
+        Mistake("tanh' is on the wrong side of W_hh",
+                "Row j of dn_t/dh_{t-1} is about unit j of n_t, so the slope of unit j multiplies row j of W_hh. Yours "
                 "multiplies column j: as if the tanh came before the matrix and not after it.",
-                lambda h, W_hh: _by_lag(h, W_hh, jacobian=lambda h_t, W: W * (1 - h_t**2))),
+                partial(_by_lag, jacobian=_weights(lambda n_t, W: W * (1 - n_t**2)))),
         Mistake("W_hh is transposed",
-                "dh_t/dh_{t-1} has a row for each unit of h_t and a column for each unit of h_{t-1}, and that is how "
-                "W_hh itself is laid out. The transpose that stands in the forward pass is there because states are "
-                "rows there.",
-                lambda h, W_hh: _by_lag(h, W_hh, jacobian=lambda h_t, W: _jacobian(h_t, W.T))),
-        Mistake("the slope is taken at the state before",
-                "Each step of yours uses the state one step too early. The tanh that lies between h_{t-1} and h_t is "
-                "the one whose output is h_t: its slope is taken at h_t.",
-                lambda h, W_hh: _by_lag(h, W_hh, shift=1)),
+                "dn_t/dh_{t-1} has a row for each unit of n_t and a column for each unit of h_{t-1}, and that is how "
+                "W_hh itself is laid out. The transpose in the forward pass is there because states are rows there.",
+                partial(_by_lag, jacobian=lambda n_t, W, alpha: _jacobian(n_t, W.T, alpha))),
+        Mistake("the slope is taken one step too early",
+                "Each step of yours uses n of the step before. The tanh between h_{t-1} and h_t is the one whose "
+                "output is n_t: its slope is taken there.",
+                partial(_by_lag, shift=1)),
         Mistake("the matrices are multiplied in the wrong order",
                 "The order of the steps matters. dh_T/dh_{T-2} is dh_T/dh_{T-1} times dh_{T-1}/dh_{T-2}: with each "
                 "further step back the new matrix comes on the right.",
-                lambda h, W_hh: _by_lag(h, W_hh, left=True)),
+                partial(_by_lag, left=True)),
         Mistake("it starts at lag 1",
                 "Your first number belongs to lag 1. At lag 0 no step lies between the two: dh_T/dh_T is the "
                 "identity, and its norm is 1.", _from_lag_one),
         Mistake("counted from the first step on",
                 "You begin at the start of the sequence and walk forward. The question is how the *last* state "
                 "depends on one further and further back: begin with the last step and walk towards the start.",
-                lambda h, W_hh: _by_lag(np.concatenate([h[:1], h[:0:-1]]), W_hh, left=True)),
+                lambda n, W_hh, alpha: _by_lag(np.concatenate([n[:1], n[:0:-1]]), W_hh, alpha, left=True)),
         Mistake("the lags are in reverse order",
-                "The numbers are right and stand the wrong way round: the first has to belong to lag 0.",
-                lambda h, W_hh: _by_lag(h, W_hh)[::-1])))
+                "The numbers are right, but in reverse order: the first has to belong to lag 0.",
+                lambda n, W_hh, alpha: _by_lag(n, W_hh, alpha)[::-1])))
 
 
 # 3.3 the step
@@ -304,4 +328,140 @@ return {name: params[name] - rate * grads[name] for name in params}""",
                 "Your numbers are right, but the caller's parameters are overwritten, and nobody can compare before "
                 "and after. Return a new dict with new arrays.", _step_in_place)))
 
-EXERCISES = (clip, lag, step)
+# 3.4 the Lyapunov exponent
+
+def _pre_activation(x_t, h, p):
+    return p["W_ih"] @ x_t + p["b_ih"] + p["W_hh"] @ h + p["b_hh"]
+
+
+def _change(v, h, h_prev, W_hh):
+    return (1 - h**2) * (W_hh @ v)
+
+
+def _growths(x, h_0, v_0, params, pre_activation=_pre_activation, change=_change, rescaled=True):
+    """States h_1 … h_T, and the norms of the change before and after each step; a part can be replaced by a wrong one.
+
+    rescaled  False: the change is carried along as it is
+    """
+    h, v, states, before, after = h_0, v_0, [], [], []
+    for x_t in x:
+        h_prev, h = h, np.tanh(pre_activation(x_t, h, params))
+        before.append(np.linalg.norm(v))
+        v = change(v, h, h_prev, params["W_hh"])
+        after.append(np.linalg.norm(v))
+        states.append(h)
+        if rescaled:
+            v = v / after[-1]
+    return np.array(states), np.array(before), np.array(after)
+
+
+def _exponent(x, h_0, v_0, params, result=lambda states, before, after: np.mean(np.log(after / before)), **wrong):
+    with np.errstate(all="ignore"):
+        return float(result(*_growths(x, h_0, v_0, params, **wrong)))
+
+
+def _mean_slope(x, h_0, v_0, params):
+    states, *_ = _growths(x, h_0, v_0, params)
+    return float(np.log(_radius(params["W_hh"]) * np.mean(1 - states**2)))
+
+
+def _singular(x, h_0, v_0, params):
+    return float(np.log(np.linalg.norm(params["W_hh"], 2)))
+
+
+def _cases_exponent(rng):
+    cases = []
+    for T, D, H, scale in ((6, 3, 4, 2.0), (5, 4, 2, 0.7), (1500, 2, 5, 0.3)):
+        p = params(rng, 1, D, H)
+        cases.append((normal(rng, T, D), uniform(rng, H), normal(rng, H), p | {"W_hh": scale * p["W_hh"]}))
+    return cases
+
+
+exponent = Exercise(
+    id="3.4", title="the Lyapunov exponent", lesson="03_forgetting", points=2,
+    onward="Multiply W_hh by 5 and feed weak noise: does the sign change? That network is chaotic.",
+    shortest="""\
+h, v, total = h_0, v_0 / np.linalg.norm(v_0), 0.0
+for x_t in x:
+    h = np.tanh(params["W_ih"] @ x_t + params["b_ih"] + params["W_hh"] @ h + params["b_hh"])
+    v = (1 - h**2) * (params["W_hh"] @ v)
+    norm = np.linalg.norm(v)
+    v, total = v / norm, total + np.log(norm)
+return total / len(x)""",
+    function="exponent", signature=f"(x (T, D), h_0 (H,), v_0 (H,), params {DICT}) -> number",
+    cases=_cases_exponent, reference=_exponent,
+    about=("large recurrent weights", "", "1500 steps, in which the change becomes far too small for a float"),
+    mistakes=(
+        Mistake("the change is never rescaled",
+                "Right over a few steps. Over many the change becomes 0 (or infinite), as numbers of this kind have "
+                "their limits, and its logarithm is of no use. Bring it back to norm 1 after each step, once you have "
+                "noted by how much it grew.",
+                partial(_exponent, rescaled=False)),
+        Mistake("the norm at the start is not divided out",
+                "Your first step counts the norm that v_0 had from the beginning as growth. What counts is the norm "
+                "after the step, divided by the norm before it.",
+                partial(_exponent, result=lambda states, before, after: np.mean(np.log(after)))),
+        Mistake("the sum, not the mean",
+                "You add up the growth of all steps. The exponent is the growth *per step*.",
+                partial(_exponent, result=lambda states, before, after: np.sum(np.log(after / before)))),
+        Mistake("the factor, not its logarithm",
+                "You return the factor per step. The exponent is its natural logarithm: 0 where the change neither "
+                "grows nor shrinks.",
+                partial(_exponent, result=lambda states, before, after: np.exp(np.mean(np.log(after / before))))),
+        Mistake("the mean of the factors, not of their logarithms",
+                "Factors are multiplied from step to step, so they cannot be averaged by adding: 2 and then 0.5 is no "
+                "growth at all. Average the logarithms.",
+                partial(_exponent, result=lambda states, before, after: np.log(np.mean(after / before)))),
+        Mistake("the mean of the factors, not of their logarithms",
+                "You average the factors of the single steps. But 2 and then 0.5 is no growth at all. Average their "
+                "logarithms.",
+                partial(_exponent, result=lambda states, before, after: np.mean(after / before))),
+        Mistake("another base of the logarithm",
+                "Your logarithm is to the base 2. Wanted is the natural one.",
+                partial(_exponent, result=lambda states, before, after: np.mean(np.log2(after / before)))),
+        Mistake("another base of the logarithm",
+                "Your logarithm is to the base 10. Wanted is the natural one.",
+                partial(_exponent, result=lambda states, before, after: np.mean(np.log10(after / before)))),
+        Mistake("the last step alone",
+                "You measure the growth of the last step. One step says little; take the mean over all of them.",
+                partial(_exponent, result=lambda states, before, after: np.log(after / before)[-1])),
+        Mistake("the radius times the mean slope",
+                "You multiply the spectral radius by the mean slope of tanh. The lesson shows that this is the wrong "
+                "average. Follow a change from step to step instead.", _mean_slope),
+        Mistake("an upper bound, not the exponent",
+                "You take the largest singular value of W_hh. It bounds what one step can do to the best direction, "
+                "with no tanh. Follow a change from step to step instead.", _singular),
+        Mistake("tanh' is left out",
+                "Your change goes through W_hh alone. The states pass through tanh as well, and its slope shrinks "
+                "every change.",
+                partial(_exponent, change=lambda v, h, h_prev, W: W @ v)),
+        Mistake("tanh' of the output in place of the input",
+                "You have applied tanh once more. The slope of tanh is 1 minus the square of its *output*, and h_t is "
+                "that output already.",
+                partial(_exponent, change=lambda v, h, h_prev, W: (1 - np.tanh(h) ** 2) * (W @ v))),
+        Mistake("the slope is taken at the state before",
+                "The tanh between h_{t-1} and h_t is the one whose output is h_t: first compute the new state, then "
+                "take the slope there.",
+                partial(_exponent, change=lambda v, h, h_prev, W: (1 - h_prev**2) * (W @ v))),
+        Mistake("tanh' is on the wrong side of W_hh",
+                "You multiply by the slope first and by W_hh after it. In the forward pass the matrix comes first and "
+                "the tanh after it; a change takes the same way.",
+                partial(_exponent, change=lambda v, h, h_prev, W: W @ ((1 - h**2) * v))),
+        Mistake("W_hh is transposed",
+                "A change of the state travels forward, as the state does: through W_hh. The transpose is for the "
+                "gradient, which travels back.",
+                partial(_exponent, change=lambda v, h, h_prev, W: (1 - h**2) * (W.T @ v))),
+        Mistake("a bias is left out",
+                "Your states are not those of the RNN: b_ih and b_hh are both added before the tanh.",
+                partial(_exponent, pre_activation=lambda x_t, h, p: p["W_ih"] @ x_t + p["W_hh"] @ h)),
+        Mistake("a bias is left out",
+                "Your states are not quite those of the RNN: b_hh is added before the tanh, too.",
+                partial(_exponent, pre_activation=lambda x_t, h, p: p["W_ih"] @ x_t + p["b_ih"] + p["W_hh"] @ h)),
+        Mistake("a bias is left out",
+                "Your states are not quite those of the RNN: b_ih is added before the tanh, too.",
+                partial(_exponent, pre_activation=lambda x_t, h, p: p["W_ih"] @ x_t + p["b_hh"] + p["W_hh"] @ h)),
+        Mistake("the sign is reversed",
+                "Right but for the sign: where a change grows, the exponent is positive.",
+                partial(_exponent, result=lambda states, before, after: np.mean(np.log(before / after))))))
+
+EXERCISES = (clip, lag, step, exponent)

@@ -1,4 +1,4 @@
-"""Exercises 6.1 to 6.3: the GRU, forward and backward, in PyTorch's convention, and counting parameters."""
+"""Exercises 6.1 to 6.4: the GRU, forward and backward, in PyTorch's convention and in the papers', and its size."""
 
 import itertools
 from functools import partial
@@ -391,4 +391,139 @@ return sum(ways * k * H * (n + H + 2) for n in reads)""",
                 "writes.",
                 partial(_count, width=lambda D, H: D))))
 
-EXERCISES = (gru_cell, gru_cell_back, parameter_count)
+# 6.4 the backward pass in the papers' convention: the reset gate before the product, z the fraction of the new
+
+def _papers_cache(x_t, h_prev, params):
+    """What the forward pass keeps. The library's z keeps the old: with the signs of its rows changed it is ours."""
+    cache = gru_cell_forward(x_t, h_prev, _z_turned(params), reset_after=False)[1]
+    return {"x_t": x_t, "h_prev": h_prev, "r": cache.r, "z": 1 - cache.z, "n": cache.n} | weights_only(params)
+
+
+def _z_turned(params):
+    """Weights, or their gradients, with the sign of z's rows changed."""
+    return {key: np.concatenate([sign * block for sign, block in zip((1, -1, 1), np.split(value, 3), strict=True)])
+            for key, value in params.items()}
+
+
+def _papers(dh_t, k):
+    """By the library, through the other meaning of z."""
+    cache = GRUCellCache(*(k[key] for key in ("x_t", "h_prev", "r")), 1 - k["z"], k["n"], None,
+                         _z_turned(weights_only(k)), False)
+    dx_t, dh_prev, grads = gru_cell_backward(dh_t, cache)
+    return dx_t, dh_prev, _z_turned(grads)
+
+
+def _papers_back(dh_t, k, straight=lambda dh, k: dh * (1 - k["z"]), into_n=lambda dh, k: dh * k["z"],
+                 into_z=lambda dh, k: dh * (k["n"] - k["h_prev"]), n_slope=lambda n: 1 - n**2,
+                 gate_slope=lambda s: s * (1 - s), into_rh=lambda da_n, W_hn, k: da_n @ W_hn,
+                 into_r=lambda drh, da_n, k: drh * k["h_prev"], through_r=lambda drh, k: drh * k["r"],
+                 n_in=lambda k: k["r"] * k["h_prev"], b_hn=lambda da_n, k: da_n, gates_back=lambda da, W: da @ W,
+                 over_batch=lambda B: 1):
+    """The backward pass, in which a part can be replaced by a wrong one."""
+    H = dh_t.shape[1]
+    W_h, W_hn = k["W_hh"][:2 * H], k["W_hh"][2 * H:]
+    da_n = into_n(dh_t, k) * n_slope(k["n"])
+    drh = into_rh(da_n, W_hn, k)                               # dL/d(r * h_prev)
+    gates = np.concatenate([into_r(drh, da_n, k) * gate_slope(k["r"]), into_z(dh_t, k) * gate_slope(k["z"])], axis=1)
+    da = np.concatenate([gates, da_n], axis=1)
+    dh_prev = straight(dh_t, k) + through_r(drh, k) + gates_back(gates, W_h)
+    grads = {"W_ih": da.T @ k["x_t"], "W_hh": np.concatenate([gates.T @ k["h_prev"], da_n.T @ n_in(k)]),
+             "b_ih": da.sum(axis=0), "b_hh": np.concatenate([gates, b_hn(da_n, k)], axis=1).sum(axis=0)}
+    return da @ k["W_ih"], dh_prev, {key: grad * over_batch(len(dh_t)) for key, grad in grads.items()}
+
+
+def _as_in_pytorch(dh_t, k, z=lambda z: z):
+    """The backward pass of 6.2 on this cache; z turned, or as it is."""
+    turned = {**k, "z": z(k["z"]), "u_n": k["h_prev"] @ k["W_hh"][2 * dh_t.shape[1]:].T}
+    return _backward(dh_t, turned)
+
+
+def _papers_in_place(dh_t, k):
+    right = _papers(dh_t, k)
+    dh_t *= k["z"]
+    return right
+
+
+papers_back = Exercise(
+    id="6.4", title="one step back through the other GRU", lesson="06_gru", points=3,
+    onward="In which of the two conventions do b_ih and b_hh have the same gradient, so that one bias for each gate "
+           "would do?",
+    shortest="""\
+h, r, z, n, W = (cache[key] for key in ("h_prev", "r", "z", "n", "W_hh"))
+da_n = dh_t * z * (1 - n**2)
+drh = da_n @ W[2 * h.shape[1]:]
+g = np.hstack([drh * h * r * (1 - r), dh_t * (n - h) * z * (1 - z)])
+a = np.hstack([g, da_n])
+return a @ cache["W_ih"], dh_t * (1 - z) + drh * r + g @ W[:2 * h.shape[1]], {
+    "W_ih": a.T @ cache["x_t"], "W_hh": np.vstack([g.T @ h, da_n.T @ (r * h)]), "b_ih": a.sum(0), "b_hh": a.sum(0)}""",
+    function="papers_gru_backward",
+    signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), r (B, H), z (B, H), n (B, H), W_ih (3H, D), "
+              f"W_hh (3H, H)}}) -> dx_t (B, D), dh_prev (B, H), {GRADS}",
+    cases=lambda rng: [(size * normal(rng, B, H), _papers_cache(
+        normal(rng, B, D), uniform(rng, B, H), params(rng, 3, D, H)))
+        for (B, D, H), size in zip(SIZES, (1, LARGE), strict=True)],
+    about=ABOUT_LARGE,
+    reference=_papers,
+    mistakes=(
+        Mistake("the backward pass of 6.2",
+                "This goes back through PyTorch's GRU, and twice that is another one: here z is the fraction of the "
+                "new, and r multiplies h_prev before the product with W_hn.",
+                partial(_as_in_pytorch, z=lambda z: z), convention=True),
+        Mistake("r after the product, as in PyTorch",
+                "z is used as it is here, but your reset gate multiplies the recurrent product, as in PyTorch. Here it "
+                "multiplies h_prev, and the product comes after it: on the way back W_hn comes first, and then r.",
+                partial(_as_in_pytorch, z=lambda z: 1 - z), convention=True),
+        Mistake("z keeps the old, as in PyTorch",
+                "The reset gate is where it should be, but you read z as PyTorch does, as the fraction of the *old* "
+                "state. Here it is the fraction of the new: h_t = (1 - z) * h_prev + z * n.",
+                partial(_papers_back, straight=lambda dh, k: dh * k["z"], into_n=lambda dh, k: dh * (1 - k["z"]),
+                        into_z=lambda dh, k: dh * (k["h_prev"] - k["n"])), convention=True),
+        Mistake("r is reached without W_hn",
+                "The gradient at the candidate's sum has to pass the product with W_hn before it comes to r * h_prev, "
+                "and only there does it meet r. You multiply by h_prev at once.",
+                partial(_papers_back, into_r=lambda drh, da_n, k: da_n * k["h_prev"])),
+        Mistake("dW_hn with h_prev",
+                "Everything is right but the candidate's rows of dW_hh. The gradient of a weight is what arrives at "
+                "its output times what stood at its input, and at the input of W_hn stood r * h_prev.",
+                partial(_papers_back, n_in=lambda k: k["h_prev"])),
+        Mistake("h_prev is reached past the reset gate",
+                "Everything is right but dh_prev. What comes back through W_hn arrives at the product r * h_prev; to "
+                "reach h_prev it is multiplied by the other factor, r.",
+                partial(_papers_back, through_r=lambda drh, k: drh)),
+        Mistake("dh_prev without what comes through the candidate",
+                "Everything is right but dh_prev: besides the straight path and the two gates, the candidate has read "
+                "h_prev too, through r and W_hn.", partial(_papers_back, through_r=lambda drh, k: 0)),
+        Mistake("dh_prev without what comes through the two gates",
+                "Everything is right but dh_prev: both gates have read h_prev as well. Four uses, four gradients, "
+                "added up.", partial(_papers_back, gates_back=lambda da, W: 0)),
+        Mistake("the straight path is forgotten",
+                "dh_prev comes only through the gates and the candidate. h_prev also goes straight into h_t, "
+                "multiplied by 1 - z, and this is the path on which a GRU remembers.",
+                partial(_papers_back, straight=lambda dh, k: 0)),
+        Mistake("the sign of dz",
+                "Ask what a larger z does here: it takes more of the candidate and less of the old state. So its "
+                "gradient goes with what n has more than h_prev.",
+                partial(_papers_back, into_z=lambda dh, k: dh * (k["h_prev"] - k["n"]))),
+        Mistake("dz from the candidate only",
+                "z stands in h_t twice: once with the candidate and once, as 1 - z, with the old state. You follow the "
+                "first only.", partial(_papers_back, into_z=lambda dh, k: dh * k["n"])),
+        Mistake("db_hn passes the reset gate",
+                "Everything is right but db_hh. In PyTorch's GRU the recurrent bias of the candidate stands inside the "
+                "reset gate. Here it is added after the product, and r never touches it.",
+                partial(_papers_back, b_hn=lambda da_n, k: da_n * k["r"])),
+        Mistake("the slopes of the sigmoids are left out",
+                "The gradients reach r and z, and have still to pass the sigmoids that made them.",
+                partial(_papers_back, gate_slope=lambda s: 1)),
+        Mistake("tanh' is left out",
+                "The gradient reaches n, and has still to pass the tanh that made it.",
+                partial(_papers_back, n_slope=lambda n: 1)),
+        Mistake("the gradients are averaged over the batch",
+                "The parameters are used once for each row of the batch, and gradients over several uses add up. "
+                "Where a mean is wanted, it is the loss that takes it: dh_t then already carries the division.",
+                partial(_papers_back, over_batch=lambda B: 1 / B)),
+        *clipped_forms(_papers),
+        Mistake("dh_t is changed in place",
+                "You write into dh_t, and it is the caller's array: perhaps by `*=`. Work on a new one.",
+                _papers_in_place)))
+
+EXERCISES = (gru_cell, gru_cell_back, parameter_count, papers_back)

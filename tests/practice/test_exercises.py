@@ -94,7 +94,9 @@ FLOOR = {
     "2.1": ["tanh' of the output in place of the input", "tanh' is left out", "dh_t is changed in place"],
     "2.2": ["what arrives from the later step is dropped", "dW_hh is taken with h_t", "dh is changed in place"],
     "3.1": ["each number is clipped by itself"],
+    "3.2": ["the straight path is left out", "as if there were no leak"],
     "3.3": ["clipped after the update, so not at all"],
+    "3.4": ["the change is never rescaled", "the radius times the mean slope"],
     "5.1": ["the slopes of the sigmoids are left out", "the slope of the sigmoid is taken of the gate"],
     "5.2": ["dh_next is dropped", "dc_next is dropped", "dh_prev overwrites dh_t before dc_prev is computed",
             "dW_hh is taken with h_t"],
@@ -211,6 +213,18 @@ def clip_as_torch_does(grads, max_norm):
     return {key: factor * g for key, g in grads.items()}
 
 
+def exponent_of_the_gradient(x, h_0, v_0, params):
+    """With the Jacobians as matrices, and the norms kept in a list."""
+    norms, v, h = [], v_0 / np.sqrt(v_0 @ v_0), h_0
+    for t in range(len(x)):
+        h = np.tanh(np.hstack([params["W_ih"], params["W_hh"]]) @ np.concatenate([x[t], h])
+                    + (params["b_ih"] + params["b_hh"]))
+        v = np.diag(1 - h * h) @ params["W_hh"] @ v
+        norms.append(np.sqrt(v @ v))
+        v = v / norms[-1]
+    return sum(np.log(norms)) / len(norms)
+
+
 ALTERNATIVES = {
     "4.3": [lstm_by_concatenation, lstm_by_loops],
     "1.2": [lambda x, h_0, p: np.stack([h_0 := np.tanh(
@@ -221,8 +235,10 @@ ALTERNATIVES = {
         "b_ih": da.sum(0), "W_ih": (cache["x_t"].T @ da).T}))(dh_t - dh_t * cache["h_t"] * cache["h_t"])],
     "2.3": [lambda dx, tokens, V: np.eye(V)[tokens.ravel()].T @ dx.reshape(-1, dx.shape[-1])],
     "3.1": [clip_as_torch_does],
-    "3.2": [lambda h, W: [np.linalg.svd(np.linalg.multi_dot([np.eye(len(W)), *(
-        np.diag(1 - h_t**2) @ W for h_t in h[:len(h) - 1 - lag:-1]), np.eye(len(W))]))[1][0] for lag in range(len(h))]],
+    "3.2": [lambda n, W, alpha: [np.linalg.svd(np.linalg.multi_dot([np.eye(len(W)), *(
+        np.eye(len(W)) - alpha * (np.eye(len(W)) - np.diag(1 - n_t**2) @ W) for n_t in n[:len(n) - 1 - lag:-1]),
+        np.eye(len(W))]))[1][0] for lag in range(len(n))]],
+    "3.4": [exponent_of_the_gradient],
     "4.4": [lambda D, H: {"W_ih": np.eye(4 * H, D, -2 * H) * (np.arange(4 * H)[:, None] == 2 * H),
                           "W_hh": np.zeros((4 * H, H)), "b_hh": np.repeat([8.0, 8, 0, 8], H), "b_ih": np.zeros(4 * H)}],
     "6.3": [lambda kind, D, H, layers, bidirectional: float(sum(

@@ -1,11 +1,15 @@
 """What practice/ computes by itself, as a reference or to make mistakes from, is what the library computes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from lstmcourse import attention
-from lstmcourse.practice import EXERCISES, lesson_03, lesson_08
+from lstmcourse.lab.gradients import jacobian_norms_by_lag, lyapunov_exponent
+from lstmcourse.practice import EXERCISES, lesson_08
 from lstmcourse.practice.values import same
+from lstmcourse.rnn import rnn_forward
 
 
 def cases(id):
@@ -13,9 +17,16 @@ def cases(id):
         yield from EXERCISES[id].cases(np.random.default_rng(seed))
 
 
-def test_gradient_by_lag_without_a_mistake_is_the_library_s():
-    for h, W_hh in cases("3.2"):
-        assert same(lesson_03._by_lag(h, W_hh), EXERCISES["3.2"].reference(h, W_hh))
+def test_gradient_by_lag_is_the_library_s_where_nothing_leaks():
+    for n, W_hh, _ in cases("3.2"):
+        assert same(jacobian_norms_by_lag(n, W_hh), EXERCISES["3.2"].reference(n, W_hh, 1.0))
+
+
+def test_lyapunov_exponent_is_the_library_s():
+    for x, h_0, v_0, params in cases("3.4"):
+        h, _ = rnn_forward(x[None], h_0[None], params)
+        rng = SimpleNamespace(standard_normal=lambda H, v_0=v_0: v_0)
+        assert same(lyapunov_exponent(h[0], params["W_hh"], rng), EXERCISES["3.4"].reference(x, h_0, v_0, params))
 
 
 def test_masked_softmax_is_the_library_s_where_that_accepts_the_mask():

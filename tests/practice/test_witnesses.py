@@ -90,6 +90,24 @@ def backward(kind, sequence):
     return run
 
 
+def papers_gru_backward(dh_t, cache):
+    """The gradients by autograd, through the cell as Chung et al. write it, with biases that give the cache's gates."""
+    x_t, h_prev, W_ih, W_hh = (cache[key].clone().requires_grad_() for key in ("x_t", "h_prev", "W_ih", "W_hh"))
+    (W_ir, W_iz, W_in), (W_hr, W_hz, W_hn) = (W.detach().chunk(3) for W in (W_ih, W_hh))
+    x, h = cache["x_t"], cache["h_prev"]
+    b_ih = torch.cat([(torch.logit(cache["r"]) - x @ W_ir.T - h @ W_hr.T)[0],
+                      (torch.logit(cache["z"]) - x @ W_iz.T - h @ W_hz.T)[0],
+                      (torch.atanh(cache["n"]) - x @ W_in.T - (cache["r"] * h) @ W_hn.T)[0]]).requires_grad_()
+    b_hh = torch.zeros_like(b_ih, requires_grad=True)
+    (a_r, a_z, a_n), (W_r, W_z, W_n) = (x_t @ W_ih.T + b_ih).chunk(3, 1), W_hh.chunk(3)
+    b_r, b_z, b_n = b_hh.chunk(3)
+    r, z = torch.sigmoid(a_r + h_prev @ W_r.T + b_r), torch.sigmoid(a_z + h_prev @ W_z.T + b_z)
+    n = torch.tanh(a_n + (r * h_prev) @ W_n.T + b_n)
+    h_t = (1 - z) * h_prev + z * n
+    dx_t, dh_prev, *grads = torch.autograd.grad(h_t, [x_t, h_prev, W_ih, W_hh, b_ih, b_hh], dh_t)
+    return dx_t, dh_prev, dict(zip(("W_ih", "W_hh", "b_ih", "b_hh"), grads, strict=True))
+
+
 def biases_of(kind, cache, x_0, h_0, H):
     """Biases with which the forward pass gives the gates of the cache; how they share matters only for the GRU's n."""
     def step(key):
@@ -135,16 +153,30 @@ def clipped_step(params, grads, lr, max_norm):
     return leaves
 
 
-def norms_by_lag(h, W_hh):
-    a = torch.atanh(h[1:]) - h[:-1] @ W_hh.T                         # inputs with which an RNN visits these states
+def leaky_norms_by_lag(n, W_hh, alpha):
+    h, inputs = [0 * n[0]], []                                       # inputs with which a leaky RNN has these n
+    for n_t in n:
+        inputs.append(torch.atanh(n_t) - W_hh @ h[-1])
+        h.append((1 - alpha) * h[-1] + alpha * n_t)
 
     def run(h_t, steps):
-        for a_t in a[len(a) - steps:]:
-            h_t = torch.tanh(a_t + W_hh @ h_t)
+        for a_t in inputs[len(inputs) - steps:]:
+            h_t = torch.lerp(h_t, torch.tanh(a_t + W_hh @ h_t), alpha)
         return h_t
-    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(h) - 1 - lag])
-         for lag in range(len(h))]
+    J = [torch.autograd.functional.jacobian(lambda h_t, lag=lag: run(h_t, lag), h[len(n) - lag])
+         for lag in range(len(n))]
     return torch.stack([torch.linalg.matrix_norm(each, 2) for each in J])
+
+
+def lyapunov_exponent(x, h_0, v_0, params):
+    """A change is pushed through torch.nn's cell; its norm is kept as a power of two beside a small number."""
+    h, v, powers = h_0[None], v_0[None], 0
+    for x_t in x:
+        h, v = torch.func.jvp(lambda h, x_t=x_t: torch_cell("rnn", x_t[None], [h], params)[0], (h,), (v,))
+        power = int(torch.frexp(v.abs().max()).exponent)
+        v, powers = torch.ldexp(v, torch.tensor(-power)), powers + power
+    norms = [torch.linalg.vector_norm(each).log().item() for each in (v, v_0)]
+    return (norms[0] - norms[1] + powers * np.log(2)) / len(x)
 
 
 def forget_gate(x_t, h_prev, params):
@@ -214,11 +246,39 @@ def causal_self_attention(x, params):
     return F.scaled_dot_product_attention(query, keys, values, is_causal=True)
 
 
-def step_by_step(z, n, h_0):
-    h = [h_0]
-    for t in range(z.shape[1]):
-        h.append(z[:, t] * h[-1] + (1 - z[:, t]) * n[:, t])
-    return np.stack(h[1:], axis=1)
+def bit_by_bit(tokens):
+    """Every command is a function of the bit; a line through its values at 1 and -1 is what it keeps and adds."""
+    does = [lambda bit: bit, lambda bit: -bit, lambda bit: 1, lambda bit: -1]
+
+    def line(function):
+        up, down = function(1), function(-1)
+        return (up - down) / 2, (up + down) / 2
+
+    def all_of(row):
+        def run(bit):
+            for token in row:
+                bit = does[token](bit)
+            return bit
+        return run
+
+    steps = np.array([[line(does[token]) for token in row] for row in tokens])
+    whole = np.array([line(all_of(row)) for row in tokens])
+    return steps[..., 0], steps[..., 1], whole[:, 0], whole[:, 1]
+
+
+def rotated(q):
+    T, K = q.shape[1:]
+    speed = 10000.0 ** (-torch.arange(K // 2, dtype=q.dtype) * 2 / K)
+    angle = torch.outer(torch.arange(T, dtype=q.dtype), speed)
+    pairs = torch.view_as_complex(q.reshape(*q.shape[:2], K // 2, 2).contiguous())
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).reshape(q.shape)
+
+
+def grouped(q, k, v, heads):
+    d = q.shape[2] // heads
+    q, k, v = (a.unflatten(2, (-1, d)).transpose(1, 2) for a in (q, k, v))
+    k, v = (a.repeat_interleave(heads // a.shape[1], dim=1) for a in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
 
 # id -> (what it is held to, the witness)
@@ -241,6 +301,24 @@ def gate_by_gate(kernel, bias, forget_bias):
             "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
 
 
+def windows_by_hand(values, past, horizon, target):
+    M = len(values) - past - horizon + 1
+    return (np.array([[values[m + p] for p in range(past)] for m in range(M)]),
+            np.array([[values[m + past + k, target] for k in range(horizon)] for m in range(M)]))
+
+
+def pinball(y, forecast, q):
+    leaf = forecast.clone().requires_grad_()
+    loss = torch.maximum(q * (y - leaf), (q - 1) * (y - leaf)).mean()
+    return loss.item(), torch.autograd.grad(loss, leaf)[0]
+
+
+def scaled_by_hand(y, forecast, train, season):
+    ours = sum(abs(a - b) for a, b in zip(y, forecast, strict=True)) / len(y)
+    naive = [abs(train[n] - train[n - season]) for n in range(season, len(train))]
+    return ours / (sum(naive) / len(naive))
+
+
 WITNESSES = {
     "1.1": ("PyTorch", cell("rnn")),
     "1.2": ("PyTorch", in_torch(rnn_over_time)),
@@ -249,8 +327,9 @@ WITNESSES = {
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
     "2.3": ("PyTorch", in_torch(embedding)),
     "3.1": ("PyTorch", in_torch(clipped)),
-    "3.2": ("PyTorch", in_torch(norms_by_lag)),
+    "3.2": ("PyTorch", in_torch(leaky_norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
+    "3.4": ("PyTorch", in_torch(lyapunov_exponent)),
     "4.1": ("PyTorch", in_torch(forget_gate)),
     "4.2": ("PyTorch", in_torch(cell_update)),
     "4.3": ("PyTorch", cell("lstm")),
@@ -260,6 +339,7 @@ WITNESSES = {
     "6.1": ("PyTorch", cell("gru")),
     "6.2": ("PyTorch", backward("gru", sequence=False)),
     "6.3": ("PyTorch", parameter_count),
+    "6.4": ("autograd", in_torch(papers_gru_backward)),
     "7.1": ("lists, by hand", shift_right),
     "7.2": ("lists, by hand", last_states),
     "7.3": ("PyTorch", in_torch(loss_and_gradient)),
@@ -271,9 +351,14 @@ WITNESSES = {
     "8.4": ("PyTorch", in_torch(dot_backward)),
     "8.5": ("sets of links", alignment_error_rate),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
-    "9.2": ("the recursion, step by step", step_by_step),
+    "9.2": ("bit by bit", bit_by_bit),
+    "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
+    "9.4": ("PyTorch", in_torch(grouped)),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
+    "12.1": ("the definition, number by number", windows_by_hand),
+    "12.2": ("PyTorch", in_torch(pinball)),
+    "12.3": ("the definition, number by number", scaled_by_hand),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
 }
 
