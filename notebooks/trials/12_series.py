@@ -21,7 +21,7 @@ lies above 0.
 True: it wins on all three real series. Mixed: on one or two. False: on none. Open: it does not win on the made
 series either, so the networks are at fault.
 """
-SETTINGS = {"hidden": 32, "rates": [0.001, 0.003, 0.01, 0.03], "epochs": [60, 120], "pilot seeds": 2, "seeds": 10,
+SETTINGS = {"hidden": 32, "rates": [0.001, 0.003, 0.01, 0.03, 0.1], "epochs": [60, 120], "pilot seeds": 2, "seeds": 10,
             "control length": 900, "draws": 2000}
 FIRST = 1000
 REAL, CONTROL = tuple(SEASONS), "mackey_glass"
@@ -118,9 +118,9 @@ def shuffled(records, rng):
 
 
 def pilot_jobs():
-    """Every rate at the first budget, and the doubled budget at the two middle rates."""
+    """Every rate at the first budget, and the doubled budget at the three middle rates."""
     first, doubled = SETTINGS["epochs"]
-    tried = [(lr, first) for lr in SETTINGS["rates"]] + [(lr, doubled) for lr in SETTINGS["rates"][1:3]]
+    tried = [(lr, first) for lr in SETTINGS["rates"]] + [(lr, doubled) for lr in SETTINGS["rates"][1:4]]
     return [{"kind": kind, "lr": lr, "steps": steps, "seed": seed} for kind in KINDS for lr, steps in tried
             for seed in range(SETTINGS["pilot seeds"])]
 
