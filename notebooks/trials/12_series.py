@@ -21,7 +21,7 @@ lies above 0.
 True: it wins on all three real series. Mixed: on one or two. False: on none. Open: it does not win on the made
 series either, so the networks are at fault.
 """
-SETTINGS = {"hidden": 32, "rates": [0.001, 0.003, 0.01, 0.03, 0.1], "epochs": [60, 120], "pilot seeds": 2, "seeds": 10,
+SETTINGS = {"hidden": 32, "rates": [0.003, 0.01, 0.03, 0.1, 0.3], "epochs": [60, 120], "pilot seeds": 2, "seeds": 10,
             "control length": 900, "draws": 2000}
 FIRST = 1000
 REAL, CONTROL = tuple(SEASONS), "mackey_glass"
