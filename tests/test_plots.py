@@ -153,6 +153,10 @@ def test_sequence_tasks_has_an_input_and_an_output_where_the_kind_has_one():
     assert (texts.count("$x$"), texts.count("$p$")) == (3 + 3 + 1 + 2, 1 + 3 + 3 + 3)
 
 
+def test_sequence_tasks_gives_each_kind_a_name_of_its_own():
+    assert {"one answer", "an answer at each step", "one input", "read, then write"} <= drawn(plots.sequence_tasks())
+
+
 def test_rnn_unrolled_has_a_cell_for_every_word():
     words = ["nishchal", "likes", "pizza"]
     texts = [text.get_text() for text in plots.rnn_unrolled(words).axes[0].texts]
