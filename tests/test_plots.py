@@ -280,6 +280,17 @@ def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
     assert (reset[1] > product[1]) == reset_after
 
 
+def test_intervals_draws_each_group_from_low_to_high_and_a_line_at_the_threshold():
+    ax, = plots.intervals({"LSTM": (-0.5, 0.25, 1.0), "RNN": (2.0, 3.0, 3.5)}, "gain", threshold=0.0).axes
+    spans, dots = ax.lines[0:4:2], ax.lines[1:4:2]
+    assert [line.get_xdata().tolist() for line in spans] == [[-0.5, 1.0], [2.0, 3.5]]
+    assert [line.get_xdata()[0] for line in dots] == [0.25, 3.0]
+    assert set(ax.lines[4].get_xdata()) == {0.0}
+    assert ax.get_xlabel() == "gain"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["LSTM", "RNN"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]                      # the first one on top
+
+
 def test_dot_plot_draws_every_run_and_the_median():
     runs = {"one": [3.0, 1.0, 2.0], "two": [5.0, 4.0]}
     lines = plots.dot_plot(runs, "error", threshold=2.5).axes[0].lines
