@@ -34,20 +34,6 @@ WITHOUT = {
     **dict.fromkeys([
         "One paper reports bits per character and another bits per byte: how do I compare them?",
     ], "lesson 10 is being rewritten"),
-    **dict.fromkeys([
-        "Why does my LSTM just repeat the current value instead of predicting the next one?",
-        "My forecast trails behind the true curve, although the last value isn't even among the inputs: why?",
-        "My forecast has the right shape but sits too low: where does the offset come from?",
-        "I scaled all columns together; how do I get the prediction back into its own unit?",
-        "For one sample with several sensors, do the sensors go into rows or into columns?",
-        "How many past steps should a window contain?",
-        "Is it cheating to give the network past values of what it should predict?",
-        "A linear regression on the last ten values is better than my LSTM: did I do something wrong?",
-        "I have many series that start and end at different times: how do I train one network on all of them?",
-        "My measurements come at irregular times: can an LSTM handle that?",
-        "How do I get a range instead of a single predicted number?",
-        "I have four years of data and 23 features, and the validation loss only goes up: what now?",
-    ], "lesson 12 is not finished"),
 }
 
 
