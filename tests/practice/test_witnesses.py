@@ -315,6 +315,34 @@ def dot_backward(dcontext, cache):
     return torch.autograd.grad(F.scaled_dot_product_attention(*leaves), leaves, dcontext)
 
 
+def ibm_round(table, source, target):
+    """With dictionaries, one word at a time, as Brown et al. 1993 define model 1."""
+    counts, totals = {}, {}
+    for source_row, target_row in zip(source, target, strict=True):
+        words = [0, *(word for word in source_row if word)]
+        for english in (word for word in target_row if word):
+            for word in words:
+                fraction = table[english, word] / sum(table[english, other] for other in words)
+                counts[english, word] = counts.get((english, word), 0) + fraction
+                totals[word] = totals.get(word, 0) + fraction
+    found = np.zeros_like(table)
+    for (english, word), count in counts.items():
+        found[english, word] = count / totals[word]
+    return found
+
+
+def two_looks(scores, values, mask):
+    """One target word at a time, over lists of the words that may be looked at."""
+    without, alone = np.zeros((2, *scores.shape[:2], values.shape[2]))
+    for b, t in np.ndindex(*scores.shape[:2]):
+        real = [s for s in range(scores.shape[2]) if mask[b, s]]
+        top = max(real, key=lambda s: scores[b, t, s])
+        rest = [s for s in real if s != top]
+        e = np.exp(scores[b, t, rest] - max(scores[b, t, rest]))
+        without[b, t], alone[b, t] = e / e.sum() @ values[b, rest], values[b, top]
+    return without, alone
+
+
 def alignment_error_rate(alpha, sure, possible):
     """With sets of links, as Och and Ney define it."""
     A = {(t, max(range(alpha.shape[1]), key=lambda s, t=t: alpha[t, s])) for t in range(alpha.shape[0])}
@@ -382,6 +410,24 @@ def gate_by_gate(kernel, bias, forget_bias):
             "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
 
 
+def windows_by_hand(values, past, horizon, target):
+    M = len(values) - past - horizon + 1
+    return (np.array([[values[m + p] for p in range(past)] for m in range(M)]),
+            np.array([[values[m + past + k, target] for k in range(horizon)] for m in range(M)]))
+
+
+def pinball(y, forecast, q):
+    leaf = forecast.clone().requires_grad_()
+    loss = torch.maximum(q * (y - leaf), (q - 1) * (y - leaf)).mean()
+    return loss.item(), torch.autograd.grad(loss, leaf)[0]
+
+
+def scaled_by_hand(y, forecast, train, season):
+    ours = sum(abs(a - b) for a, b in zip(y, forecast, strict=True)) / len(y)
+    naive = [abs(train[n] - train[n - season]) for n in range(season, len(train))]
+    return ours / (sum(naive) / len(naive))
+
+
 WITNESSES = {
     "1.1": ("PyTorch", in_torch(leaky_cell)),
     "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
@@ -417,12 +463,17 @@ WITNESSES = {
     "8.3": ("PyTorch", in_torch(torch.bmm)),
     "8.4": ("PyTorch", in_torch(dot_backward)),
     "8.5": ("sets of links", alignment_error_rate),
+    "8.6": ("dictionaries, word by word", ibm_round),
+    "8.7": ("lists, word by word", two_looks),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
     "9.2": ("bit by bit", bit_by_bit),
     "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
     "9.4": ("PyTorch", in_torch(grouped)),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
+    "12.1": ("the definition, number by number", windows_by_hand),
+    "12.2": ("PyTorch", in_torch(pinball)),
+    "12.3": ("the definition, number by number", scaled_by_hand),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
 }
 
