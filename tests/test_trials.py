@@ -26,11 +26,6 @@ def swap(key, tried, baseline):
     return swapped
 
 
-def none_solved(net):
-    """A function of records: no run of this network solves it, as published for Elman's networks."""
-    return lambda records: [r | {"sequences": None} if r["net"] == net else r for r in records]
-
-
 # lesson 07
 
 def exact_of(replaced, **baseline):
@@ -72,10 +67,6 @@ TRIALS = [
     ("05_gates", "verdict", swap("control", False, True)),
     ("05_gates", "verdict_similar", swap("trained", True, False)),
     ("05_gates", "verdict_written", swap("trained", True, False)),
-    ("05_reber", "verdict", none_solved("RNN")),
-    ("05_continual", "verdict", swap("forget", True, False)),
-    ("05_copy", "verdict", swap("net", "RNN, rotation", "LSTM, bias 3")),
-    ("05_copy", "verdict_bias", swap("net", "LSTM, bias 3", "LSTM, bias 0")),
     ("05_ablation", "verdict", swap("gone", "output gate", "input gate")),
     # lesson 07
     ("07_one_vector", "verdict", exact_of(ATTENTION, **ONE_VECTOR)),
