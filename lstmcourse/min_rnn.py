@@ -19,7 +19,7 @@ from lstmcourse.validation import check_array, check_keys, read_only
 
 
 def sequential_scan(decay, update, h_0):
-    """h_t = decay_t * h_{t-1} + update_t, one step after the other.   (eq. 9.5)
+    """h_t = decay_t * h_{t-1} + update_t, one step after the other.   (eq. 9p)
 
     decay, update  (B, T, H)
     h_0            (B, H)
@@ -37,7 +37,7 @@ def parallel_scan(decay, update, h_0):
     """The same as `sequential_scan` in log2(T) rounds, each over all steps at once (Hillis and Steele 1986).
 
     Two steps in a row are one step: decay = decay_2 * decay_1 and update = decay_2 * update_1 + update_2. After
-    a round in which every step takes in the one `reach` before it, twice as many are taken in.   (eq. 9.6)
+    a round in which every step takes in the one `reach` before it, twice as many are taken in.   (eq. 9q, 9r)
     """
     decay, update = decay.copy(), update.copy()
     update[:, :1] += decay[:, :1] * h_0[:, None]
@@ -61,7 +61,7 @@ class MinimalCache(NamedTuple):
 
 
 def min_gru_forward(x, h_0, params, scan=parallel_scan):
-    """The minimal GRU over a sequence.   (eq. 9.7)
+    """The minimal GRU over a sequence.   (eq. 9m to 9o)
 
     x       (B, T, D)
     h_0     (B, H)
@@ -78,7 +78,7 @@ def min_gru_forward(x, h_0, params, scan=parallel_scan):
 
 
 def min_gru_backward(dh, cache):
-    """Backward pass of `min_gru_forward`. The gradient is a scan too, from the end.   (eq. 9.8)
+    """Backward pass of `min_gru_forward`. The gradient is a scan too, from the end.
 
     dh  (B, T, H)  for every t what reaches h_t from outside the recurrence
 
@@ -90,7 +90,7 @@ def min_gru_backward(dh, cache):
 
 
 def min_lstm_forward(x, h_0, params, scan=parallel_scan):
-    """The minimal LSTM over a sequence; arguments as `min_gru_forward`, params W_ih (3H, D): i, f, n.   (eq. 9.9)
+    """The minimal LSTM over a sequence; arguments as `min_gru_forward`, params W_ih (3H, D): i, f, n.
 
     decay = f / (f + i) is computed as sigmoid(log f - log i): right also where both gates are 0 to the last bit.
     """
@@ -102,7 +102,7 @@ def min_lstm_forward(x, h_0, params, scan=parallel_scan):
 
 
 def min_lstm_backward(dh, cache):
-    """Backward pass of `min_lstm_forward`; argument and results as `min_gru_backward`.   (eq. 9.10)"""
+    """Backward pass of `min_lstm_forward`; argument and results as `min_gru_backward`."""
     a_i, a_f = cache.a
     dh, h_prev, dh_0 = _scan_backward(dh, cache)
     ddifference = dh * (h_prev - cache.n) * cache.decay * cache.write  # sigmoid' = decay (1 - decay)

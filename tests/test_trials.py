@@ -16,13 +16,6 @@ EXPERIMENTS = NOTEBOOKS / "experiments"
 
 # Trials over many seeds: the verdict is a function of the saved records.
 
-# lesson 01
-
-def guessing(share):
-    """A function of records: every network is right as often as somebody who guesses."""
-    return lambda records: [r | {"accuracy": share} for r in records]
-
-
 # lesson 05
 
 def swap(key, tried, baseline):
@@ -107,13 +100,7 @@ def cells_like(name):
 
 # (script, its function, what the baseline's data are put in place of)
 TRIALS = [
-    # lesson 01
-    ("01_rnn_lag", "verdict", guessing(1 / 6)),
-    ("01_rnn_lag", "verdict", guessing(1 / 2)),
     # lesson 05
-    ("05_lag", "verdict", swap("net", "LSTM, bias 3", "RNN")),
-    ("05_guess", "verdict", swap("name", "latch", "adding")),
-    ("05_switch", "verdict", swap("net", "LSTM", "RNN")),
     ("05_gates", "verdict", swap("control", False, True)),
     ("05_gates", "verdict_similar", swap("trained", True, False)),
     ("05_gates", "verdict_written", swap("trained", True, False)),

@@ -1,4 +1,4 @@
-"""Exercises 9.1 and 9.2: causal self-attention, and a minimal GRU without a loop over the steps."""
+"""Exercises 9.1 to 9.4: causal self-attention, a scan that tracks a bit, rotary positions, grouped heads."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from lstmcourse.attention import dot_attention_forward
 from lstmcourse.layers import softmax
-from lstmcourse.min_rnn import parallel_scan, sequential_scan
+from lstmcourse.min_rnn import sequential_scan
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, uniform
 
@@ -119,118 +119,296 @@ return e / e.sum(-1, keepdims=True) @ v""",
                 _wrong(lambda s, m: np.where(m, s, 0)))))
 
 
-# 9.2 the minimal GRU as a scan
+# 9.2 a scan that tracks a bit
 
-def _cases_scan(rng):
-    short = [(uniform(rng, B, T, H) / 2 + 0.5, normal(rng, B, T, H), normal(rng, B, H))
-             for B, T, H in ((2, 5, 3), (3, 8, 4), (2, 13, 5))]
-    return [*short, (uniform(rng, 2, 900, 3) / 4 + 0.25, normal(rng, 2, 900, 3), normal(rng, 2, 3))]
+LEAVE, FLIP, SET_1, SET_MINUS_1 = range(4)                  # what a token tells the bit to do
 
 
-def _closed_form(z, n, h_0):
-    with np.errstate(all="ignore"):
-        product = np.cumprod(z, axis=1)
-        return product * (h_0[:, None] + np.cumsum((1 - z) * n / product, axis=1))
+def _one_after_the_other(keep, new):
+    """What a whole row of steps keeps and adds: (B,), (B,)."""
+    zero = np.zeros(len(keep))
+    return np.prod(keep, axis=1), sequential_scan(keep[..., None], new[..., None], zero[:, None])[:, -1, 0]
 
 
-def _rounds(z, n, h_0, most=None, grow=True, keep_first=False, further=lambda reach: 2 * reach):
-    """The doubling, with a part left out."""
-    keep, new = z.copy(), (1 - z) * n
-    new[:, 0] += keep[:, 0] * h_0
-    reach = rounds = 1
-    while reach < z.shape[1] and (most is None or rounds <= most):
-        before = keep.copy()
-        if grow:
-            keep[:, reach:] = before[:, reach:] * before[:, :-reach]
-        new[:, reach:] = (keep if keep_first else before)[:, reach:] * new[:, :-reach] + new[:, reach:]
-        reach, rounds = further(reach), rounds + 1
-    return new
+def _track(tokens, keeps=(1, -1, 0, 0), news=(0, 0, 1, -1), whole=_one_after_the_other):
+    """The whole, with other numbers for the four commands or another way to put the steps together."""
+    keep, new = np.array(keeps, float)[tokens], np.array(news, float)[tokens]
+    return keep, new, *whole(keep, new)
 
 
-def _all_rounds_but_one(z, n, h_0):
-    return _rounds(z, n, h_0, int(np.ceil(np.log2(z.shape[1]))) - 1)
+def _wrong_track(**parts):
+    return partial(_track, **parts)
 
 
-def _joined_first_h_0_last(z, n, h_0):
-    """The same slip with h_0 brought in at the end."""
-    keep, new, reach = z.copy(), (1 - z) * n, 1
-    while reach < z.shape[1]:
-        keep[:, reach:] = keep[:, reach:] * keep[:, :-reach]
-        new[:, reach:] = keep[:, reach:] * new[:, :-reach] + new[:, reach:]
-        reach *= 2
-    return keep * h_0[:, None] + new
+def _backwards(keep, new):
+    return _one_after_the_other(keep[:, ::-1], new[:, ::-1])
 
 
-def _in_batch_order(z, n, h_0):
-    new = (1 - z) * n
-    h = new.copy()
-    for b in range(1, len(h)):
-        h[b] = z[b] * h[b - 1] + new[b]
-    return h
+def _commands(rng, B, T):
+    """Random commands. The last set of a row comes early, at the very start, late, or not at all."""
+    tokens = rng.integers(4, size=(B, T))
+    tokens[0, -4:] = [SET_MINUS_1, FLIP, FLIP, FLIP]
+    tokens[1:] = rng.integers(2, size=(B - 1, T))           # leave or flip
+    tokens[1, :2] = [SET_1, FLIP]
+    tokens[2:-1, 2:5] = [SET_1, FLIP, LEAVE]
+    tokens[-1, 0], tokens[-1, -1] = FLIP, LEAVE
+    return tokens
 
 
-min_gru_scan = Exercise(
-    id="9.2", title="a minimal GRU without waiting", lesson="09_beyond", points=2,
-    onward="The scan works because the gates do not look at the state: what does such a GRU give up for "
-           "it?",
+track = Exercise(
+    id="9.2", title="a scan that tracks a bit", lesson="09_beyond", points=2,
+    onward="Whatever the sequence, the whole of it is one of the four commands again: that is why a scan can track it. "
+           "Which part of a minimal GRU stands in the way, and would a tanh in its place do?",
     shortest="""\
-keep, new, reach = z.copy(), (1 - z) * n, 1
-while reach < z.shape[1]:
-    new[:, reach:] += keep[:, reach:] * new[:, :-reach].copy()
-    keep[:, reach:] *= keep[:, :-reach].copy()
-    reach *= 2
-return new + keep * h_0[:, None]""",
-    function="min_gru_scan", signature="(z (B, T, H), n (B, T, H), h_0 (B, H)) -> h (B, T, H)",
-    cases=_cases_scan, about=("", "", "", "900 steps, most of what stood there is forgotten at each"),
-    reference=lambda z, n, h_0: parallel_scan(z, (1 - z) * n, h_0),
+keep, new = np.array([[1, -1, 0, 0], [0, 0, 1, -1]], float)[:, tokens]
+a, b = 1.0, 0.0
+for k, n in zip(keep.T, new.T):
+    a, b = k * a, k * b + n
+return keep, new, a, b""",
+    function="track",
+    signature="(tokens (B, T)) -> keep (B, T), new (B, T), keep_all (B,), new_all (B,)",
+    cases=lambda rng: [(_commands(rng, B, T),) for B, T in ((4, 7), (5, 10))],
+    reference=_track,
     mistakes=(
-        Mistake("z and 1 - z are exchanged",
-                "In your function z says how much is *written*. That is how the paper has it; in this course, as in "
-                "PyTorch's GRU, z says how much of the old state is kept.",
-                lambda z, n, h_0: sequential_scan(1 - z, z * n, h_0), convention=True),
-        Mistake("h_0 is left out",
-                "Your sequence starts from zeros. The first step keeps z of h_0.",
-                lambda z, n, h_0: sequential_scan(z, (1 - z) * n, np.zeros_like(h_0))),
-        Mistake("h_0 is added whole",
-                "You add all of h_0 to the first step. Like every state before it, the first step keeps only z of it.",
-                lambda z, n, h_0: sequential_scan(z, np.concatenate(
-                    [((1 - z) * n)[:, :1] + ((1 - z[:, 0]) * h_0)[:, None], ((1 - z) * n)[:, 1:]], axis=1), h_0)),
-        Mistake("the candidate is written whole",
-                "You add all of n at every step. Written is what the gate leaves room for: 1 - z of it.",
-                lambda z, n, h_0: sequential_scan(z, n, h_0)),
-        Mistake("the old state is kept whole",
-                "You add to the old state without taking anything away: what is kept of it is z.",
-                lambda z, n, h_0: h_0[:, None] + np.cumsum((1 - z) * n, axis=1)),
-        Mistake("the product of all gates underflows",
-                "For short sequences you are right. In a long one the product of all gates becomes 0, and what is "
-                "divided by it infinite or NaN. Do without a division: join neighbouring steps, then pairs of steps.",
-                _closed_form),
-        Mistake("only one round",
-                "Each of your steps has taken in the one before it, and nothing earlier. After the first round, go "
-                "on with twice the reach until the first step is reached.", lambda z, n, h_0: _rounds(z, n, h_0, 1)),
-        *(Mistake("one round too few",
-                  "Short sequences may be right; in a long one the last steps have not taken in the first. The reach "
-                  "doubles with each round, and it goes on until the reach is as long as the sequence.", wrong)
-          for wrong in (_all_rounds_but_one, lambda z, n, h_0: _rounds(z, n, h_0, int(np.log2(z.shape[1]))))),
-        Mistake("the reach grows by 1",
-                "In each round you look one step further back than before. But what is joined reaches twice as far "
-                "after each round, and the next round has to begin where it ends: the reach doubles.",
-                lambda z, n, h_0: _rounds(z, n, h_0, further=lambda reach: reach + 1)),
-        Mistake("what is kept does not grow with the reach",
-                "In each round you use the gates of single steps. Two steps in a row keep the product of both gates; "
-                "that product is what the next round needs.", lambda z, n, h_0: _rounds(z, n, h_0, grow=False)),
-        Mistake("the gates are joined before they are used",
-                "You join the gates first and then use them in the same round. The new part still needs the gates "
-                "from before the round.", lambda z, n, h_0: _rounds(z, n, h_0, keep_first=True)),
-        Mistake("the gates are joined before they are used",
-                "You join the gates first and then use them in the same round. The new part still needs the gates "
-                "from before the round.", _joined_first_h_0_last),
-        Mistake("along the batch",
-                "Your recursion runs over the sentences of the batch, which have nothing to do with each other. It is "
-                "the steps of one sentence that follow each other: axis 1.", _in_batch_order),
-        Mistake("every step starts from h_0",
-                "Each of your steps keeps a part of h_0, the very first state. It should keep a part of the state "
-                "just before it.", lambda z, n, h_0: z * h_0[:, None] + (1 - z) * n)))
+        Mistake("the state is 0 or 1",
+                "Your numbers are right for a bit that is 0 or 1, where a flip is 1 minus the state. Here the bit is 1 "
+                "or -1.", _wrong_track(keeps=(1, -1, 0, 0), news=(0, 1, 1, 0)), convention=True),
+        Mistake("a flip writes a fixed value",
+                "Your flip forgets the state and writes -1, whatever the bit was. What turns 1 into -1 *and* -1 into "
+                "1? Nothing has to be added.", _wrong_track(keeps=(1, 0, 0, 0), news=(0, -1, 1, -1))),
+        Mistake("a flip only erases",
+                "Your flip keeps nothing, so after it the bit is 0: neither 1 nor -1. A sigmoid could do no better, "
+                "but here what is kept may lie below 0.", _wrong_track(keeps=(1, 0, 0, 0))),
+        Mistake("a flip takes 2 away",
+                "Your flip adds -2 to what is there. That turns 1 into -1, but -1 into -3.",
+                _wrong_track(keeps=(1, 1, 0, 0), news=(0, -2, 1, -1))),
+        Mistake("a set adds to what is there",
+                "Your two sets keep the old bit and add to it. To set is to forget first.",
+                _wrong_track(keeps=(1, -1, 1, 1))),
+        Mistake("set to -1 is taken for a flip",
+                "Your last command flips the bit. Set to -1 it should be -1 in the end, also if it was -1 before.",
+                _wrong_track(keeps=(1, -1, 0, -1), news=(0, 0, 1, 0))),
+        Mistake("to leave it alone forgets it",
+                "Where the bit is to be left alone, your step keeps nothing of it. What has to be kept, so that "
+                "nothing changes?", _wrong_track(keeps=(0, -1, 0, 0))),
+        Mistake("what is new is only added up",
+                "Every step is right; put together they are not. What an early step wrote is flipped or forgotten by "
+                "the later ones, so it cannot just be added.",
+                _wrong_track(whole=lambda keep, new: (np.prod(keep, axis=1), new.sum(axis=1)))),
+        Mistake("the steps are put together backwards",
+                "Every step is right; put together they run from the last to the first. The later step keeps a part of "
+                "what the earlier one has made, not the other way round.", _wrong_track(whole=_backwards)),
+        Mistake("only the last step",
+                "Every step is right. But your last two results are those of the last step alone; they should do what "
+                "all steps do, one after the other.",
+                _wrong_track(whole=lambda keep, new: (keep[:, -1], new[:, -1]))),
+        Mistake("the last state in place of what is new",
+                "Your last result is the state at the end, from a first bit of 1. It should be what is added whatever "
+                "the first bit was: 0, unless some step sets the bit.",
+                _wrong_track(whole=lambda keep, new: (lambda a, b: (a, a + b))(*_one_after_the_other(keep, new)))),
+        Mistake("what is kept is averaged",
+                "You average what the steps keep. Two flips in a row leave the bit as it was: what two steps keep is a "
+                "product.", _wrong_track(whole=lambda keep, new: (
+                    keep.mean(axis=1), _one_after_the_other(keep, new)[1])))))
 
 
-EXERCISES = (causal_self_attention, min_gru_scan)
+# 9.3 rotary positions
+
+def _rotate(q, angles=lambda B, T, K: np.arange(T)[:, None] / 10000 ** (np.arange(0, K, 2) / K), turn=None):
+    """The whole, with other angles (T, K / 2) or another turn(a, b, cos, sin)."""
+    angle = angles(*q.shape)
+    a, b, cos, sin = q[..., 0::2], q[..., 1::2], np.cos(angle), np.sin(angle)
+    y = np.empty(q.shape)
+    y[..., 0::2], y[..., 1::2] = (turn or _turned)(a, b, cos, sin)
+    return y
+
+
+def _turned(a, b, cos, sin):
+    return a * cos - b * sin, a * sin + b * cos
+
+
+def _overwritten(a, b, cos, sin):
+    a = a * cos - b * sin
+    return a, a * sin + b * cos
+
+
+def _in_halves(q):
+    K = q.shape[2]
+    order = np.arange(K).reshape(2, K // 2).T.ravel()       # a half's k-th number beside the other's
+    y = np.empty(q.shape)
+    y[..., order] = _rotate(q[..., order])
+    return y
+
+
+def _wrong_turn(turn=None, **parts):
+    return partial(_rotate, turn=turn, **parts) if turn else partial(_rotate, **parts)
+
+
+def _exponent(share):
+    return lambda B, T, K: np.arange(T)[:, None] / 10000 ** (np.arange(0, K, 2) * share(K))
+
+
+rotary = Exercise(
+    id="9.3", title="positions that turn", lesson="09_beyond", points=2,
+    onward="Turn a query and a key, both moved on by ten words: their dot product has not changed. Only the distance "
+           "counts, and most of today's language models use this.",
+    shortest="""\
+B, T, K = q.shape
+angle = np.arange(T)[:, None] / 10000 ** (np.arange(0, K, 2) / K)
+return (q.view(complex) * np.exp(1j * angle)).view(float)""",
+    function="rotate", signature="(q (B, T, K)) -> turned (B, T, K)",
+    cases=lambda rng: [(normal(rng, B, T, K),) for B, T, K in ((2, 5, 6), (3, 7, 4), (2, 12, 8))],
+    reference=_rotate,
+    mistakes=(
+        Mistake("turned the other way",
+                "You turn clockwise. If queries and keys do it alike their products are the same; here the turn is "
+                "counter-clockwise, as in the equations.",
+                _wrong_turn(lambda a, b, cos, sin: _turned(a, b, cos, -sin)), convention=True),
+        Mistake("pairs across two halves",
+                "Your pairs are made of a number of the first half and one of the second, as some libraries do. Here "
+                "neighbours make a pair.", _in_halves, convention=True),
+        Mistake("positions start at 1",
+                "Your first word is turned, too. The distances are right, but here the first position is 0.",
+                _wrong_turn(angles=lambda B, T, K: np.arange(1, T + 1)[:, None] / 10000 ** (np.arange(0, K, 2) / K)),
+                convention=True),
+        Mistake("added, not turned",
+                "You add the sines and cosines to the query, as lesson 09 does with a word. Here nothing is added: "
+                "each pair is turned, and its length stays.",
+                _wrong_turn(lambda a, b, cos, sin: (a + sin, b + cos))),
+        Mistake("a mirror in place of a turn",
+                "One of the two sines has the wrong sign: at angle 0 your second numbers are turned over. A turn by 0 "
+                "changes nothing.", _wrong_turn(lambda a, b, cos, sin: (a * cos + b * sin, a * sin - b * cos))),
+        Mistake("no minus sign",
+                "Both sines are added, so the lengths of the pairs change. In a turn one of the two is taken away.",
+                _wrong_turn(lambda a, b, cos, sin: (a * cos + b * sin, a * sin + b * cos))),
+        Mistake("the two are only scaled",
+                "You multiply one number of a pair by the cosine and the other by the sine. In a turn each of the two "
+                "gets something of the other.", _wrong_turn(lambda a, b, cos, sin: (a * cos, b * sin))),
+        Mistake("the first number is overwritten too early",
+                "Your second number is made from the first one *after* it was turned. Both come from the pair as it "
+                "was.",
+                _wrong_turn(_overwritten)),
+        Mistake("every pair at the same speed",
+                "Every pair turns by one radian a word. The first one does; each later pair is slower.",
+                _wrong_turn(angles=lambda B, T, K: np.arange(T)[:, None] * np.ones(K // 2))),
+        Mistake("the speeds fall too slowly",
+                "Your exponents are half as large as they should be: it is the number's place over K, and the places "
+                "of the pairs are 0, 2, 4 and so on.", _wrong_turn(angles=_exponent(lambda K: 0.5 / K))),
+        Mistake("the speeds fall too fast",
+                "Your exponents are twice as large as they should be: with pairs at the places 0, 2, 4 and so on, it "
+                "is the place over K, not over half of it.", _wrong_turn(angles=_exponent(lambda K: 2 / K))),
+        Mistake("later pairs turn faster",
+                "Your later pairs turn faster. The large number belongs below the position: the speeds fall.",
+                _wrong_turn(angles=lambda B, T, K: np.arange(T)[:, None] * 10000 ** (np.arange(0, K, 2) / K))),
+        Mistake("the angle in turns, not in radians",
+                "You multiply the angles by 2π. They are radians already: the first pair turns by 1 a word.",
+                _wrong_turn(angles=lambda B, T, K: 2 * np.pi * np.arange(T)[:, None] / 10000 ** (
+                    np.arange(0, K, 2) / K))),
+        Mistake("the sentence decides, not the word",
+                "Your angle grows from one sentence of the batch to the next. It is the position in the sentence that "
+                "counts: axis 1.",
+                _wrong_turn(angles=lambda B, T, K: np.arange(B)[:, None, None] / 10000 ** (np.arange(0, K, 2) / K)))))
+
+
+# 9.4 heads that share their keys and values
+
+def _heads_of(a, d):
+    """(B, T, heads * d) -> (B, heads, T, d)."""
+    return a.reshape(*a.shape[:2], -1, d).swapaxes(1, 2)
+
+
+def _shared(k, heads):
+    """Each key and value head (B, heads_kv, T, d) as often as there are queries for it, side by side."""
+    return np.repeat(k, heads // k.shape[1], axis=1)
+
+
+def _in_order(context):
+    return context.swapaxes(1, 2).reshape(len(context), context.shape[2], -1)
+
+
+def _grouped(q, k, v, heads, cut=_heads_of, share=_shared, weights=None, join=_in_order, width=lambda d, E: d):
+    """The whole, with a part replaced. The softmax runs over all heads at once, as batch rows."""
+    d = q.shape[2] // heads
+    query, keys, values = cut(q, d), share(cut(k, d), heads), share(cut(v, d), heads)
+    scores = query @ keys.swapaxes(2, 3) / np.sqrt(width(d, q.shape[2]))
+    return join((weights or _masked)(scores, np.tri(q.shape[1], dtype=bool)) @ values)
+
+
+def _wrong_heads(**parts):
+    return partial(_grouped, **parts)
+
+
+def _by_the_library(q, k, v, heads):
+    d, (B, T, _) = q.shape[2] // heads, q.shape
+    query, keys, values = (_shared(_heads_of(a, d), heads).reshape(B * heads, T, d) for a in (q, k, v))
+    context = dot_attention_forward(query, keys, values, np.tri(T, dtype=bool)[None], scale=1 / np.sqrt(d))[0]
+    return _in_order(context.reshape(B, heads, T, d))
+
+
+grouped_heads = Exercise(
+    id="9.4", title="heads that share", lesson="09_beyond", points=2,
+    helpers=("layers.softmax",),
+    onward="Count what has to be kept for each word now, against one key and one value for each head: that is why "
+           "large language models that write long texts do it.",
+    shortest="""\
+B, T, E = q.shape
+d = E // heads
+q = q.reshape(B, T, -1, heads * d // k.shape[2], d)                # (B, T, key heads, sharers, d)
+k, v = (a.reshape(B, T, -1, d) for a in (k, v))
+e = np.einsum("btgnd,bsgd->bgnts", q, k) / np.sqrt(d)
+alpha = softmax(np.where(np.tri(T, dtype=bool), e, -np.inf))
+return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
+    function="grouped_attention",
+    signature="(q (B, T, E), k (B, T, G), v (B, T, G), heads) -> context (B, T, E)",
+    cases=lambda rng: [(1.5 * normal(rng, B, T, E), 1.5 * normal(rng, B, T, G), normal(rng, B, T, G), heads)
+                       for B, T, E, G, heads in ((3, 5, 12, 6, 4), (2, 7, 18, 6, 6), (3, 5, 8, 4, 2))],
+    about=("4 heads, 2 keys and values", "6 heads, 2 keys and values", "2 heads, 1 key and value: all share it"),
+    reference=_by_the_library,
+    mistakes=(
+        Mistake("no mask",
+                "Every word looks at all words, also at those after it. Only itself and what came before may be seen.",
+                _wrong_heads(weights=lambda s, m: softmax(s))),
+        Mistake("the mask is turned round",
+                "Your words look at themselves and at what comes *after*. Only what came before may be seen.",
+                _wrong_heads(weights=lambda s, m: _masked(s, m.T))),
+        Mistake("softmax over the words that ask",
+                "Your weights add up to 1 over the words that ask. It is the words that are *looked at* that compete: "
+                "the last axis.",
+                _wrong_heads(weights=lambda s, m: _masked(s.swapaxes(2, 3), m.T).swapaxes(2, 3))),
+        Mistake("the keys are dealt out in turn",
+                "Your heads take the keys in turn: the first, the second, the first again. Heads that share a key "
+                "stand side by side: the first few heads have the first key.",
+                _wrong_heads(share=lambda k, heads: np.tile(k, (1, heads // k.shape[1], 1, 1)))),
+        Mistake("all heads share the first key",
+                "All of your heads use the first key and value. Only where there is a single one is that right; else "
+                "each group of heads has its own.",
+                _wrong_heads(share=lambda k, heads: np.repeat(k[:, :1], heads, axis=1))),
+        Mistake("scaled by the whole width",
+                "You divide by the root of E, the width of all heads together. What is added up in a dot product are "
+                "the numbers of one head.", _wrong_heads(width=lambda d, E: E)),
+        Mistake("not scaled",
+                "The dot products are used as they are. They grow with the width of a head; divide by the root of it.",
+                _wrong_heads(width=lambda d, E: 1)),
+        Mistake("divided by the width, not by its root",
+                "You divide by the width of a head. A sum of that many random products grows like its *root*.",
+                _wrong_heads(width=lambda d, E: d * d)),
+        Mistake("words and heads are mixed up by a reshape",
+                "You reshape straight to heads before words. The numbers stay in their order then, so a head gets some "
+                "words whole and others not at all. Cut the width first, then exchange the two axes.",
+                _wrong_heads(cut=lambda a, d: a.reshape(len(a), -1, a.shape[1], d))),
+        Mistake("the heads are cut in turn",
+                "Your head takes every so many-th number of the width. A head is a piece of neighbouring numbers.",
+                _wrong_heads(cut=lambda a, d: a.reshape(*a.shape[:2], d, -1).transpose(0, 3, 1, 2))),
+        Mistake("joined without exchanging the axes back",
+                "Inside the heads you are right. When they are put side by side, words and heads are still exchanged: "
+                "exchange them back before you join.",
+                _wrong_heads(join=lambda c: c.reshape(len(c), c.shape[2], -1))),
+        Mistake("the heads are averaged",
+                "You average the heads and repeat the average. Each head keeps its own result, one beside the other.",
+                _wrong_heads(join=lambda c: np.tile(c.mean(axis=1), (1, 1, c.shape[1])))),
+        Mistake("keys and values are exchanged",
+                "Keys and values are exchanged: the query is compared with the keys, and what is averaged are the "
+                "values.", lambda q, k, v, heads: _grouped(q, v, k, heads))))
+
+
+EXERCISES = (causal_self_attention, track, rotary, grouped_heads)

@@ -56,6 +56,31 @@ def rnn_over_time(x, h_0, params):
     return torch.func.functional_call(module, weights, (x, h_0[None]))[0]
 
 
+def leaky_cell(x_t, h_prev, params):
+    return h_prev.lerp(torch_cell("rnn", x_t, [h_prev], params)[0], 1 - params["keep"])
+
+
+def padded_rnn(x, h_0, params, mask):
+    """Each sentence by itself, without its padding; its last state stays."""
+    rows = []
+    for row, start, n in zip(x, h_0, mask.sum(axis=1).tolist(), strict=True):
+        h = rnn_over_time(row[None, :n], start[None], params)[0]
+        rows.append(torch.cat([h, h[-1:].expand(len(row) - n, -1)]))
+    return torch.stack(rows)
+
+
+def first_above(logits, temperature, u):
+    """Word by word: the first at which the running sum of the probabilities is above u."""
+    found = []
+    for row, chance in zip(F.softmax(torch.tensor(logits) / temperature, dim=1).tolist(), u, strict=True):
+        total, word = 0.0, -1
+        while total <= chance:
+            word += 1
+            total += row[word]
+        found.append(word)
+    return np.array(found)
+
+
 def cross_entropy(logits, targets, mask):
     return F.cross_entropy(logits[mask], targets[mask]).item()
 
@@ -131,9 +156,33 @@ def biases_of(kind, cache, x_0, h_0, H):
     return {"b_ih": total / 3, "b_hh": 2 * total / 3}
 
 
-def embedding(dx, tokens, V):
-    W = torch.zeros(V, dx.shape[-1], dtype=dx.dtype, requires_grad=True)
-    return torch.autograd.grad(F.embedding(tokens, W), W, dx)[0]
+def leaky_backward(dh_t, cache):
+    """The gradients by autograd."""
+    params = {key: cache[key] for key in ("W_ih", "W_hh")}
+    params |= biases_of("rnn", {"h_t": cache["new"], **cache}, cache["x_t"], cache["h_prev"], dh_t.shape[1])
+    params["keep"] = cache["keep"]
+    _, grads = torch_ref.torch_gradients(lambda *args: (leaky_cell(*args),), [cache["x_t"], cache["h_prev"], params],
+                                         [dh_t])
+    return tuple(grads)
+
+
+def tied(dx, tokens, dlogits, h):
+    W = torch.zeros(dlogits.shape[-1], dx.shape[-1], dtype=dx.dtype, requires_grad=True)
+    return torch.autograd.grad([F.embedding(tokens, W), F.linear(h, W)], W, [dx, dlogits])[0]
+
+
+def windowed(dh, cache, k):
+    """For each loss: the window before it by torch's own RNN, from the state that was carried there, detached."""
+    T, total = dh.shape[1], None
+    for t in range(T):
+        first = max(0, t - k + 1)
+        state = cache["h"][:, first - 1] if first else cache["h_0"]
+        part = {**cache, "x": cache["x"][:, first:t + 1], "h": cache["h"][:, first:t + 1], "h_0": state}
+        only_t = np.zeros_like(part["h"])
+        only_t[:, -1] = dh[:, t]
+        grads = backward("rnn", sequence=True)(only_t, part)[-1]
+        total = grads if total is None else {key: total[key] + grads[key] for key in grads}
+    return total
 
 
 def clipped(grads, max_norm):
@@ -197,6 +246,38 @@ def cell_update(c_prev, i, f, g):
     return c_t
 
 
+def coupled_backward(dh_t, dc_t, cache):
+    """Autograd through the coupled cell, its gates made again from pre-activations that give them, leaves of their own.
+
+    The pre-activations' gradients are those of the biases, row by row; the weights' follow from the inputs.
+    """
+    with torch.enable_grad():
+        joined = torch.cat([torch.logit(cache["f"]), torch.atanh(cache["g"]), torch.logit(cache["o"])], dim=1)
+        x_t, h_prev, c_prev = (cache[key].clone().requires_grad_() for key in ("x_t", "h_prev", "c_prev"))
+        W_ih, W_hh = (cache[key].clone().requires_grad_() for key in ("W_ih", "W_hh"))
+        rest = (joined - F.linear(x_t, W_ih) - F.linear(h_prev, W_hh)).detach()        # the biases, a row each
+        b_ih = torch.zeros(len(W_ih), dtype=x_t.dtype, requires_grad=True)
+        a_f, a_g, a_o = (F.linear(x_t, W_ih, b_ih) + F.linear(h_prev, W_hh) + rest).chunk(3, dim=1)
+        f = torch.sigmoid(a_f)
+        c_t = f * c_prev + (1 - f) * torch.tanh(a_g)
+        h_t = torch.sigmoid(a_o) * torch.tanh(c_t)
+        dx, dh_prev, dc_prev, dW_ih, dW_hh, db = torch.autograd.grad(
+            [h_t, c_t], [x_t, h_prev, c_prev, W_ih, W_hh, b_ih], [dh_t, dc_t])
+    return dx, dh_prev, dc_prev, {"W_ih": dW_ih, "W_hh": dW_hh, "b_ih": db, "b_hh": db}
+
+
+def bias_by_bisection(lags, left, b_ih, b_hh):
+    """No formula: the gate is moved until what is left after the lag is right, unit by unit."""
+    H, (b_ih, b_hh) = len(lags), (b_ih.copy(), b_hh.copy())
+    for unit, lag in enumerate(lags):
+        low, high = -50.0, 50.0
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if (1 / (1 + np.exp(-middle))) ** lag < left else (low, middle)
+        b_ih[H + unit], b_hh[H + unit] = low, 0
+    return b_ih, b_hh
+
+
 def parameter_count(kind, D, H, layers, bidirectional):
     return sum(p.numel() for p in torch_ref.MODULES[kind](D, H, layers, bidirectional=bidirectional).parameters())
 
@@ -246,11 +327,39 @@ def causal_self_attention(x, params):
     return F.scaled_dot_product_attention(query, keys, values, is_causal=True)
 
 
-def step_by_step(z, n, h_0):
-    h = [h_0]
-    for t in range(z.shape[1]):
-        h.append(z[:, t] * h[-1] + (1 - z[:, t]) * n[:, t])
-    return np.stack(h[1:], axis=1)
+def bit_by_bit(tokens):
+    """Every command is a function of the bit; a line through its values at 1 and -1 is what it keeps and adds."""
+    does = [lambda bit: bit, lambda bit: -bit, lambda bit: 1, lambda bit: -1]
+
+    def line(function):
+        up, down = function(1), function(-1)
+        return (up - down) / 2, (up + down) / 2
+
+    def all_of(row):
+        def run(bit):
+            for token in row:
+                bit = does[token](bit)
+            return bit
+        return run
+
+    steps = np.array([[line(does[token]) for token in row] for row in tokens])
+    whole = np.array([line(all_of(row)) for row in tokens])
+    return steps[..., 0], steps[..., 1], whole[:, 0], whole[:, 1]
+
+
+def rotated(q):
+    T, K = q.shape[1:]
+    speed = 10000.0 ** (-torch.arange(K // 2, dtype=q.dtype) * 2 / K)
+    angle = torch.outer(torch.arange(T, dtype=q.dtype), speed)
+    pairs = torch.view_as_complex(q.reshape(*q.shape[:2], K // 2, 2).contiguous())
+    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).reshape(q.shape)
+
+
+def grouped(q, k, v, heads):
+    d = q.shape[2] // heads
+    q, k, v = (a.unflatten(2, (-1, d)).transpose(1, 2) for a in (q, k, v))
+    k, v = (a.repeat_interleave(heads // a.shape[1], dim=1) for a in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
 
 # id -> (what it is held to, the witness)
@@ -274,12 +383,14 @@ def gate_by_gate(kernel, bias, forget_bias):
 
 
 WITNESSES = {
-    "1.1": ("PyTorch", cell("rnn")),
-    "1.2": ("PyTorch", in_torch(rnn_over_time)),
+    "1.1": ("PyTorch", in_torch(leaky_cell)),
+    "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
     "1.3": ("PyTorch", in_torch(cross_entropy)),
-    "2.1": ("PyTorch", backward("rnn", sequence=False)),
+    "1.4": ("the running sum, word by word", first_above),
+    "2.1": ("PyTorch", leaky_backward),
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
-    "2.3": ("PyTorch", in_torch(embedding)),
+    "2.3": ("PyTorch", in_torch(tied)),
+    "2.4": ("PyTorch, window by window", windowed),
     "3.1": ("PyTorch", in_torch(clipped)),
     "3.2": ("PyTorch", in_torch(leaky_norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
@@ -290,6 +401,8 @@ WITNESSES = {
     "4.4": ("PyTorch", None),                      # by its property: test_the_latch_holds_its_bit_in_torch
     "5.1": ("PyTorch", backward("lstm", sequence=False)),
     "5.2": ("PyTorch", backward("lstm", sequence=True)),
+    "5.3": ("PyTorch", in_torch(coupled_backward)),
+    "5.4": ("bisection", bias_by_bisection),
     "6.1": ("PyTorch", cell("gru")),
     "6.2": ("PyTorch", backward("gru", sequence=False)),
     "6.3": ("PyTorch", parameter_count),
@@ -305,7 +418,9 @@ WITNESSES = {
     "8.4": ("PyTorch", in_torch(dot_backward)),
     "8.5": ("sets of links", alignment_error_rate),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
-    "9.2": ("the recursion, step by step", step_by_step),
+    "9.2": ("bit by bit", bit_by_bit),
+    "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
+    "9.4": ("PyTorch", in_torch(grouped)),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
