@@ -31,8 +31,8 @@ True if the vector is small for the sequence: all three. True: narrow and rescue
 False: narrow is refuted. Open: otherwise.
 """
 SETTINGS = {"H": 64, "E": 16, "B": 32, "words": 16, "longest": 6, "forget bias": 2.0, "test": 500, "validation": 200,
-            "every": 250, "lower": 0.2, "holds": 0.9, "rates": [0.003, 0.01, 0.03], "steps": [1500, 3000],
-            "pilot seeds": 3, "seeds": 10}
+            "every": 250, "lower": 0.2, "holds": 0.9, "rates": [0.003, 0.01, 0.03], "steps": [1000, 2000],
+            "pilot seeds": 2, "seeds": 10}
 ARMS = {"4 numbers": (4, None), "16 numbers": (16, None), "128 numbers": (128, None),
         "attention, 4 numbers": (4, "dot")}                # what is handed over, attention
 CONDITION = "True if the vector is small for the sequence"
