@@ -459,17 +459,18 @@ def _beam(log_p, width, grow=lambda total, row: total[:, None] + row, order=lamb
 
 
 def _cases_beam(rng):
-    """Tables in which the beam gains something and every wrong search finds another sentence."""
+    """Tables in which the beam gains something, and every wrong search finds another sentence."""
     found = []
-    for T, V, width in ((5, 6, 3), (6, 7, 2), (4, 8, 3)):
+    for T, V, width in ((9, 7, 3), (8, 6, 2), (7, 9, 4)):
         while True:
-            logits = 2 * normal(rng, T, V, V)
+            logits = 0.7 * normal(rng, T, V, V)
             log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
             case = log_p, width
             right, gain = _beam(*case)
             wrong = [_beam(log_p, 1), *(_beam(*case, **changed) for changed in WRONG_BEAMS)]
             greedy, each, last_word, *_ = sentences = [tuple(words) for words, _ in wrong]
-            if gain > 0.05 and tuple(right) not in sentences and len({greedy, each, last_word}) == 3:
+            told_apart = found or len({greedy, each, last_word}) == 3
+            if gain > 0.05 and tuple(right) not in sentences and told_apart:
                 break
         found.append(case)
     return found

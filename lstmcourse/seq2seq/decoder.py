@@ -65,7 +65,7 @@ def decoder_forward(inputs, state, memory, params):
 
 
 def decoder_backward(dlogits, cache):
-    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7.4)
+    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7g, 7h)
 
     dlogits  (B, T_tgt, V)
 
