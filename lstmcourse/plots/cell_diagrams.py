@@ -289,8 +289,8 @@ def encoder_decoder(source, target, write=True):
     """The encoder over the source words, the decoder over the target words, one state between the two.
 
     source, target  lists of str; the decoder's inputs are <bos> and the target, its outputs the target and <eos>
-    write           True: the decoder writes alone, each word goes back in as the next input; False: teacher
-                    forcing, the inputs are the true words, whatever came out
+    write           True: the decoder runs free, each word goes back in as the next input; False: teacher
+                    forcing, the inputs are the reference words, whatever came out
     """
     step, y, n = 0.83, 1.25, len(source)
     s = Diagram(step * (n + len(target) - 1) + 2.4, 2.75)
@@ -313,9 +313,9 @@ def encoder_decoder(source, target, write=True):
         s.text(x, 2.22, out, fontsize=9.5)
         if write and k + 1 < len(ts):                      # what was written goes in at the next step
             half = x + step / 2
-            s.line([(x + 0.28, 2.2), (half, 2.05), (half, 0.62), (ts[k + 1] - 0.3, 0.4)], None, width=0.9)
-    s.text((ts[0] + ts[-1]) / 2, 2.58, "decoder writes: greedy, alone" if write else
-           "decoder in training: given the true words", "decoder", fontsize=10)
+            s.line([(x, 1.75), (half, 1.75), (half, 0.3), (ts[k + 1] - 0.25, 0.3)], None, width=0.9)
+    s.text((ts[0] + ts[-1]) / 2, 2.58, "decoder writes: greedy, free-running" if write else
+           "decoder in training: given the reference", "decoder", fontsize=10)
     return s.fig
 
 

@@ -1,11 +1,15 @@
-"""Exercises 7.1 to 7.5: what an encoder-decoder needs around its networks."""
+"""Exercises 7.1 to 7.7: what an encoder-decoder needs around its networks."""
+
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, softmax
+from lstmcourse.lstm import lstm_cell_forward
 from lstmcourse.practice import lesson_01 as one
 from lstmcourse.practice.exercise import Exercise, Mistake
-from lstmcourse.practice.inputs import normal, padding
+from lstmcourse.practice.inputs import normal, padding, params, uniform
 from lstmcourse.seq2seq import last_states
 
 # 7.1 teacher forcing
@@ -332,4 +336,191 @@ perplexity = Exercise(
                 "sum of a batch back, it has to be multiplied by the batch's tokens.",
                 lambda losses, tokens: np.exp(losses.sum() / tokens.sum()))))
 
-EXERCISES = (shift, last, masked_loss, both_ends, perplexity)
+# 7.6 the batched greedy loop
+
+DECODER = "params {embedding (V, E), W_ih (4H, E), W_hh (4H, H), b_ih (4H,), b_hh (4H,), W (V, H), b (V,)}"
+
+
+def _greedy(h, c, params, bos, eos, most, ended=np.all, after=None, stop=True, feed=None, carry=(True, True),
+            first=False):
+    """The batched greedy loop, in which a part can be replaced by a wrong one."""
+    start, word, done, tokens = (h, c), np.full(len(h), bos), np.zeros(len(h), bool), []
+    while len(tokens) < most and not (stop and ended(done)):
+        new = lstm_cell_forward(params["embedding"][word], h, c, params)[:2]
+        h, c = (now if kept else old for now, old, kept in zip(new, start, carry, strict=True))
+        best = (new[0] @ params["W"].T + params["b"]).argmax(axis=1)
+        best = np.where(done, eos if after is None else after, best) if after != "words" else best
+        done = done | (best == eos)
+        tokens.append(best)
+        word = best if feed is None else np.full(len(h), feed)
+    tokens = np.stack(tokens, axis=1)
+    return np.hstack([np.full((len(h), 1), bos), tokens]) if first else tokens
+
+
+def _decoder(rng, B, V, E, H):
+    """A decoder with large weights, and the states that it starts from."""
+    weights = params(rng, 4, E, H)
+    return uniform(rng, B, H), uniform(rng, B, H), {
+        "embedding": 2 * normal(rng, V, E), **{name: 2 * value for name, value in weights.items()},
+        "W": normal(rng, V, H), "b": uniform(rng, V)}
+
+
+WRONG_LOOPS = {"words": {"after": "words"}, "any": {"ended": np.any}, "encoder": {"carry": (False, False)},
+               "h": {"carry": (True, False)}, "c": {"carry": (False, True)}}
+
+
+def _cases_greedy(rng):
+    """Sentences that end one after the other; in the second batch one is cut at the most that may be written.
+
+    Which word ends a sentence is chosen afterwards, so that they do, and so that every wrong loop shows.
+    """
+    return [next(_batches_that_end(rng, *sizes)) for sizes in (((3, 11, 4, 5), 10, 0), ((4, 13, 5, 7), 9, 1))]
+
+
+def _batches_that_end(rng, sizes, most, cut):
+    while True:
+        h, c, weights = _decoder(rng, *sizes)
+        bos = int(rng.integers(sizes[1]))
+        tokens = _greedy(h, c, weights, bos, -1, most)
+        for eos in np.unique(tokens):
+            ends = [list(row).index(eos) if eos in row else most for row in tokens]
+            in_time = [end for end in ends if end < most - 1]
+            if min(ends) > 0 and len(set(in_time)) > 1 and len(in_time) == len(ends) - cut:
+                case = h, c, weights, bos, int(eos), most
+                results = [_greedy(*case, **wrong).tolist() for wrong in ({}, *WRONG_LOOPS.values())]
+                if all(one != other for one, other in combinations(results, 2)):
+                    yield case
+
+
+greedy_batch = Exercise(
+    id="7.6", title="many sentences are written at once", lesson="07_encoder_decoder", points=2, part="decoding",
+    onward="The rows that have ended are still computed at every step: what would it take to drop them from the batch?",
+    shortest="""\
+word, out = np.full(len(h), bos), []
+while len(out) < most and (not out or (word != eos).any()):
+    h, c = lstm_step(params["embedding"][word], h, c, params)
+    new = np.argmax(h @ params["W"].T + params["b"], axis=1)
+    word = np.where(word == eos, eos, new) if out else new
+    out.append(word)
+return np.stack(out, axis=1)""",
+    function="greedy_batch", signature=f"(h (B, H), c (B, H), {DECODER}, bos, eos, most) -> tokens (B, T)",
+    cases=_cases_greedy, about=("", "one sentence never ends"), reference=_greedy,
+    mistakes=(
+        Mistake("a sentence goes on after its end",
+                "A row that has written eos writes more words while it waits for the others. Remember which rows are "
+                "done; from then on they write eos and nothing else.", partial(_greedy, **WRONG_LOOPS["words"])),
+        Mistake("the loop stops with the first sentence that ends",
+                "You stop as soon as one row has written eos, and cut the others off. The loop may stop when *all* "
+                "have.", partial(_greedy, **WRONG_LOOPS["any"])),
+        Mistake("the loop never stops early",
+                "You always take the most steps that are allowed. When every row has written eos there is nothing left "
+                "to write: the result then has fewer columns.", partial(_greedy, stop=False)),
+        Mistake("bos is read at every step",
+                "At each step your decoder reads bos again. Only its first input is bos; after that it reads the word "
+                "that it has just written.", lambda h, c, params, bos, eos, most: _greedy(h, c, params, bos, eos, most,
+                                                                                         feed=bos)),
+        Mistake("every step starts from the encoder's state",
+                "The decoder starts every step from the states that it was given, so it forgets what it has written. "
+                "Each step starts from the states after the step before.", partial(_greedy, **WRONG_LOOPS["encoder"])),
+        Mistake("only one of the two states is carried on",
+                "One of h and c is carried from step to step, the other is the encoder's at every step. An LSTM has "
+                "two states, and both go on.", partial(_greedy, **WRONG_LOOPS["h"])),
+        Mistake("only one of the two states is carried on",
+                "One of h and c is carried from step to step, the other is the encoder's at every step. An LSTM has "
+                "two states, and both go on.", partial(_greedy, **WRONG_LOOPS["c"])),
+        Mistake("bos is part of what was written",
+                "Your rows begin with bos. It is what the decoder reads first, not a word that it writes.",
+                partial(_greedy, first=True)),
+        Mistake("0 after the end",
+                "Your words are right, and after a sentence's end you write 0, as padding. That is common; here the "
+                "rest of the row is filled up with eos.", partial(_greedy, after=0), convention=True)))
+
+
+# 7.7 beam search against greedy
+
+def _beam(log_p, width, grow=lambda total, row: total[:, None] + row, order=lambda totals: np.argsort(-totals),
+          each=False, row_of=lambda best, V: best // V, gain=lambda beam, greedy: beam - greedy):
+    """Beam search and what it gains over greedy, in which a part can be replaced by a wrong one."""
+    def search(width):
+        V, words, totals = log_p.shape[1], np.zeros((1, 0), int), np.zeros(1)
+        last = np.zeros(1, int)
+        for step in log_p:
+            found = grow(totals, step[last])
+            if each and len(found) > 1:                    # every beginning keeps its own best word
+                rows, best = np.arange(len(found)), found.argmax(axis=1)
+            else:
+                kept = order(found.ravel())[:width]
+                rows, best = np.minimum(row_of(kept, V), len(found) - 1), kept % V
+            words, totals, last = np.column_stack([words[rows], best]), found[rows, best], best
+        k = order(totals)[0]
+        return words[k], sum(step[v, w] for step, v, w in zip(log_p, [0, *words[k][:-1]], words[k], strict=True))
+    (words, beam), (_, greedy) = search(width), search(1)
+    return words, gain(beam, greedy)
+
+
+def _cases_beam(rng):
+    """Tables in which the beam gains something, and every wrong search finds another sentence."""
+    found = []
+    for T, V, width in ((9, 7, 3), (8, 6, 2), (7, 9, 4)):
+        while True:
+            logits = 0.7 * normal(rng, T, V, V)
+            log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+            case = log_p, width
+            right, gain = _beam(*case)
+            wrong = [_beam(log_p, 1), *(_beam(*case, **changed) for changed in WRONG_BEAMS)]
+            greedy, each, last_word, *_ = sentences = [tuple(words) for words, _ in wrong]
+            told_apart = found or len({greedy, each, last_word}) == 3
+            if gain > 0.05 and tuple(right) not in sentences and told_apart:
+                break
+        found.append(case)
+    return found
+
+
+WRONG_BEAMS = ({"each": True}, {"grow": lambda total, row: row}, {"order": np.argsort},
+               {"row_of": lambda best, V: best % V}, {"grow": lambda total, row: total[:, None] * row})
+
+beam_against_greedy = Exercise(
+    id="7.7", title="beam search against greedy", lesson="07_encoder_decoder", points=2,
+    onward="How wide does the beam have to be to find the likeliest sentence for certain, and what does that cost?",
+    shortest="""\
+def search(width):
+    beams = [(0.0, [0])]
+    for step in log_p:
+        longer = [(p + q, [*words, w]) for p, words in beams for w, q in enumerate(step[words[-1]])]
+        beams = sorted(longer, reverse=True)[:width]
+    return beams[0]
+(p, words), (q, _) = search(width), search(1)
+return np.array(words[1:]), p - q""",
+    function="beam_against_greedy", signature="(log_p (T, V, V), width) -> words (T,), gain ()",
+    cases=_cases_beam, reference=_beam,
+    mistakes=(
+        Mistake("every beginning keeps its own best word",
+                "Each of your beginnings goes on with its own best word, so none is ever dropped. All continuations of "
+                "all beginnings compete for the places in the beam.", partial(_beam, **WRONG_BEAMS[0])),
+        Mistake("only the last word counts",
+                "You rank the beginnings by the probability of their last word alone. A sentence is as likely as all "
+                "its words together: logarithms are added up.", partial(_beam, **WRONG_BEAMS[1])),
+        Mistake("the least likely are kept",
+                "Your beam keeps the beginnings with the smallest totals: np.argsort sorts from small to large.",
+                partial(_beam, **WRONG_BEAMS[2])),
+        Mistake("a word goes on from another beginning",
+                "The totals are right, but a word is put behind a beginning that it does not belong to. If the totals "
+                "stand in one long row of beginnings times words, the beginning is the whole part of the division by "
+                "V, and the word is the rest.", partial(_beam, **WRONG_BEAMS[3])),
+        Mistake("logarithms are multiplied",
+                "You multiply logarithms of probabilities. Probabilities are multiplied; their logarithms are added.",
+                partial(_beam, **WRONG_BEAMS[4])),
+        Mistake("greedy, whatever the width",
+                "Your beam is as wide as 1: it never comes back from a word that looked best at first.",
+                lambda log_p, width: _beam(log_p, 1)),
+        Mistake("the gain has the other sign",
+                "The sentence is right. The gain is what the beam's sentence has more than the greedy one.",
+                partial(_beam, gain=lambda beam, greedy: greedy - beam)),
+        Mistake("the sentence's own logarithm is returned",
+                "The sentence is right. What is asked beside it is how much more likely it is than the greedy one, as "
+                "a difference of logarithms.", partial(_beam, gain=lambda beam, greedy: beam)),
+        Mistake("the gain as a ratio of logarithms",
+                "The sentence is right. A ratio of two probabilities is a *difference* of their logarithms.",
+                partial(_beam, gain=lambda beam, greedy: beam / greedy))))
+
+EXERCISES = (shift, last, masked_loss, both_ends, perplexity, greedy_batch, beam_against_greedy)

@@ -33,7 +33,7 @@ class Memory(NamedTuple):
 
 
 def decoder_forward(inputs, state, memory, params):
-    """All steps of the decoder, given the words before each.   (eq. 7.3, with attention 8d)
+    """All steps of the decoder, given the words before each.   (eq. 7c and 7d, with attention 8d)
 
     inputs  (B, T_tgt)  tokens: at step t the word before the one to be written, at first <bos>
     state   a tuple     the states to start from, (h_0, c_0) or (h_0,), each (B, H)
@@ -65,7 +65,7 @@ def decoder_forward(inputs, state, memory, params):
 
 
 def decoder_backward(dlogits, cache):
-    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7.4)
+    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7g, 7h)
 
     dlogits  (B, T_tgt, V)
 

@@ -57,7 +57,7 @@ def reverse_sequences(x, lengths):
 
 
 def encoder_forward(source, lengths, params, kind="lstm"):
-    """Reads each source sentence.   (eq. 7.1)
+    """Reads each source sentence.   (eq. 7a)
 
     source   (B, T_src)  tokens, padded at the end
     lengths  (B,)        how many of them are real, 1 … T_src
@@ -96,7 +96,7 @@ def encoder_forward(source, lengths, params, kind="lstm"):
 
 
 def encoder_backward(dh, dlast, dwords, cache):
-    """Backward pass of `encoder_forward`: grads, a dict keyed like its part of params.   (eq. 7.2)
+    """Backward pass of `encoder_forward`: grads, a dict keyed like its part of params.   (eq. 7i, 7j)
 
     dh      (B, T_src, H)  dL/dh, or 0 where only the last state is used
     dlast   a tuple        dL/d(last)

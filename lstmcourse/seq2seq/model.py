@@ -99,7 +99,7 @@ def read_source(source, lengths, params, model):
 
 
 def loss_and_grads(params, source, lengths, inputs, targets, mask, model):
-    """Teacher forcing: the loss of every next word, given the reference words before it.   (eq. 7.5)
+    """Teacher forcing: the loss of every next word, given the reference words before it.   (eq. 7f)
 
     source, lengths  (B, T_src) and (B,)  as for `encoder_forward`
     inputs           (B, T_tgt)           `shift_right` of the targets

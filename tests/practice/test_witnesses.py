@@ -3,6 +3,8 @@
 A witness has the exercise's arguments and results, and none of the code from which the reference is made.
 """
 
+import heapq
+
 import numpy as np
 import pytest
 import torch
@@ -299,6 +301,35 @@ def perplexity(losses, tokens):
     return float(np.exp(np.mean([loss for loss, n in zip(losses, tokens, strict=True) for _ in range(n)])))
 
 
+def greedy_batch(h, c, params, bos, eos, most):
+    """Each sentence by itself, with PyTorch's cell, and filled up afterwards."""
+    params = {name: torch.tensor(value) for name, value in params.items()}
+    cell = torch.nn.LSTMCell(params["embedding"].shape[1], params["W"].shape[1], dtype=torch.float64)
+    cell.load_state_dict({ours.replace("W_", "weight_").replace("b_", "bias_"): params[ours]
+                          for ours in ("W_ih", "W_hh", "b_ih", "b_hh")})
+    rows = []
+    for state in zip(torch.tensor(h)[:, None], torch.tensor(c)[:, None], strict=True):
+        words = [bos]
+        while len(words) <= most and (words[-1] != eos or len(words) == 1):
+            state = cell(params["embedding"][words[-1]][None], state)
+            words.append(int(F.linear(state[0], params["W"], params["b"]).argmax()))
+        rows.append(words[1:])
+    longest = max(map(len, rows))
+    return np.array([row + [eos] * (longest - len(row)) for row in rows])
+
+
+def beam_against_greedy(log_p, width):
+    """With a heap of all longer beginnings at each step."""
+    found = {}
+    for w in (width, 1):
+        beams = [(0.0, (0,))]
+        for table in log_p.tolist():
+            beams = heapq.nlargest(w, ((p + q, (*words, k)) for p, words in beams
+                                       for k, q in enumerate(table[words[-1]])))
+        found[w] = max(beams)
+    return np.array(found[width][1][1:]), found[width][0] - found[1][0]
+
+
 def masked_softmax(scores, mask):
     return torch.nan_to_num(torch.softmax(scores.masked_fill(~mask[:, None], -torch.inf), dim=-1))
 
@@ -458,6 +489,8 @@ WITNESSES = {
     "7.3": ("PyTorch", in_torch(loss_and_gradient)),
     "7.4": ("lists, by hand", both_ends),
     "7.5": ("the definition, token by token", perplexity),
+    "7.6": ("PyTorch, one sentence after the other", greedy_batch),
+    "7.7": ("a heap", beam_against_greedy),
     "8.1": ("PyTorch", in_torch(masked_softmax)),
     "8.2": ("the definition, pair by pair", additive_scores),
     "8.3": ("PyTorch", in_torch(torch.bmm)),
