@@ -301,6 +301,27 @@ def gate_by_gate(kernel, bias, forget_bias):
             "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
 
 
+def bits_of(logits, targets, mask, size):
+    bits = F.cross_entropy(logits[mask], targets[mask], reduction="sum") / np.log(2)
+    return bits / mask.sum(), bits / size[targets[mask]].sum()
+
+
+def discounted(counts, shorter, d):
+    p = np.array(shorter)
+    for row, seen in enumerate(counts.tolist()):
+        if any(seen):
+            spared = sum(min(d, n) for n in seen)
+            p[row] = [(max(n - d, 0) + spared * q) / sum(seen) for n, q in zip(seen, shorter[row], strict=True)]
+    return p
+
+
+def fair_score(states, label, new_states, new_label):
+    r = [abs(np.corrcoef(unit, label)[0, 1]) if np.ptp(unit) > 0 else 0 for unit in states.T]
+    unit = int(np.argmax(r))
+    said = np.polyval(np.polyfit(states[:, unit], label, 1), new_states[:, unit])
+    return unit, float(1 - np.mean((new_label - said) ** 2) / np.var(new_label))
+
+
 WITNESSES = {
     "1.1": ("PyTorch", cell("rnn")),
     "1.2": ("PyTorch", in_torch(rnn_over_time)),
@@ -336,6 +357,9 @@ WITNESSES = {
     "9.2": ("bit by bit", bit_by_bit),
     "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
     "9.4": ("PyTorch", in_torch(grouped)),
+    "10.1": ("PyTorch", in_torch(bits_of)),
+    "10.2": ("the definition, character by character", discounted),
+    "10.3": ("NumPy's corrcoef and polyfit", fair_score),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
