@@ -238,8 +238,8 @@ def _nan_unit(states, label):
 
 
 def _cases_fair(rng):
-    """Unit 0 is constant. One follows the label with a minus sign, one with a plus and less well, one only on the new
-    set; a loud one has the largest covariance, a quiet one the largest slope; the new set is shifted."""
+    """Unit 0 is constant on the first set. One unit follows the label with a minus sign, one with a plus and less well,
+    one only on the new set; a loud one has the largest covariance, a quiet one the largest slope."""
     cases = []
     for N, M, H in ((60, 45, 7), (50, 70, 8)):
         label, new_label = rng.integers(0, 5, N).astype(float), rng.integers(0, 5, M) + 0.0
@@ -247,7 +247,7 @@ def _cases_fair(rng):
         sets = []
         for told, noise in ((label, (0.4, 0.9, 9.0)), (new_label, (0.6, 0.9, 0.1))):
             states = normal(rng, len(told), H)
-            states[:, 0] = 0.5
+            states[:, 0] = 0.5 if told is label else told + 0.3 * normal(rng, len(told))
             for place, sign, much in zip(places, (-1, 1, 1), noise, strict=False):
                 states[:, place] = 0.3 * sign * (told + much * normal(rng, len(told)))
             states[:, places[3]] = 8 * (told + 1.5 * normal(rng, len(told)))

@@ -316,10 +316,13 @@ def discounted(counts, shorter, d):
 
 
 def fair_score(states, label, new_states, new_label):
-    r = [abs(np.corrcoef(unit, label)[0, 1]) if np.ptp(unit) > 0 else 0 for unit in states.T]
-    unit = int(np.argmax(r))
-    said = np.polyval(np.polyfit(states[:, unit], label, 1), new_states[:, unit])
-    return unit, float(1 - np.mean((new_label - said) ** 2) / np.var(new_label))
+    varies = states.std(0) > 1e-12
+    standard = (states - states.mean(0)) / torch.where(varies, states.std(0), torch.inf)
+    unit = int((standard * (label - label.mean())[:, None]).sum(0).abs().argmax())
+    ones = torch.ones_like(label)
+    line = torch.linalg.lstsq(torch.stack([states[:, unit], ones], dim=1), label[:, None]).solution
+    said = torch.stack([new_states[:, unit], torch.ones_like(new_label)], dim=1) @ line
+    return unit, float(1 - F.mse_loss(said[:, 0], new_label) / new_label.var(correction=0))
 
 
 WITNESSES = {
@@ -359,7 +362,7 @@ WITNESSES = {
     "9.4": ("PyTorch", in_torch(grouped)),
     "10.1": ("PyTorch", in_torch(bits_of)),
     "10.2": ("the definition, character by character", discounted),
-    "10.3": ("NumPy's corrcoef and polyfit", fair_score),
+    "10.3": ("PyTorch", lambda *args: fair_score(*map(tensor, args))),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
