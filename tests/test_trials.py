@@ -96,6 +96,15 @@ def parity_like(net, baseline):
     return swapped
 
 
+# lesson 10
+
+def cells_like(name):
+    """A function of records: every best cell scores as the best random direction, or as all cells together."""
+    def swapped(records):
+        return [r | {"found": {label: f | {"score": f[name]} for label, f in r["found"].items()}} for r in records]
+    return swapped
+
+
 # (script, its function, what the baseline's data are put in place of)
 TRIALS = [
     # lesson 01
@@ -130,6 +139,9 @@ TRIALS = [
     # lesson 09
     ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
     ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
+    # lesson 10
+    ("10_cells", "verdict", cells_like("random")),
+    ("10_cells", "verdict", cells_like("all")),
 ]
 
 

@@ -249,11 +249,11 @@ def _cases_fair(rng):
             states = normal(rng, len(told), H)
             states[:, 0] = 0.5 if told is label else told + 0.3 * normal(rng, len(told))
             for place, sign, much in zip(places, (-1, 1, 1), noise, strict=False):
-                states[:, place] = 0.3 * sign * (told + much * normal(rng, len(told)))
+                states[:, place] = 0.1 * sign * (told + much * normal(rng, len(told)))
             states[:, places[3]] = 8 * (told + 1.5 * normal(rng, len(told)))
             states[:, places[4]] = 0.01 * (told + 1.2 * normal(rng, len(told)))
             sets.append(states)
-        sets[1][:, places[0]] += 0.15
+        sets[1][:, places[0]] += 0.05
         cases.append((sets[0], label, sets[1], new_label))
     return cases
 
