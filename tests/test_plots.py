@@ -102,6 +102,12 @@ def test_lstm_cell_names_the_parts_of_the_equations():
     assert gates | states | {"×", "+"} <= drawn(plots.lstm_cell())
 
 
+def test_lstm_cell_backward_names_every_gradient_and_every_factor():
+    gradients = {"$dc_{next}$", "$dc_t$", "$dc_{t-1}$", "$dh_t$", "$dh_{t-1}$", "$dx_t$"}
+    factors = {"$× f_t$", "$× c_{t-1}$", "$× g_t$", "$× i_t$", "$× o_t$", r"$× \tanh c_t$"}
+    assert gradients | factors <= drawn(plots.lstm_cell_backward())
+
+
 def test_lstm_cell_dims_what_is_not_lit():
     colors = {text.get_text(): text.get_color() for text in plots.lstm_cell(lit=("f", "c")).axes[0].texts}
     assert colors["$f$"] == plots.COLOR["f"]
@@ -142,6 +148,15 @@ def test_rnn_cell_names_the_parts_of_the_equation():
     assert {"$W_{hh}$", "$W_{ih}$", "tanh", "$h_{t-1}$", "$h_t$", "$x_t$"} <= drawn(plots.rnn_cell())
 
 
+def test_sequence_tasks_has_an_input_and_an_output_where_the_kind_has_one():
+    texts = [text.get_text() for text in plots.sequence_tasks().axes[0].texts]
+    assert (texts.count("$x$"), texts.count("$p$")) == (3 + 3 + 1 + 2, 1 + 3 + 3 + 3)
+
+
+def test_sequence_tasks_gives_each_kind_a_name_of_its_own():
+    assert {"one answer", "an answer at each step", "one input", "read, then write"} <= drawn(plots.sequence_tasks())
+
+
 def test_rnn_unrolled_has_a_cell_for_every_word():
     words = ["nishchal", "likes", "pizza"]
     texts = [text.get_text() for text in plots.rnn_unrolled(words).axes[0].texts]
@@ -151,7 +166,7 @@ def test_rnn_unrolled_has_a_cell_for_every_word():
 
 def test_bptt_sends_a_gradient_back_from_every_step_and_none_over_a_cut():
     texts = [text.get_text() for text in plots.bptt(["a", "b", "c", "d"], cut=(2,)).axes[0].texts]
-    assert [texts.count(f"$dh_{{{t}}}$") for t in (1, 2, 3, 4)] == [1, 1, 1, 1]
+    assert [texts.count(rf"$\partial \ell_{{{t}}} / \partial h_{{{t}}}$") for t in (1, 2, 3, 4)] == [1, 1, 1, 1]
     assert texts.count("$dh_{next}$") == 2                  # from 2 to 1 and from 4 to 3
     assert texts.count("✂") == texts.count("$dh_0$") == 1
 
@@ -238,8 +253,8 @@ def test_attention_map_colours_the_given_weights_under_the_words(rng):
 def test_attention_step_names_every_word_and_the_parts_of_the_equations():
     words = ["mai", "ghar", "jaa"]
     texts = [text.get_text() for text in plots.attention_step(words, "going").axes[0].texts]
-    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "mix", "$h_t$"} <= set(texts)
-    assert {"$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
+    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "tanh", "$h_t$"} <= set(texts)
+    assert {"$x_{3}$", "$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
     assert texts.count("×") == texts.count("·") == 3
 
 
@@ -263,6 +278,17 @@ def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
               if text.get_text() == "×" and text.get_color() == plots.COLOR["r"])
     assert abs(product[0] - reset[0]) < 1e-9                # on the way from h at the bottom to tanh above
     assert (reset[1] > product[1]) == reset_after
+
+
+def test_intervals_draws_each_group_from_low_to_high_and_a_line_at_the_threshold():
+    ax, = plots.intervals({"LSTM": (-0.5, 0.25, 1.0), "RNN": (2.0, 3.0, 3.5)}, "gain", threshold=0.0).axes
+    spans, dots = ax.lines[0:4:2], ax.lines[1:4:2]
+    assert [line.get_xdata().tolist() for line in spans] == [[-0.5, 1.0], [2.0, 3.5]]
+    assert [line.get_xdata()[0] for line in dots] == [0.25, 3.0]
+    assert set(ax.lines[4].get_xdata()) == {0.0}
+    assert ax.get_xlabel() == "gain"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["LSTM", "RNN"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]                      # the first one on top
 
 
 def test_dot_plot_draws_every_run_and_the_median():
