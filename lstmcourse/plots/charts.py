@@ -145,11 +145,11 @@ def gates_over_words(words, ys, ylabel, band=None, marked=()):
     return fig
 
 
-def coloured_text(text, values, label):
-    """Lines of text, a number behind every character: orange minus, purple plus, white zero.
+def coloured_text(text, values, label, limit=1.0):
+    """Lines of text, a number behind every character: orange minus, purple plus, white zero, and a colour bar.
 
     text    str of one or more lines
-    values  (len(text),) from -1 to 1; those of line ends are not drawn
+    values  (len(text),) from -limit to limit; those of line ends are not drawn
     label   what a number is, below the text
     """
     lines = text.split("\n")
@@ -157,8 +157,10 @@ def coloured_text(text, values, label):
     for row, line in enumerate(lines):
         grid[row, :len(line)] = values[at:at + len(line)]
         at += len(line) + 1
-    fig, ax = new_figure(width=0.3 + 0.084 * grid.shape[1], height=0.5 + 0.2 * len(lines))
-    ax.imshow(grid, cmap="PuOr", vmin=-1.4, vmax=1.4, aspect="auto")
+    fig, ax = new_figure(width=1.0 + 0.084 * grid.shape[1], height=max(1.0, 0.5 + 0.2 * len(lines)))
+    image = ax.imshow(grid, cmap="PuOr", vmin=-1.4 * limit, vmax=1.4 * limit, aspect="auto")
+    bar = fig.colorbar(image, fraction=0.6 / fig.get_figwidth(), pad=0.02, ticks=[-limit, 0, limit])
+    bar.ax.set_ylim(-limit, limit)
     for row, line in enumerate(lines):
         for column, character in enumerate(line):
             if character != " ":

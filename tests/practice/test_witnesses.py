@@ -441,6 +441,30 @@ def gate_by_gate(kernel, bias, forget_bias):
             "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
 
 
+def bits_of(logits, targets, mask, size):
+    bits = F.cross_entropy(logits[mask], targets[mask], reduction="sum") / np.log(2)
+    return bits / mask.sum(), bits / size[targets[mask]].sum()
+
+
+def discounted(counts, shorter, d):
+    p = np.array(shorter)
+    for row, seen in enumerate(counts.tolist()):
+        if any(seen):
+            spared = sum(min(d, n) for n in seen)
+            p[row] = [(max(n - d, 0) + spared * q) / sum(seen) for n, q in zip(seen, shorter[row], strict=True)]
+    return p
+
+
+def fair_score(states, label, new_states, new_label):
+    varies = states.std(0) > 1e-12
+    standard = (states - states.mean(0)) / torch.where(varies, states.std(0), torch.inf)
+    unit = int((standard * (label - label.mean())[:, None]).sum(0).abs().argmax())
+    ones = torch.ones_like(label)
+    line = torch.linalg.lstsq(torch.stack([states[:, unit], ones], dim=1), label[:, None]).solution
+    said = torch.stack([new_states[:, unit], torch.ones_like(new_label)], dim=1) @ line
+    return unit, float(1 - F.mse_loss(said[:, 0], new_label) / new_label.var(correction=0))
+
+
 def windows_by_hand(values, past, horizon, target):
     M = len(values) - past - horizon + 1
     return (np.array([[values[m + p] for p in range(past)] for m in range(M)]),
@@ -502,6 +526,9 @@ WITNESSES = {
     "9.2": ("bit by bit", bit_by_bit),
     "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
     "9.4": ("PyTorch", in_torch(grouped)),
+    "10.1": ("PyTorch", in_torch(bits_of)),
+    "10.2": ("the definition, character by character", discounted),
+    "10.3": ("PyTorch", lambda *args: fair_score(*map(tensor, args))),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
     "12.1": ("the definition, number by number", windows_by_hand),
