@@ -11,7 +11,8 @@ from tests.lesson_measures import ALT, BOUNDS, captions, cells, is_guess, measur
 
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
 # the lessons that meet the bounds by now
-SECOND_EDITION = ["00_start_here", "03_forgetting", "04_lstm", "06_gru", "09_beyond", "11_at_work"]
+SECOND_EDITION = ["00_start_here", "03_forgetting", "04_lstm", "06_gru", "09_beyond", "11_at_work",
+                  "13_when_it_does_not_learn"]
 every_lesson = pytest.mark.parametrize("stem", SECOND_EDITION)
 LONG_ENOUGH = 1.5                                      # minutes from which on a section states its own
 
@@ -54,7 +55,8 @@ def test_one_equation_a_line(stem):
 
 
 # the lessons whose captions stand in the cell below the figure
-CAPTIONS_BELOW = ["00_start_here", "03_forgetting", "04_lstm", "06_gru", "09_beyond", "11_at_work"]
+CAPTIONS_BELOW = ["00_start_here", "03_forgetting", "04_lstm", "06_gru", "09_beyond", "11_at_work",
+                  "13_when_it_does_not_learn"]
 
 
 @pytest.mark.parametrize("stem", CAPTIONS_BELOW)

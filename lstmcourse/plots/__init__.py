@@ -24,9 +24,10 @@ from lstmcourse.plots.charts import (
     heatmap,
     panels,
     paths_on_surface,
+    scatter,
 )
 from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 
 __all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
            "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "new_figure",
-           "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save", "show"]
+           "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save", "scatter", "show"]

@@ -301,6 +301,18 @@ def gate_by_gate(kernel, bias, forget_bias):
             "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
 
 
+def row_by_row(h, lengths, W, b, y):
+    answers = torch.stack([W @ row[:n][-1] + b for row, n in zip(h, lengths.tolist(), strict=True)])[:, 0]
+    return answers, F.mse_loss(answers, y)
+
+
+def pair_by_pair(base, moved):
+    S, B, T, K = moved.shape
+    reach = np.array([[max(abs(moved[s, b, t, k] - base[b, t, k]) for b in range(B) for k in range(K))
+                       for t in range(T)] for s in range(S)])
+    return reach, max([s - t for s in range(S) for t in range(T) if s > t and reach[s, t] > 1e-6], default=0)
+
+
 WITNESSES = {
     "1.1": ("PyTorch", cell("rnn")),
     "1.2": ("PyTorch", in_torch(rnn_over_time)),
@@ -339,6 +351,8 @@ WITNESSES = {
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
+    "13.1": ("PyTorch", in_torch(row_by_row)),
+    "13.2": ("the definition, pair by pair", pair_by_pair),
 }
 
 
