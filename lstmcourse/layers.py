@@ -26,7 +26,7 @@ def relu(a, out=None):
 
 
 def softmax(logits):
-    """exp(logits) / sum of exp(logits) over the last axis.  (eq. 1.3)
+    """exp(logits) / sum of exp(logits) over the last axis.  (eq. 1c)
 
     The largest logit is subtracted first: the result is the same, exp cannot overflow.
     """
@@ -35,12 +35,12 @@ def softmax(logits):
 
 
 def softmax_backward(dp, p):
-    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.4)"""
+    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8h)"""
     return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
 
 
 def linear_forward(x, params):
-    """y = x W^T + b, as torch.nn.Linear.  (eq. 1.2)
+    """y = x W^T + b, as torch.nn.Linear.  (eq. 1b)
 
     x       (..., D)
     params  W (V, D), b (V,)
@@ -101,7 +101,7 @@ def embedding_backward(dx, cache):
 
 
 def cross_entropy_forward(logits, targets, mask=None):
-    """Mean of -log softmax(logits)[target] over the real tokens, in nats per token.  (eq. 1.4)
+    """Mean of -log softmax(logits)[target] over the real tokens, in nats per token.  (eq. 1d)
 
     logits   (..., V)  scores before the softmax
     targets  (...)     integers 0 … V-1; what is where the mask is False is not read, nor are the logits there
@@ -125,7 +125,7 @@ def cross_entropy_forward(logits, targets, mask=None):
 
 
 def cross_entropy_backward(cache):
-    """Backward pass of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2.3)
+    """Backward pass of `cross_entropy_forward`:  dlogits = (softmax - one_hot) / tokens.  (eq. 2f)
 
     Returns dlogits (..., V), 0 where the mask is False.
     """

@@ -52,7 +52,7 @@ def lstm_cell_forward(x_t, h_prev, c_prev, params):
 
 
 def lstm_cell_backward(dh_t, dc_t, cache):
-    """Backward pass of `lstm_cell_forward`, its lines in reverse order.   (eq. 5.1)
+    """Backward pass of `lstm_cell_forward`, its lines in reverse order.   (eq. 5a to 5f)
 
     dh_t  (B, H)  dL/dh_t, all of it: what the loss at t gives and what arrives from step t+1
     dc_t  (B, H)  dL/dc_t likewise, but for what flows through h_t: that is added here
@@ -140,7 +140,7 @@ def lstm_forward(x, h_0, c_0, params):
 
 
 def lstm_backward(dh, dc, cache):
-    """Backpropagation through time for `lstm_forward`.   (eq. 5.2)
+    """Backpropagation through time for `lstm_forward`.   (eq. 5a to 5f at every step)
 
     dh  (B, T, H)  for every t what reaches h_t from outside the recurrence (the loss at t), not what
                    arrives from step t+1: that is added here. `lstm_cell_backward` takes the sum of both

@@ -33,7 +33,7 @@ class RNNCellCache(NamedTuple):
 
 
 def rnn_cell_forward(x_t, h_prev, params, nonlinearity="tanh"):
-    """One step of a vanilla RNN:  h_t = tanh(a_t).   (eq. 1.1)
+    """One step of a vanilla RNN:  h_t = tanh(a_t).   (eq. 1a)
 
         a_t = x_t W_ih^T + b_ih + h_prev W_hh^T + b_hh
 
@@ -52,7 +52,7 @@ def rnn_cell_forward(x_t, h_prev, params, nonlinearity="tanh"):
 
 
 def rnn_cell_backward(dh_t, cache):
-    """Backward pass of `rnn_cell_forward`, its lines in reverse order.   (eq. 2.1)
+    """Backward pass of `rnn_cell_forward`, its lines in reverse order.   (eq. 2a)
 
     dh_t  (B, H)  dL/dh_t, all of it: what the loss at t gives and what arrives from step t+1
 
@@ -111,7 +111,7 @@ def rnn_forward(x, h_0, params, nonlinearity="tanh"):
 
 
 def rnn_backward(dh, cache):
-    """Backpropagation through time for `rnn_forward`.   (eq. 2.2)
+    """Backpropagation through time for `rnn_forward`.   (eq. 2e)
 
     dh  (B, T, H)  for every t what reaches h_t from outside the recurrence (the loss at t), not what
                    arrives from step t+1: that is added here. `rnn_cell_backward` takes the sum of both

@@ -10,9 +10,8 @@ import pytest
 from tests.lesson_measures import ALT, BOUNDS, captions, cells, is_guess, measure, minutes, paragraphs, sections, words
 
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
-# the lessons that meet the bounds by now
-SECOND_EDITION = ["00_start_here", "03_forgetting", "04_lstm", "06_gru", "09_beyond", "11_at_work",
-                  "13_when_it_does_not_learn"]
+NOT_YET = {"07_encoder_decoder", "10_reading_python"}      # are rewritten later
+SECOND_EDITION = sorted({path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb")} - NOT_YET)
 every_lesson = pytest.mark.parametrize("stem", SECOND_EDITION)
 LONG_ENOUGH = 1.5                                      # minutes from which on a section states its own
 
@@ -54,12 +53,7 @@ def test_one_equation_a_line(stem):
     assert [equation for equation in shown if len(re.findall(r"\\qquad", equation)) != 1] == []
 
 
-# the lessons whose captions stand in the cell below the figure
-CAPTIONS_BELOW = ["00_start_here", "03_forgetting", "04_lstm", "06_gru", "09_beyond", "11_at_work",
-                  "13_when_it_does_not_learn"]
-
-
-@pytest.mark.parametrize("stem", CAPTIONS_BELOW)
+@pytest.mark.parametrize("stem", SECOND_EDITION)
 def test_no_caption_is_written_in_code(stem):
     code = [source for kind, source in cells(lesson(stem)) if kind == "code" and "show(" in source]
     assert [source for source in code if source.count("show(") != len(ALT.findall(source))] == []

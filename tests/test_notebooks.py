@@ -66,13 +66,19 @@ def test_notebook_counts_run_from_1_to_n(path):
 NUMBERED = [path for path in LESSONS if path.stem[:2].isdigit()]
 
 
+NUMBERS = sorted({int(path.stem[:2]) for path in NUMBERED})    # 05 and 05b are two halves of one lesson
+
+
 def test_lessons_are_numbered_without_a_gap():
-    assert [int(path.stem[:2]) for path in NUMBERED] == list(range(len(NUMBERED)))
+    assert list(range(len(NUMBERS))) == NUMBERS
+    second = [path.stem for path in NUMBERED if path.stem[2] != "_"]
+    assert [stem for stem in second if not re.match(r"\d\db_", stem)] == []
+    assert {stem[:2] for stem in second} <= {path.stem[:2] for path in NUMBERED if path.stem[2] == "_"}
 
 
 def test_readme_counts_the_lessons():
     words = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    assert f"{words.split()[len(NUMBERED)].capitalize()} lessons in JupyterLab" in (ROOT / "README.md").read_text()
+    assert f"{words.split()[len(NUMBERS)].capitalize()} lessons in JupyterLab" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)

@@ -102,6 +102,12 @@ def test_lstm_cell_names_the_parts_of_the_equations():
     assert gates | states | {"×", "+"} <= drawn(plots.lstm_cell())
 
 
+def test_lstm_cell_backward_names_every_gradient_and_every_factor():
+    gradients = {"$dc_{next}$", "$dc_t$", "$dc_{t-1}$", "$dh_t$", "$dh_{t-1}$", "$dx_t$"}
+    factors = {"$× f_t$", "$× c_{t-1}$", "$× g_t$", "$× i_t$", "$× o_t$", r"$× \tanh c_t$"}
+    assert gradients | factors <= drawn(plots.lstm_cell_backward())
+
+
 def test_lstm_cell_dims_what_is_not_lit():
     colors = {text.get_text(): text.get_color() for text in plots.lstm_cell(lit=("f", "c")).axes[0].texts}
     assert colors["$f$"] == plots.COLOR["f"]
@@ -142,6 +148,11 @@ def test_rnn_cell_names_the_parts_of_the_equation():
     assert {"$W_{hh}$", "$W_{ih}$", "tanh", "$h_{t-1}$", "$h_t$", "$x_t$"} <= drawn(plots.rnn_cell())
 
 
+def test_sequence_tasks_has_an_input_and_an_output_where_the_kind_has_one():
+    texts = [text.get_text() for text in plots.sequence_tasks().axes[0].texts]
+    assert (texts.count("$x$"), texts.count("$p$")) == (3 + 3 + 1 + 2, 1 + 3 + 3 + 3)
+
+
 def test_rnn_unrolled_has_a_cell_for_every_word():
     words = ["nishchal", "likes", "pizza"]
     texts = [text.get_text() for text in plots.rnn_unrolled(words).axes[0].texts]
@@ -151,7 +162,7 @@ def test_rnn_unrolled_has_a_cell_for_every_word():
 
 def test_bptt_sends_a_gradient_back_from_every_step_and_none_over_a_cut():
     texts = [text.get_text() for text in plots.bptt(["a", "b", "c", "d"], cut=(2,)).axes[0].texts]
-    assert [texts.count(f"$dh_{{{t}}}$") for t in (1, 2, 3, 4)] == [1, 1, 1, 1]
+    assert [texts.count(rf"$\partial \ell_{{{t}}} / \partial h_{{{t}}}$") for t in (1, 2, 3, 4)] == [1, 1, 1, 1]
     assert texts.count("$dh_{next}$") == 2                  # from 2 to 1 and from 4 to 3
     assert texts.count("✂") == texts.count("$dh_0$") == 1
 
@@ -238,8 +249,8 @@ def test_attention_map_colours_the_given_weights_under_the_words(rng):
 def test_attention_step_names_every_word_and_the_parts_of_the_equations():
     words = ["mai", "ghar", "jaa"]
     texts = [text.get_text() for text in plots.attention_step(words, "going").axes[0].texts]
-    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "mix", "$h_t$"} <= set(texts)
-    assert {"$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
+    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "tanh", "$h_t$"} <= set(texts)
+    assert {"$x_{3}$", "$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
     assert texts.count("×") == texts.count("·") == 3
 
 

@@ -91,7 +91,8 @@ def test_titles_and_minutes_of_the_table_are_those_of_the_lessons():
     import json
     for title, name, _, minutes in table_of_lessons(lesson_00()):
         first = "".join(json.loads((ROOT / "notebooks" / name).read_text())["cells"][0]["source"])
-        assert first.startswith(f"# {title[:2]} · {title[3:]}\n")
+        number, _, name_of_lesson = title.partition(" ")
+        assert first.startswith(f"# {number} · {name_of_lesson}\n")
         assert re.search(rf"\b{minutes} minutes", first)
 
 

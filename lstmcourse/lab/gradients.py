@@ -100,7 +100,7 @@ def jacobian_norms_at_radius(radius, input_size, rng, T=100, H=64, orthogonal=Fa
 
 
 def gradient_norms_by_lag(x, dh_last, params, **options):
-    """The fraction of a gradient at the last step that is left, lag steps before.   (eq. 5.3)
+    """The fraction of a gradient at the last step that is left, lag steps before.
 
     x        (B, T, D)  inputs; the states start at zero
     dh_last  (B, H)     dL/dh_T

@@ -13,8 +13,10 @@ from lstmcourse.plots.cell_diagrams import (
     encoder_decoder,
     gru_cell,
     lstm_cell,
+    lstm_cell_backward,
     rnn_cell,
     rnn_unrolled,
+    sequence_tasks,
 )
 from lstmcourse.plots.charts import (
     coloured_text,
@@ -29,5 +31,6 @@ from lstmcourse.plots.charts import (
 from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 
 __all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
-           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "new_figure",
-           "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save", "scatter", "show"]
+           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "lstm_cell_backward",
+           "new_figure", "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save", "scatter",
+           "sequence_tasks", "show"]

@@ -85,6 +85,32 @@ def rnn_unrolled(words):
     return s.fig
 
 
+def sequence_tasks():
+    """Four kinds of tasks, by the steps that get an input and those that give an output."""
+    kinds = (("many to one", "class of a text", "111", "001"), ("many to many", "next word", "111", "111"),
+             ("one to many", "caption of a picture", "100", "111"), ("many to many", "translation", "11000", "00111"))
+    gap, step = 0.55, 0.52
+    s = Diagram(0.2 + sum(step * len(ins) for _, _, ins, _ in kinds) + gap * len(kinds), 2.45)
+    left = 0.2 + gap / 2
+    for name, example, ins, outs in kinds:
+        xs = [left + step * (k + 0.5) for k in range(len(ins))]
+        middle = (xs[0] + xs[-1]) / 2
+        s.text(middle, 2.28, name, fontsize=10.5)
+        s.text(middle, 0.1, example, fontsize=9.5)
+        for k, x in enumerate(xs):
+            s.box(x, 1.15, "", "h", width=0.3, height=0.3)
+            if k:
+                s.line([(xs[k - 1] + 0.15, 1.15), (x - 0.15, 1.15)], "h")
+            if ins[k] == "1":
+                s.text(x, 0.43, "$x$", fontsize=10)
+                s.line([(x, 0.58), (x, 1.0)], None)
+            if outs[k] == "1":
+                s.line([(x, 1.3), (x, 1.72)], None)
+                s.text(x, 1.9, "$p$", fontsize=10)
+        left = xs[-1] + step / 2 + gap
+    return s.fig
+
+
 def lstm_cell(lit=None):
     """The LSTM cell: the cell state on top, three gates and the candidate below, the reading on the right.
 
@@ -123,6 +149,44 @@ def lstm_cell(lit=None):
     s.text(xs["f"], belt + 0.42, "keep", "f", fontsize=10)
     s.text(3.3, belt + 0.42, "write", "i", fontsize=10)
     s.text(6.25, 1.05, "read", "o", fontsize=10)
+    return s.fig
+
+
+def lstm_cell_backward():
+    """The backward pass of the LSTM cell: the same boxes, and the gradients dashed, against the forward direction.
+
+    At each crossing stands what the gradient is multiplied by on the way that leads away from it.
+    """
+    s = Diagram(7.4, 3.75)
+    belt, gates, joined = 3.0, 1.25, 0.45
+    xs = {"f": 1.75, "i": 2.85, "g": 3.75, "o": 4.85}
+    for left, right in ((6.75, 6.0), (5.8, 3.47), (3.13, 1.92), (1.58, 0.72)):       # along the cell state
+        s.line([(left, belt), (right, belt)], "d", width=3, dash="--")
+    s.line([(6.75, joined), (5.9, joined), (5.9, gates - 0.17)], "d", dash="--")     # from h_t: read
+    s.line([(5.9, gates + 0.17), (5.9, 2.2)], "d", dash="--")
+    s.line([(5.9, 2.6), (5.9, belt - 0.1)], "d", dash="--")
+    s.line([(5.73, gates), (xs["o"] + 0.31, gates)], "d", dash="--")
+    s.line([(1.75, belt - 0.17), (1.75, gates + 0.2)], "d", dash="--")               # into the gates
+    s.line([(3.3, belt - 0.17), (3.3, 2.32)], "d", dash="--")
+    s.line([(3.13, 2.15), (xs["i"], 2.15), (xs["i"], gates + 0.2)], "d", dash="--")
+    s.line([(3.47, 2.15), (xs["g"], 2.15), (xs["g"], gates + 0.2)], "d", dash="--")
+    for part, text in (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")):
+        s.box(xs[part], gates, text, part)
+        s.line([(xs[part], gates - 0.2), (xs[part], joined + 0.03)], "d", dash="--")
+    s.line([(xs["o"], joined), (0.72, joined)], "d", dash="--")
+    s.line([(1.2, joined), (1.2, 0.2)], "d", dash="--")
+    s.box(5.9, 2.4, "tanh", "read")
+    for x, y, sign, part in ((1.75, belt, "×", "f"), (3.3, belt, "+", "i"), (3.3, 2.15, "×", "i"),
+                             (5.9, gates, "×", "o")):
+        s.dot(x, y, sign, part)
+    s.ax.add_patch(Circle((5.9, belt), 0.07, color=COLOR["d"], zorder=4))            # the two uses of c_t meet
+    for x, y, text in ((7.07, belt, "$dc_{next}$"), (4.6, belt + 0.24, "$dc_t$"), (0.36, belt, "$dc_{t-1}$"),
+                       (7.07, joined, "$dh_t$"), (0.36, joined, "$dh_{t-1}$"), (1.2, 0.06, "$dx_t$")):
+        s.text(x, y, text, "d", fontsize=12)
+    for x, y, text, part in ((1.24, belt + 0.22, "$× f_t$", "f"), (2.1, 2.1, "$× c_{t-1}$", None),
+                             (2.5, 1.85, "$× g_t$", "g"), (4.07, 1.85, "$× i_t$", "i"),
+                             (6.22, 1.75, "$× o_t$", "o"), (5.3, gates - 0.27, r"$× \tanh c_t$", None)):
+        s.text(x, y, text, part, fontsize=10)
     return s.fig
 
 
@@ -192,6 +256,8 @@ def _gate_beside_line(s, x, y, is_open, part):
 def bptt(words, cut=()):
     """The unrolled RNN with both directions: forward arrows solid, gradients dashed and backward.
 
+    At each state two gradients meet: that from the loss at this step alone, and dh_next from the step after.
+
     words  list of str; a box for each, a loss above it
     cut    step numbers t (1 is the first word): the gradient from step t + 1 to step t is cut off there
     """
@@ -202,13 +268,13 @@ def bptt(words, cut=()):
         left = x - step + 0.33 if t > 1 else x - 0.95
         s.text(x, 0.15, word, fontsize=9.5)
         s.box(x, 1.4, "RNN", "h", width=0.66, height=0.5)
-        s.text(x, 2.6, f"$L_{{{t}}}$", fontsize=11)
+        s.text(x, 2.6, rf"$\ell_{{{t}}}$", fontsize=11)
         s.line([(left, 1.53), (x - 0.33, 1.53)], "h")
         s.text((left + x - 0.33) / 2, 1.7, f"$h_{{{t - 1}}}$", "h", fontsize=9)
         s.line([(x - 0.12, 0.34), (x - 0.12, 1.15)], None)
         s.line([(x - 0.12, 1.65), (x - 0.12, 2.42)], "h")
         s.line([(x + 0.12, 2.42), (x + 0.12, 1.65)], "d", dash="--")
-        s.text(x + 0.17, 2.03, f"$dh_{{{t}}}$", "d", fontsize=9, ha="left")
+        s.text(x + 0.17, 2.03, rf"$\partial \ell_{{{t}}} / \partial h_{{{t}}}$", "d", fontsize=9, ha="left")
         s.line([(x + 0.12, 1.15), (x + 0.12, 0.34)], "d", dash="--")
         s.text(x + 0.17, 0.75, f"$dx_{{{t}}}$", "d", fontsize=9, ha="left")
         if t - 1 in cut:

@@ -1,4 +1,4 @@
-"""Exercises 1.1 to 1.3: the vanilla RNN, forward, and the loss of a next-word model."""
+"""Exercises 1.1 to 1.4: an RNN, forward, the loss of a next-word model, and sampling from it."""
 
 from functools import partial
 
@@ -7,7 +7,6 @@ import numpy as np
 from lstmcourse.layers import cross_entropy_forward, sigmoid, softmax
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import normal, padding, params, uniform
-from lstmcourse.rnn import rnn_cell_forward, rnn_forward
 
 PARAMS = "params {W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,)}"
 
@@ -63,63 +62,113 @@ WRONG_CELLS = [
      "product and changed in one place only?",
      partial(_rnn, biases=lambda b_ih, b_hh: (b_ih, b_ih))),
 ]
-NO_MEMORY = Mistake(
+NO_MEMORY = (
     "the state before is ignored",
     "The result does not depend on h_prev at all: this is a network without memory, which sees one word at a time. "
     "What the cell remembers has to enter the sum through its own weights.",
     partial(_rnn, from_h=lambda h, W: 0))
 
 
+# 1.1: a cell that keeps a part of its state
+
+LEAKY = "params {W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,), keep (H,)}"
+
+
+def _leaky(x_t, h_prev, params, cell=_rnn, mixed=lambda keep, h_prev, new: keep * h_prev + (1 - keep) * new):
+    """The leaky cell, in which a part can be replaced by a wrong one."""
+    return mixed(params["keep"], h_prev, cell(x_t, h_prev, params))
+
+
+def _leaks_inside(x_t, h_prev, params):
+    return _leaky(x_t, h_prev, params, cell=partial(_rnn, squash=lambda a, u: a + u),
+                  mixed=lambda keep, h_prev, a: np.tanh(keep * h_prev + (1 - keep) * a))
+
+
 def _cases_cell(rng):
-    return [(normal(rng, B, D), uniform(rng, B, H), params(rng, 1, D, H)) for B, D, H in ((3, 4, 5), (2, 5, 3))]
+    return [(normal(rng, B, D), uniform(rng, B, H), {**params(rng, 1, D, H), "keep": rng.uniform(0.1, 0.9, H)})
+            for B, D, H in ((3, 4, 5), (2, 5, 3))]
 
 
 rnn_cell = Exercise(
-    id="1.1", title="one step of a vanilla RNN", lesson="01_rnn", points=1,
-    part="cell",
-    onward="Next: what does this step forget, and after how many words? Lesson 03 measures it.",
-    shortest="""return np.tanh(x_t @ params["W_ih"].T + h_prev @ params["W_hh"].T + params["b_ih"] + params["b_hh"])""",
-    function="rnn_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {PARAMS}) -> h_t (B, H)",
-    cases=_cases_cell, reference=lambda x_t, h_prev, params: rnn_cell_forward(x_t, h_prev, params)[0],
-    mistakes=(*(Mistake(*wrong) for wrong in WRONG_CELLS), NO_MEMORY))
+    id="1.1", title="one step of a leaky RNN", lesson="01_rnn", points=1,
+    onward="With keep near 1 nothing is forgotten, and nothing is learned either: could the word itself decide? That "
+           "is the gate of lesson 04.",
+    shortest="""\
+a = x_t @ params["W_ih"].T + h_prev @ params["W_hh"].T + params["b_ih"] + params["b_hh"]
+return np.tanh(a) + params["keep"] * (h_prev - np.tanh(a))""",
+    function="leaky_cell_forward", signature=f"(x_t (B, D), h_prev (B, H), {LEAKY}) -> h_t (B, H)",
+    cases=_cases_cell, reference=_leaky,
+    mistakes=(
+        Mistake("keep and 1 - keep are swapped",
+                "What you keep and what you take anew are exchanged. `keep` is the fraction of the *old* state that "
+                "stays; at 1 the state should not move at all.",
+                partial(_leaky, mixed=lambda keep, h, new: (1 - keep) * h + keep * new)),
+        Mistake("nothing is kept",
+                "This is the vanilla RNN: the state is computed anew, and `keep` does nothing. A fraction of the "
+                "old state stays as it is, past the matrix and the tanh.",
+                partial(_leaky, mixed=lambda keep, h, new: new)),
+        Mistake("the new part is not scaled",
+                "The old part is right, but all of the new one is added to it. The two fractions add up to 1, so that "
+                "the state stays within ±1.",
+                partial(_leaky, mixed=lambda keep, h, new: keep * h + new)),
+        Mistake("the old part is not scaled",
+                "All of the old state is kept, whatever `keep` says. The two fractions add up to 1.",
+                partial(_leaky, mixed=lambda keep, h, new: h + (1 - keep) * new)),
+        Mistake("the leak is inside the tanh",
+                "You mix the old state with the sum and squash both. Then the old state is squashed again at every "
+                "step, and fades. Only the new part goes through tanh; the old one is kept as it is.", _leaks_inside),
+        Mistake("one keep for all units",
+                "You use one number for all units. `keep` has an entry for each unit, so that some can be slow and "
+                "others fast.",
+                partial(_leaky, mixed=lambda keep, h, new: keep.mean() * h + (1 - keep.mean()) * new)),
+        *(Mistake(name, hint, partial(_leaky, cell=wrong)) for name, hint, wrong in WRONG_CELLS),
+        Mistake("the new part ignores the state before",
+                "The new part of the state is computed from the word alone. It reads the old state as well, through "
+                "W_hh.", partial(_leaky, cell=NO_MEMORY[2]))))
 
 
 # 1.2 the sequence
 
-def _sequence(x, h_0, params, cell=_rnn, start=lambda h_0: h_0, hand_on=lambda h_t, h_0: h_t,
+def _where(real, new, old):
+    return np.where(real[:, None], new, old)
+
+
+def _sequence(x, h_0, params, mask, cell=_rnn, start=lambda h_0: h_0, hand_on=lambda h_t, h_0: h_t, keep=_where,
               collect=lambda states, h_0: np.stack(states, axis=1)):
     """The loop, in which a part can be replaced by a wrong one. collect(T states (B, H), h_0) -> the result"""
     states, h_t = [], start(h_0)
     for t in range(x.shape[1]):
-        states.append(cell(x[:, t], h_t, params))
+        states.append(keep(mask[:, t], cell(x[:, t], h_t, params), h_t))
         h_t = hand_on(states[-1], h_0)
     return collect(states, h_0)
 
 
-def _loop_over_batch(x, h_0, params):
+def _loop_over_batch(x, h_0, params, mask):
     h, h_t = [], h_0
-    for x_t in x:
-        h_t = rnn_cell_forward(x_t, h_t, params)[0]
+    for x_t, real in zip(x, mask, strict=True):
+        h_t = np.where(real[:, None], _rnn(x_t, h_t, params), h_t)
         h.append(h_t)
     return np.array(h)
 
 
-def _loop_over_batch_from_zero(x, h_0, params):
-    h, h_t = [], np.zeros(h_0.shape[1])
-    for x_t in x:
-        h_t = rnn_cell_forward(x_t, h_t, params)[0]
-        h.append(h_t)
-    return np.array(h)
+def _loop_over_batch_from_zero(x, h_0, params, mask):
+    return _loop_over_batch(x, np.zeros(h_0.shape[1]), params, mask)
 
 
-def _first_word_unread(x, h_0, params):
+def _first_word_unread(x, h_0, params, mask):
     """h[:, 0] = h_0, and a loop that starts at 1."""
-    return np.concatenate([h_0[:, None], rnn_forward(x[:, 1:], h_0, params)[0]], axis=1)
+    return np.concatenate([h_0[:, None], _sequence(x[:, 1:], h_0, params, mask[:, 1:])], axis=1)
 
 
-def _from_the_second_word(x, h_0, params):
+def _from_the_second_word(x, h_0, params, mask):
     """Zeros that a loop from 1 fills."""
-    return np.concatenate([0 * h_0[:, None], rnn_forward(x[:, 1:], h_0, params)[0]], axis=1)
+    return np.concatenate([0 * h_0[:, None], _sequence(x[:, 1:], h_0, params, mask[:, 1:])], axis=1)
+
+
+def _cases_sequence(rng):
+    """Sentences of unequal length; the padding is as large as words."""
+    return [(normal(rng, len(lengths), T, D), uniform(rng, len(lengths), H), params(rng, 1, D, H), padding(lengths, T))
+            for lengths, T, D, H in (((4, 2, 3), 4, 6, 7), ((3, 5), 5, 4, 3))]
 
 
 BATCH_FOR_TIME = (
@@ -129,21 +178,42 @@ BATCH_FOR_TIME = (
     "batch. No other sentence may change.)")
 
 rnn_sequence = Exercise(
-    id="1.2", title="a vanilla RNN over a whole sequence", lesson="01_rnn", points=2,
+    id="1.2", title="an RNN over sentences of unequal length", lesson="01_rnn", points=2,
     onward="All products with W_ih fit into one matrix product before the loop: which product has to "
            "wait for the step before?",
     shortest="""\
 a = x @ params["W_ih"].T + params["b_ih"] + params["b_hh"]      # all steps at once
 h = []
 for t in range(x.shape[1]):
-    h_0 = np.tanh(a[:, t] + h_0 @ params["W_hh"].T)
+    h_0 = np.where(mask[:, [t]], np.tanh(a[:, t] + h_0 @ params["W_hh"].T), h_0)
     h.append(h_0)
 return np.stack(h, axis=1)""",
-    function="rnn_forward", signature=f"(x (B, T, D), h_0 (B, H), {PARAMS}) -> h (B, T, H)",
-    cases=lambda rng: [(normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H))
-                       for B, T, D, H in ((3, 4, 6, 7), (2, 5, 4, 3))],
-    reference=lambda x, h_0, params: rnn_forward(x, h_0, params)[0],
+    function="padded_rnn_forward", signature=f"(x (B, T, D), h_0 (B, H), {PARAMS}, mask (B, T)) -> h (B, T, H)",
+    cases=_cases_sequence,
+    reference=_sequence,
     mistakes=(
+        Mistake("the padding is read like words",
+                "All sentences go on to the last column. Where the mask is False there is no word, only padding: there "
+                "the state has to stay what it was, so that the last column holds every sentence's last real state.",
+                partial(_sequence, keep=lambda real, new, old: new)),
+        Mistake("the padding is read as zeros",
+                "You set the padded inputs to zero, and read on. A word of zeros still changes the state, through "
+                "W_hh, the biases and the tanh. At padding the state has to stay what it was.",
+                lambda x, h_0, params, mask: _sequence(x * mask[..., None], h_0, params, np.ones_like(mask))),
+        Mistake("the state is zero at the padding",
+                "At padding your states are zero. They should be what they were at the last real word, so that the "
+                "last column holds what the network has read.",
+                lambda x, h_0, params, mask: _sequence(x, h_0, params, mask) * mask[..., None]),
+        Mistake("the mask is turned round",
+                "You skip the words and read the padding. True means: this is a real word.",
+                lambda x, h_0, params, mask: _sequence(x, h_0, params, ~mask)),
+        Mistake("at the padding comes h_0 again",
+                "At padding you give the state that the sentence was started from. Keep the one that the last real "
+                "word has left.",
+                lambda x, h_0, params, mask: np.where(mask[..., None], _sequence(x, h_0, params, mask), h_0[:, None])),
+        Mistake("all sentences stop with the shortest",
+                "As soon as one sentence is over, all of yours stand still. Each row has a mask of its own.",
+                lambda x, h_0, params, mask: _sequence(x, h_0, params, mask & mask.all(axis=0))),
         Mistake("the state is never updated",
                 "Every step starts from h_0 again, so no step knows the word before the last. What one step returns "
                 "has to become what the next step is given.", partial(_sequence, hand_on=lambda h_t, h_0: h_0)),
@@ -189,7 +259,7 @@ return np.stack(h, axis=1)""",
                 "own.",
                 partial(_sequence, collect=lambda states, h_0: np.stack(states[-1:] * len(states), axis=1))),
         *(Mistake(name, hint, partial(_sequence, cell=wrong)) for name, hint, wrong in WRONG_CELLS),
-        Mistake(NO_MEMORY.name, NO_MEMORY.hint, partial(_sequence, cell=NO_MEMORY.function))))
+        Mistake(*NO_MEMORY[:2], partial(_sequence, cell=NO_MEMORY[2]))))
 
 
 # 1.3 the loss
@@ -323,4 +393,113 @@ return -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0][mask].mea
                 "with the natural logarithm, and says so where it does not.",
                 partial(_cross, unit=-1 / np.log(2)), convention=True)))
 
-EXERCISES = (rnn_cell, rnn_sequence, loss)
+
+# 1.4 sampling
+
+def _exp(z, axis=-1):
+    return np.exp(z - z.max(axis=axis, keepdims=True))
+
+
+def _fractions(weights, axis=-1):
+    return weights / weights.sum(axis=axis, keepdims=True)
+
+
+def _probabilities(logits, temperature):
+    return _fractions(_exp(logits / temperature))
+
+
+def _first_above(p, u):
+    return (np.cumsum(p, axis=-1) <= u[:, None]).sum(axis=-1)
+
+
+def _sample(logits, temperature, u, probabilities=_probabilities, pick=_first_above):
+    """The draw, in which a part can be replaced by a wrong one."""
+    return pick(probabilities(logits, temperature), u)
+
+
+def _overflows(logits, temperature):
+    with np.errstate(all="ignore"):
+        return _fractions(np.exp(logits / temperature))
+
+
+def _one_maximum(logits, temperature):
+    with np.errstate(all="ignore"):
+        return _fractions(np.exp((logits - logits.max()) / temperature))
+
+
+def _cases_sample(rng):
+    """Each u lies well inside what belongs to one word: a rounded last digit changes no draw."""
+    found = []
+    for B, V, temperature, levels in ((40, 5, 0.7, (0,)), (30, 9, 2.0, (0,)), (20, 6, 0.5, (1000, -1000))):
+        logits = 1.5 * normal(rng, B, V) + np.resize(levels, B)[:, None]
+        if len(levels) > 1:
+            logits[:, 0] -= 900                                      # a word that is ruled out
+        p = _probabilities(logits, temperature)
+        word = np.array([rng.choice(np.flatnonzero(row > 0.02)) for row in p])
+        inside = rng.uniform(0.3, 0.7, B) * p[np.arange(B), word]
+        found.append((logits, temperature, np.cumsum(p, axis=-1)[np.arange(B), word] - p[np.arange(B), word] + inside))
+    return found
+
+
+sampling = Exercise(
+    id="1.4", title="sampling with a temperature", lesson="01_rnn", points=2,
+    onward="Does a higher temperature help against overfitting? No: it only flattens what was learned, the order of "
+           "the words stays the same.",
+    shortest="""\
+p = np.exp((logits - logits.max(1, keepdims=True)) / temperature).cumsum(1)
+return (p <= u[:, None] * p[:, -1:]).sum(1)""",
+    function="sample", signature="(logits (B, V), temperature, u (B,)) -> tokens (B,)",
+    cases=_cases_sample, about=("a temperature of 0.7", "a temperature of 2",
+                                "logits near 1000 and near -1000, one word ruled out"),
+    reference=_sample,
+    mistakes=(
+        Mistake("the temperature is ignored",
+                "You draw from the plain probabilities: the temperature changes nothing. It divides the scores before "
+                "the softmax. (Dividing the probabilities and normalizing again cancels out.)",
+                partial(_sample, probabilities=lambda z, T: _probabilities(z, 1.0))),
+        Mistake("multiplied by the temperature",
+                "You multiply by the temperature where it divides: at a high temperature your network plays safe, at a "
+                "low one it gets wild. It should be the other way round.",
+                partial(_sample, probabilities=lambda z, T: _probabilities(z, 1 / T))),
+        Mistake("the probabilities are divided, not the logits",
+                "You divide the probabilities by the temperature. They no longer sum to 1, and their order of size in "
+                "relation to each other is what it was. The temperature belongs on the logits, before the softmax.",
+                partial(_sample, probabilities=lambda z, T: np.minimum(_probabilities(z, 1.0) / T, 1),
+                        pick=lambda p, u: np.minimum(_first_above(p, u), p.shape[1] - 1))),
+        Mistake("the likeliest word is taken",
+                "You take the likeliest word of each row, whatever u says. That is greedy decoding; a sample takes "
+                "each word as often as its probability says.",
+                partial(_sample, pick=lambda p, u: p.argmax(axis=-1))),
+        Mistake("one word too far",
+                "All your words are the next ones in the vocabulary. Count the words whose cumulative sum has been "
+                "passed: if none has, it is word 0.",
+                partial(_sample, pick=lambda p, u: _first_above(p, u) + 1)),
+        Mistake("one word too early",
+                "All your words are the ones before in the vocabulary. The word is the first whose cumulative sum, "
+                "its own probability included, is above u.",
+                partial(_sample, pick=lambda p, u: _first_above(p, u) - 1)),
+        Mistake("the probabilities are not summed up",
+                "You compare each probability by itself with u. Lay the probabilities side by side on a line from 0 to "
+                "1, and find in which of them u lies: that takes their running sum.",
+                partial(_sample, pick=lambda p, u: (p <= u[:, None]).sum(axis=-1))),
+        Mistake("one u for the whole batch",
+                "All rows use the same random number. Each row has its own.",
+                partial(_sample, pick=lambda p, u: _first_above(p, np.full_like(u, u[0])))),
+        Mistake("the given u is not used",
+                "You draw random numbers of your own. Then nobody can repeat your sample; u is an argument, and the "
+                "same u has to give the same words.",
+                partial(_sample, pick=lambda p, u: _first_above(p, np.random.default_rng(0).random(len(u))))),
+        Mistake("softmax over the batch",
+                "Your probabilities sum to 1 over the rows, not over the words. Each row is a guess of its own.",
+                partial(_sample, probabilities=lambda z, T: _fractions(_exp(z / T, axis=0), axis=0),
+                        pick=lambda p, u: np.minimum(_first_above(p, u), p.shape[1] - 1))),
+        Mistake("exp overflows",
+                "For ordinary logits you are right. For a logit of 1000, exp is infinite, and no probability comes out "
+                "of it. A softmax does not change when the same number is taken from all logits of one row.",
+                partial(_sample, probabilities=_overflows)),
+        Mistake("one maximum for all rows",
+                "You subtract the largest logit of the whole batch. A row whose own logits are all much smaller then "
+                "has only zeros left after exp. Each row needs its own maximum.",
+                partial(_sample, probabilities=_one_maximum))))
+
+EXERCISES = (rnn_cell, rnn_sequence, loss, sampling)

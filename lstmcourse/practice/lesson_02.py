@@ -1,4 +1,4 @@
-"""Exercises 2.1 to 2.3: backpropagation through time, for the vanilla RNN, and through an embedding."""
+"""Exercises 2.1 to 2.4: back through a leaky cell, through time, through tied word vectors, and over a window."""
 
 import operator
 from functools import partial
@@ -119,23 +119,79 @@ def clipped_forms(backward):
     return [Mistake(*CLIPPED, clipped(backward, limit, grads_only)) for limit in (5, 1) for grads_only in (True, False)]
 
 
+# 2.1: the leaky cell of 1.1, h_t = keep * h_prev + (1 - keep) * new
+
+LEAKY_GRADS = "grads {W_ih (H, D), W_hh (H, H), b_ih (H,), b_hh (H,), keep (H,)}"
+
+
+def _kept(dh_t, k):
+    return dh_t * k["keep"]
+
+
+def _leaky(dh_t, k, cell=_cell_reference, dnew=lambda dh_t, keep: dh_t * (1 - keep), kept=_kept,
+           dkeep=lambda dh_t, k: (dh_t * (k["h_prev"] - k["new"])).sum(axis=0)):
+    """The backward pass of the leaky cell, in which a part can be replaced by a wrong one."""
+    step = {"x_t": k["x_t"], "h_prev": k["h_prev"], "h_t": k["new"], **weights_only(k)}
+    dx_t, dh_prev, grads = cell(dnew(dh_t, k["keep"]), step)
+    return dx_t, dh_prev + kept(dh_t, k), {**grads, "keep": dkeep(dh_t, k)}
+
+
+def _leaky_in_place(dh_t, k):
+    right = _leaky(dh_t, k)
+    dh_t *= 1 - k["keep"]
+    return right
+
+
+def _leaky_cache(rng, B, D, H):
+    cache = _cell_cache(normal(rng, B, D), uniform(rng, B, H), params(rng, 1, D, H))
+    return {"x_t": cache["x_t"], "h_prev": cache["h_prev"], "new": cache["h_t"], "keep": rng.uniform(0.1, 0.9, H),
+            **weights_only(cache)}
+
+
+IN_PLACE = WRONG_BACKWARD_CELLS[-1]
 rnn_cell = Exercise(
-    id="2.1", title="one step back through a vanilla RNN", lesson="02_bptt", points=2,
-    part="backward pass",
-    onward="Try it from a state of zeros: which mistakes would such a check not see?",
+    id="2.1", title="one step back through a leaky RNN", lesson="02_bptt", points=2,
+    onward="The kept part of the gradient passes neither a matrix nor a slope. Remember it in lesson 04: an LSTM is "
+           "built on it.",
     shortest="""\
-da = dh_t * (1 - cache["h_t"]**2)
-return da @ cache["W_ih"], da @ cache["W_hh"], {
-    "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": da.sum(0), "b_hh": da.sum(0)}""",
-    function="rnn_cell_backward",
-    signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), h_t (B, H), W_ih (H, D), W_hh (H, H)}) "
-              f"-> dx_t (B, D), dh_prev (B, H), {GRADS}",
-    cases=lambda rng: [(size * normal(rng, B, H), _cell_cache(
-        normal(rng, B, D), uniform(rng, B, H), params(rng, 1, D, H)))
-        for B, D, H, size in ((3, 4, 5, 1), (2, 5, 3, LARGE))],
+d = dh_t * (1 - cache["keep"]) * (1 - cache["new"]**2)
+return d @ cache["W_ih"], d @ cache["W_hh"] + cache["keep"] * dh_t, {
+    "W_ih": d.T @ cache["x_t"], "W_hh": d.T @ cache["h_prev"], "b_ih": d.sum(0), "b_hh": d.sum(0),
+    "keep": (dh_t * (cache["h_prev"] - cache["new"])).sum(0)}""",
+    function="leaky_cell_backward",
+    signature="(dh_t (B, H), cache {x_t (B, D), h_prev (B, H), new (B, H), keep (H,), W_ih (H, D), W_hh (H, H)}) "
+              f"-> dx_t (B, D), dh_prev (B, H), {LEAKY_GRADS}",
+    cases=lambda rng: [(size * normal(rng, B, H), _leaky_cache(rng, B, D, H))
+                       for B, D, H, size in ((3, 4, 5, 1), (2, 5, 3, LARGE))],
     about=ABOUT_LARGE,
-    reference=_cell_reference,
-    mistakes=(*(Mistake(*wrong) for wrong in WRONG_BACKWARD_CELLS), *clipped_forms(_cell_reference)))
+    reference=_leaky,
+    mistakes=(
+        Mistake("the kept part is forgotten",
+                "h_prev was used twice: inside the new state, and by itself, times `keep`. Your dh_prev has the first "
+                "part only. Gradients of two uses add up.", partial(_leaky, kept=lambda dh_t, k: 0)),
+        Mistake("keep and 1 - keep are swapped",
+                "What went forward through `keep` has to come back through it, and the rest through 1 - keep. Yours "
+                "are exchanged.", partial(_leaky, dnew=lambda dh_t, keep: dh_t * keep,
+                                          kept=lambda dh_t, k: dh_t * (1 - k["keep"]))),
+        Mistake("the new part is not scaled",
+                "Forward, only a fraction of the new state was used. So only that fraction of the gradient goes back "
+                "into it, before the tanh.", partial(_leaky, dnew=lambda dh_t, keep: dh_t)),
+        Mistake("the kept part goes through W_hh",
+                "The kept part went past the weights and past the tanh, and so does its gradient. You send it through "
+                "W_hh.", partial(_leaky, kept=lambda dh_t, k: _kept(dh_t, k) @ k["W_hh"])),
+        Mistake("keep has no minus",
+                "`keep` was used twice: it multiplied the old state, and 1 - keep the new one. Your gradient "
+                "has the first use only; the second comes with a minus.",
+                partial(_leaky, dkeep=lambda dh_t, k: (dh_t * k["h_prev"]).sum(axis=0))),
+        Mistake("the sign of the gradient of keep",
+                "More of `keep` means more of the old state and less of the new one. Your gradient has it the other "
+                "way round.", partial(_leaky, dkeep=lambda dh_t, k: (dh_t * (k["new"] - k["h_prev"])).sum(axis=0))),
+        Mistake("the gradient of keep is not summed over the batch",
+                "One `keep` serves all rows of the batch, so their gradients meet in it, as in a bias.",
+                partial(_leaky, dkeep=lambda dh_t, k: dh_t * (k["h_prev"] - k["new"]))),
+        Mistake(*IN_PLACE[:2], _leaky_in_place),
+        *(Mistake(name, hint, partial(_leaky, cell=wrong)) for name, hint, wrong in WRONG_BACKWARD_CELLS[:-1]),
+        *clipped_forms(_leaky)))
 
 
 # 2.2 the sequence
@@ -280,16 +336,20 @@ return da @ cache["W_ih"], d, {"W_ih": np.einsum("bth,btd->hd", da, cache["x"]),
                 if wrong[0] not in ("dx_t through W_ih transposed", "dh_t is changed in place"))))
 
 
-# 2.3 the embedding
+# 2.3 tied word vectors
 
-def _cases_embedding(rng):
+def _cases_tied(rng):
     """Tokens that repeat, within a sentence and across sentences, and words that never occur."""
     found = []
     for B, T, V, D, size in ((3, 4, 7, 5, 1), (2, 6, 8, 3, LARGE)):
         tokens = rng.integers(V - 2, size=(B, T))
         tokens[0, 1], tokens[1, 0] = tokens[0, 0], tokens[0, 0]
-        found.append((size * normal(rng, B, T, D), tokens, V))
+        found.append((size * normal(rng, B, T, D), tokens, size * normal(rng, B, T, V), normal(rng, B, T, D)))
     return found
+
+
+def _sum_of_repeats(dx, tokens, V):
+    return embedding_backward(dx, embedding_forward(tokens, {"W": np.zeros((V, dx.shape[-1]))})[1])["W"]
 
 
 def _last_repeat(dx, tokens, V):
@@ -298,43 +358,143 @@ def _last_repeat(dx, tokens, V):
     return dW
 
 
-def _sum_of_repeats(dx, tokens, V):
-    return embedding_backward(dx, embedding_forward(tokens, {"W": np.zeros((V, dx.shape[-1]))})[1])["W"]
-
-
 def _mean_of_repeats(dx, tokens, V):
     return _sum_of_repeats(dx, tokens, V) / np.maximum(np.bincount(tokens.ravel(), minlength=V), 1)[:, None]
 
 
+def _output(dlogits, h):
+    return np.einsum("btv,btd->vd", dlogits, h)
+
+
+def _tied(dx, tokens, dlogits, h, embedded=_sum_of_repeats, output=_output):
+    """The sum of both uses, in which a part can be replaced by a wrong one."""
+    return embedded(dx, tokens, dlogits.shape[-1]) + output(dlogits, h)
+
+
 embedding = Exercise(
-    id="2.3", title="the gradient of an embedding", lesson="02_bptt", points=1,
-    onward="A word that never occurs has no gradient: what does that mean for rare words?",
+    id="2.3", title="one table for reading and for writing", lesson="02_bptt", points=1,
+    onward="A word that never occurs still learns here: at every step the output layer tells it that it was not the "
+           "one.",
     shortest="""\
-dW = np.zeros((V, dx.shape[-1]))
+dW = np.einsum("btv,btd->vd", dlogits, h)
 np.add.at(dW, tokens, dx)
 return dW""",
-    function="embedding_backward", signature="(dx (B, T, D), tokens (B, T), V) -> dW (V, D)",
-    cases=_cases_embedding, about=ABOUT_LARGE, reference=_sum_of_repeats,
+    function="tied_backward",
+    signature="(dx (B, T, D), tokens (B, T), dlogits (B, T, V), h (B, T, D)) -> dW (V, D)",
+    cases=_cases_tied, about=ABOUT_LARGE, reference=_tied,
     mistakes=(
+        Mistake("the output layer's part is missing",
+                "The table was used twice, for reading and for writing. You have the first use; the gradients of all "
+                "uses add up.", partial(_tied, output=lambda dlogits, h: 0)),
+        Mistake("the embedding's part is missing",
+                "The table was used twice, for reading and for writing. You have the second use; the gradients of all "
+                "uses add up.", lambda dx, tokens, dlogits, h: _output(dlogits, h)),
+        Mistake("the mean of both uses",
+                "You take the mean of the two uses. Gradients of several uses add up: if the table moves, both move.",
+                lambda dx, tokens, dlogits, h: _tied(dx, tokens, dlogits, h) / 2),
+        Mistake("the embedding's rows overwrite the output layer's",
+                "For words that occur you return the embedding's part alone: it is written over the other one. Add it.",
+                lambda dx, tokens, dlogits, h: np.where(
+                    np.isin(np.arange(dlogits.shape[-1]), tokens)[:, None],
+                    _sum_of_repeats(dx, tokens, dlogits.shape[-1]), _output(dlogits, h))),
+        Mistake("the last position alone in the output layer",
+                "A guess was made at every position, so the table's second use has a part for each of them. You take "
+                "the last position.",
+                partial(_tied, output=lambda dlogits, h: _output(dlogits[:, -1:], h[:, -1:]))),
         Mistake("repeated words overwrite each other",
                 "Words that occur once are right; of a word that occurs several times only one occurrence is left. "
                 "When an index is repeated, NumPy's indexed assignment, also with +=, keeps the last one: it reads "
-                "all, adds, and writes all. Every occurrence has to be added.", _last_repeat),
+                "all, adds, and writes all. Every occurrence has to be added.", partial(_tied, embedded=_last_repeat)),
         Mistake("repeated words are averaged",
-                "You divide by how often a word occurs. A row of W that is used three times receives three gradients, "
-                "and gradients of several uses add up.", _mean_of_repeats),
-        Mistake("repeated words are averaged",
-                "You take a mean for each word: NaN where a word does not occur, and too little where it occurs "
-                "several times. A row of W that is used three times receives three gradients, and gradients of several "
-                "uses add up; of no use at all, they add up to zero.",
-                lambda dx, tokens, V: _mean_of_repeats(dx, tokens, V) + np.where(
-                    np.bincount(tokens.ravel(), minlength=V), 0, np.nan)[:, None]),
+                "You divide by how often a word occurs. A row of the table that is used three times receives three "
+                "gradients, and gradients of several uses add up.", partial(_tied, embedded=_mean_of_repeats)),
         Mistake("divided by the number of tokens",
-                "You divide by the number of tokens. Where a mean is wanted, it is the loss that takes it, and dx "
-                "carries it already.", lambda dx, tokens, V: _sum_of_repeats(dx, tokens, V) / tokens.size),
-        Mistake("rows only up to the largest word",
-                "Your result has as many rows as the largest token asks for. The embedding has V rows, and the words "
-                "that did not occur in this batch have a gradient too: zero.",
-                lambda dx, tokens, V: _sum_of_repeats(dx, tokens, V)[:tokens.max() + 1])))
+                "You divide by the number of tokens. Where a mean is wanted, it is the loss that takes it, and the "
+                "gradients carry it already.",
+                lambda dx, tokens, dlogits, h: _tied(dx, tokens, dlogits, h) / tokens.size)))
 
-EXERCISES = (rnn_cell, rnn_sequence, embedding)
+
+# 2.4 a window for every loss
+
+def _window(dh, k_cache, k, reach=lambda k: k, start=None, losses=lambda dh, t, s: 0):
+    """Every loss goes back over `reach(k)` steps, one loss after the other. A part can be replaced by a wrong one.
+
+    start   called with the cache: the state before the first step of a window; None: what was carried there
+    losses  called with dh, t and s: what is added at the step s < t of the window that ends at t
+    """
+    x, h = k_cache["x"], k_cache["h"]
+    before = np.concatenate([k_cache["h_0"][:, None], h[:, :-1]], axis=1)
+    grads = dict.fromkeys(("W_ih", "W_hh", "b_ih", "b_hh"), 0)
+    for t in range(dh.shape[1]):
+        d, first = dh[:, t], max(0, t - reach(k) + 1)
+        for s in range(t, first - 1, -1):
+            da = (d + (losses(dh, t, s) if s < t else 0)) * (1 - h[:, s]**2)
+            h_prev = start(k_cache) if start and s == first else before[:, s]
+            bias = da.sum(axis=0)
+            found = {"W_ih": da.T @ x[:, s], "W_hh": da.T @ h_prev, "b_ih": bias, "b_hh": bias}
+            grads = {key: grads[key] + found[key] for key in grads}
+            d = da @ k_cache["W_hh"]
+    return grads
+
+
+def _chunks(dh, cache, k):
+    """Cuts every k steps: the loss just after a cut sees one step only."""
+    grads, start = None, cache["h_0"]
+    for at in range(0, dh.shape[1], k):
+        part = {**cache, "x": cache["x"][:, at:at + k], "h": cache["h"][:, at:at + k], "h_0": start}
+        found = _reference(dh[:, at:at + k], part)[2]
+        grads = found if grads is None else {key: grads[key] + found[key] for key in grads}
+        start = cache["h"][:, min(at + k, dh.shape[1]) - 1]
+    return grads
+
+
+window = Exercise(
+    id="2.4", title="truncated BPTT: a window for every loss", lesson="02_bptt", points=3,
+    onward="All T windows cost k times the work of one backward pass. Williams and Peng share it: they go back every "
+           "few steps, with several losses at once.",
+    shortest="""\
+h_0, h = cache["h_0"][:, None], cache["h"]
+before, slope, d = np.concatenate([h_0, h[:, :-1]], 1), 1 - h**2, dh
+total = np.zeros_like(dh)
+for s in range(min(k, dh.shape[1])):                # all losses at once, each s steps back
+    da = d * slope[:, :dh.shape[1] - s]
+    total[:, :dh.shape[1] - s] += da
+    d = (da @ cache["W_hh"])[:, 1:]
+return {"W_ih": np.einsum("bth,btd->hd", total, cache["x"]), "W_hh": np.einsum("bth,btk->hk", total, before),
+        "b_ih": total.sum((0, 1)), "b_hh": total.sum((0, 1))}""",
+    function="windowed_gradients",
+    signature="(dh (B, T, H), cache {x (B, T, D), h_0 (B, H), h (B, T, H), W_ih (H, D), W_hh (H, H)}, k) "
+              f"-> {GRADS}",
+    cases=lambda rng: [(size * normal(rng, B, T, H), _cache(
+        normal(rng, B, T, D), uniform(rng, B, H), params(rng, 1, D, H)), k)
+        for B, T, D, H, k, size in ((3, 6, 4, 7, 3, 1), (4, 5, 6, 3, 2, LARGE))],
+    about=ABOUT_LARGE, reference=_window,
+    mistakes=(
+        Mistake("fixed chunks",
+                "You cut the sequence into chunks of k steps. Then the loss just after a cut reaches one step only. "
+                "Here every loss reaches back over k steps, its own included: each has a window of its own.", _chunks),
+        Mistake("the full way back",
+                "Your losses go back to the first step. Each should stop after k steps, its own included.",
+                partial(_window, reach=lambda k: 10**6)),
+        Mistake("one step too far",
+                "Your losses go back one step too far: k counts the loss's own step, too.",
+                partial(_window, reach=lambda k: k + 1)),
+        Mistake("one step too few",
+                "Your losses stop one step too early: k counts the loss's own step, too, and k - 1 steps before it.",
+                partial(_window, reach=lambda k: k - 1)),
+        Mistake("every loss is counted in several windows",
+                "In the window that ends at step t you add the losses of the earlier steps, too. Each of them has had "
+                "its own window already, so it is counted up to k times. Only the loss at t goes back from t.",
+                partial(_window, losses=lambda dh, t, s: dh[:, s])),
+        Mistake("the window starts from zeros",
+                "The state before a window is taken for zero. It was carried there from the step before, and only its "
+                "gradient is cut off.", partial(_window, start=lambda cache: np.zeros_like(cache["h_0"]))),
+        Mistake("the window starts from h_0",
+                "Before each window you take h_0, the state before the whole sequence. The state is carried on from "
+                "step to step; only the gradient is cut off.", partial(_window, start=lambda cache: cache["h_0"])),
+        Mistake("the mean of the losses",
+                "You divide by the number of steps. Where a mean is wanted, it is the loss that takes it, and dh "
+                "carries it already.",
+                lambda dh, cache, k: {key: grad / dh.shape[1] for key, grad in _window(dh, cache, k).items()})))
+
+EXERCISES = (rnn_cell, rnn_sequence, embedding, window)

@@ -1,4 +1,4 @@
-"""Exercises 5.1 and 5.2: the LSTM's gradient, one step and a whole sequence."""
+"""Exercises 5.1 to 5.4: the LSTM's gradient, one step and a whole sequence; a coupled gate; a forget bias for a lag."""
 
 import operator
 from functools import partial
@@ -428,4 +428,196 @@ return da @ cache["W_ih"], d, e, {"W_ih": np.einsum("btg,btd->gd", da, cache["x"
               *(_carried(*wrong) for wrong in CELL_MISTAKES),
               *gate_orders(lambda layout: partial(_bptt, cell=_in_order(layout)))))
 
-EXERCISES = (lstm_cell, lstm_sequence)
+# 5.3 the coupled gate: i = 1 - f
+
+def _coupled_cache(x_t, h_prev, c_prev, p):
+    a_f, a_g, a_o = np.split(x_t @ p["W_ih"].T + p["b_ih"] + h_prev @ p["W_hh"].T + p["b_hh"], 3, axis=1)
+    f, g, o = sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
+    return {"x_t": x_t, "h_prev": h_prev, "c_prev": c_prev, "f": f, "g": g, "o": o,
+            "c_t": f * c_prev + (1 - f) * g, **weights_only(p)}
+
+
+def _coupled(dh_t, dc_t, k, into_f=lambda k: k["c_prev"] - k["g"], into_g=lambda k: 1 - k["f"],
+             into_o=lambda k: np.tanh(k["c_t"]), through_h=_through_h, from_next=lambda dc_t: dc_t,
+             gate_slope=lambda s: s * (1 - s), g_slope=lambda g: 1 - g**2, order=(0, 1, 2), to_c=lambda k: k["f"],
+             h_in=lambda k: k["h_prev"]):
+    """The backward pass of the coupled cell, in which a part can be replaced by a wrong one."""
+    dc = from_next(dc_t) + through_h(dh_t, k)
+    blocks = [dc * into_f(k) * gate_slope(k["f"]), dc * into_g(k) * g_slope(k["g"]),
+              dh_t * into_o(k) * gate_slope(k["o"])]
+    da = np.concatenate([blocks[j] for j in order], axis=1)
+    return da @ k["W_ih"], da @ k["W_hh"], dc * to_c(k), {
+        "W_ih": da.T @ k["x_t"], "W_hh": da.T @ h_in(k), "b_ih": da.sum(axis=0), "b_hh": da.sum(axis=0)}
+
+
+COUPLED_GRADS = "grads {W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,)}"
+coupled_cell = Exercise(
+    id="5.3", title="the backward pass of a coupled gate", lesson="05_lstm_learns", points=3,
+    onward="The update gate of a GRU is coupled in the same way. What does the cell lose when it can no longer keep "
+           "and write at the same time?",
+    shortest="""\
+f, g, o = (cache[key] for key in "fgo")
+tanh_c = np.tanh(cache["c_t"])
+dc = dc_t + dh_t * o * (1 - tanh_c**2)
+da = np.hstack([dc * (cache["c_prev"] - g) * f * (1 - f), dc * (1 - f) * (1 - g**2), dh_t * tanh_c * o * (1 - o)])
+bias = da.sum(0)
+return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
+    "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": bias, "b_hh": bias}""",
+    function="coupled_cell_backward",
+    signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), f (B, H), g (B, H), "
+              "o (B, H), c_t (B, H), W_ih (3H, D), W_hh (3H, H)}) -> "
+              f"dx_t (B, D), dh_prev (B, H), dc_prev (B, H), {COUPLED_GRADS}",
+    cases=lambda rng: [(size * normal(rng, B, H), size * normal(rng, B, H), _coupled_cache(
+        normal(rng, B, D), uniform(rng, B, H), 1.5 * normal(rng, B, H), params(rng, 3, D, H)))
+        for B, D, H, size in ((3, 4, 5, 1), (2, 5, 3, LARGE))],
+    about=ABOUT_LARGE,
+    reference=_coupled,
+    mistakes=(
+        Mistake("the forget gate's second use is left out",
+                "The forget gate's gradient is that of the usual cell. Here the gate stands in the line of c_t twice: "
+                "it says how much is kept and, as 1 minus itself, how much is written. Two uses, two gradients.",
+                partial(_coupled, into_f=lambda k: k["c_prev"])),
+        Mistake("the sign of the second use",
+                "You count both uses of the forget gate, and add the second one with the wrong sign. What is written "
+                "gets *less* when the gate opens.",
+                partial(_coupled, into_f=lambda k: k["c_prev"] + k["g"])),
+        Mistake("only the second use of the forget gate counts",
+                "You treat the gate as an input gate only. It also multiplies the old cell state, as a forget gate "
+                "always does: two uses, two gradients.",
+                partial(_coupled, into_f=lambda k: -k["g"])),
+        Mistake("the candidate is written with f",
+                "The candidate's gradient is multiplied by the forget gate. It was written with what the gate leaves "
+                "over: one minus the gate.",
+                partial(_coupled, into_g=lambda k: k["f"])),
+        Mistake("the candidate is written in full",
+                "You hand the gradient on to the candidate as it is. The candidate was multiplied by one minus the "
+                "forget gate, and so is its gradient.",
+                partial(_coupled, into_g=lambda k: 1)),
+        Mistake("what reaches c_t by way of h_t is dropped",
+                "Only what comes back from the next cell state reaches your cell. c_t is also read into h_t, so a "
+                "second part comes back through the output gate and the tanh. The two are added up.",
+                partial(_coupled, through_h=lambda dh_t, k: 0)),
+        Mistake("what arrives at c_t from the next step is dropped",
+                "Only what comes by way of h_t reaches your cell. c_t is used by the next step's cell as well, and "
+                "dc_t is what comes back from there. The two are added up.",
+                partial(_coupled, from_next=lambda dc_t: 0 * dc_t)),
+        Mistake("dc_prev without the forget gate",
+                "You hand the gradient at c_t on as it is. Forward, the old cell state was multiplied by the forget "
+                "gate; backward, the gradient passes the same gate.",
+                partial(_coupled, to_c=lambda k: 1)),
+        Mistake("dc_prev passes one minus the gate",
+                "Your gradient for the old cell state passes the part that writes. The old cell state was kept with "
+                "the forget gate itself.",
+                partial(_coupled, to_c=lambda k: 1 - k["f"])),
+        Mistake("the slopes of the sigmoids are left out",
+                "The gradients reach f and o, and have still to pass the sigmoids that made them. Each is multiplied "
+                "by the slope of its sigmoid, which can be written with the gate itself.",
+                partial(_coupled, gate_slope=lambda s: 1)),
+        Mistake("the candidate is treated as a sigmoid",
+                "You send the gradient of g through the slope of a sigmoid, as for the gates. But g was made by a "
+                "tanh, and its slope is another one.",
+                partial(_coupled, g_slope=lambda g: g * (1 - g))),
+        Mistake("dW_hh is taken with h_t",
+                "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step.",
+                partial(_coupled, h_in=lambda k: k["o"] * np.tanh(k["c_t"]))),
+        *(Mistake("the blocks stand in another order",
+                  f"Your gradients are stacked in the order {', '.join(order)}. This cell has three blocks of rows, "
+                  "and they stand in the order forget gate, candidate, output gate.",
+                  partial(_coupled, order=tuple(map("fgo".index, order))), convention=True)
+          for order in ("fog", "gfo", "gof", "ofg", "ogf"))))
+
+
+# 5.4 a forget bias for a lag
+
+def _bias_for(lags, left):
+    """The bias b with sigmoid(b) ** lag = left; written so that it stays exact where the gate is nearly 1."""
+    log_f = np.log(left) / lags
+    return log_f - np.log(-np.expm1(log_f))
+
+
+def _with_bias(lags, left, b_ih, b_hh, bias=_bias_for, block=1, first=lambda b: b, second=lambda b: 0):
+    """The two bias vectors, in which a part can be replaced by a wrong one."""
+    H, wanted = len(lags), bias(lags, left)
+    b_ih, b_hh = b_ih.copy(), b_hh.copy()
+    rows = slice(block * H, (block + 1) * H)
+    b_ih[rows] = first(wanted)
+    b_hh[rows] = b_hh[rows] if second is None else second(wanted)
+    return b_ih, b_hh
+
+
+def _everywhere(lags, left, b_ih, b_hh):
+    wanted = np.tile(_bias_for(lags, left), 4)
+    return wanted, 0 * wanted
+
+
+def _biases_in_place(lags, left, b_ih, b_hh):
+    b_ih[:], b_hh[:] = _with_bias(lags, left, b_ih, b_hh)
+    return b_ih, b_hh
+
+
+forget_bias = Exercise(
+    id="5.4", title="a forget bias for a lag", lesson="05_lstm_learns", points=2,
+    onward="Chrono initialization draws a lag for each unit. Which units would you give the long ones, if you knew "
+           "what the network has to remember?",
+    shortest="""\
+H, f = len(lags), left ** (1 / lags)
+b_ih, b_hh = b_ih.copy(), b_hh.copy()
+b_ih[H:2 * H], b_hh[H:2 * H] = np.log(f / (1 - f)), 0
+return b_ih, b_hh""",
+    function="set_forget_bias",
+    signature="(lags (H,), left, b_ih (4H,), b_hh (4H,)) -> b_ih (4H,), b_hh (4H,)",
+    cases=lambda rng: [(rng.integers(2, 200, H).astype(float), left, uniform(rng, 4 * H), uniform(rng, 4 * H))
+                       for H, left in ((5, 0.1), (3, 0.5), (7, 0.9))],
+    reference=_with_bias,
+    mistakes=(
+        Mistake("the same bias in both vectors",
+                "Each of the two bias vectors is right by itself, but they are *added*: together they open the gate "
+                "much further. Set the first, and clear the second.",
+                partial(_with_bias, second=lambda b: b)),
+        Mistake("half of the bias in each vector",
+                "The two vectors add up to the right bias, so your network would do the right thing. Here all of it is "
+                "asked for in b_ih, and 0 in b_hh.",
+                partial(_with_bias, first=lambda b: b / 2, second=lambda b: b / 2), convention=True),
+        Mistake("the bias is in the second vector",
+                "The two vectors add up to the right bias, so your network would do the right thing. Here it is asked "
+                "for in b_ih, and 0 in b_hh.",
+                partial(_with_bias, first=lambda b: 0, second=lambda b: b), convention=True),
+        Mistake("the other vector is left as it was",
+                "The bias is right in one of the two vectors, but the rows of the other still hold what was there, "
+                "and the two are added.",
+                partial(_with_bias, second=None)),
+        Mistake("added to what was there",
+                "You add the bias to what was there. The gate is to stand at a certain value: replace the old "
+                "numbers.",
+                lambda lags, left, b_ih, b_hh: _with_bias(lags, left, b_ih, b_hh, first=lambda b: (
+                    b_ih[len(b):2 * len(b)] + b), second=None)),
+        *(Mistake("the rows of another gate",
+                  "You have set a bias, but not the forget gate's. The 4H entries are four blocks in the order i, f, "
+                  "g, o: the forget gate is the second.", partial(_with_bias, block=block)) for block in (0, 2, 3)),
+        Mistake("every gate gets the bias",
+                "You have set the bias of all four blocks. Only the forget gate scales what is kept; the others stay "
+                "as they were.", _everywhere),
+        Mistake("the gate's value in place of its bias",
+                "You have put in how far open the gate should be. The gate is the sigmoid of the bias, so the bias is "
+                "the inverse of the sigmoid at that value.",
+                partial(_with_bias, bias=lambda lags, left: left ** (1 / lags))),
+        Mistake("the fraction after one step",
+                "Your gate leaves the wanted fraction after a single step. It is multiplied with itself at every step "
+                "of the lag: which number, to the power of the lag, is the fraction?",
+                partial(_with_bias, bias=lambda lags, left: np.log(left / (1 - left)) + 0 * lags)),
+        Mistake("the chrono rule, whatever fraction is wanted",
+                "You take the logarithm of the lag minus one. After one time constant that leaves about 0.37; here the "
+                "fraction is given, and another one asks for another gate.",
+                partial(_with_bias, bias=lambda lags, left: np.log(lags - 1 + 1e-12))),
+        Mistake("the sign of the bias",
+                "Your gate is as far shut as it should be open: a sigmoid opens for positive numbers.",
+                partial(_with_bias, bias=lambda lags, left: -_bias_for(lags, left))),
+        Mistake("the logarithm of the gate",
+                "You take the logarithm of the gate's value, which inverts an exponential. The gate is a sigmoid: its "
+                "inverse is the logarithm of the value divided by one minus the value.",
+                partial(_with_bias, bias=lambda lags, left: np.log(left) / lags)),
+        Mistake("b_ih is changed in place",
+                "Your numbers are right, but the caller's vectors are overwritten. Copy them first.",
+                _biases_in_place)))
+
+EXERCISES = (lstm_cell, lstm_sequence, coupled_cell, forget_bias)

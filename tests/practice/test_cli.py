@@ -81,7 +81,7 @@ def test_progress_is_printed_with_its_folder(monkeypatch, tmp_path, capsys):
     progress.save("1.1", True)
     assert cli.main(["progress"]) == 0
     told = capsys.readouterr().out
-    assert "[x] 1.1  one step of a vanilla RNN" in told
+    assert "[x] 1.1  one step of a leaky RNN" in told
     assert f"kept in {tmp_path}" in told
 
 

@@ -139,10 +139,11 @@ def mask_afterwards(scores, mask):
     return alpha / alpha.sum(axis=-1, keepdims=True)
 
 
-def from_one(x, h_0, p):
+def from_one(x, h_0, p, mask):
     h, h_t = np.zeros((*x.shape[:2], h_0.shape[1])), h_0
     for t in range(1, x.shape[1]):
-        h[:, t] = h_t = np.tanh(x[:, t] @ p["W_ih"].T + p["b_ih"] + h_t @ p["W_hh"].T + p["b_hh"])
+        new = np.tanh(x[:, t] @ p["W_ih"].T + p["b_ih"] + h_t @ p["W_hh"].T + p["b_hh"])
+        h[:, t] = h_t = np.where(mask[:, t, None], new, h_t)
     return h
 
 

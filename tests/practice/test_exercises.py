@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from lstmcourse.layers import softmax
 from lstmcourse.practice import EXERCISES, judge
 from lstmcourse.practice.exercise import PARTS, shapes_in, sizes_of
 from lstmcourse.practice.judging import agree, problem_of
@@ -91,7 +92,10 @@ FLOOR = {
     "6.1": ["the reset gate before the recurrent product (Cho et al. 2014)",
             "z and 1 - z are swapped (Chung et al. 2014)", "gates in the order z, r, n", "no reset gate",
             "the reset gate on the whole sum"],
+    "1.1": ["keep and 1 - keep are swapped", "the leak is inside the tanh", "two tanh, one for each product"],
+    "1.4": ["multiplied by the temperature", "the likeliest word is taken", "one word too far"],
     "2.1": ["tanh' of the output in place of the input", "tanh' is left out", "dh_t is changed in place"],
+    "2.4": ["fixed chunks", "every loss is counted in several windows", "the window starts from zeros"],
     "2.2": ["what arrives from the later step is dropped", "dW_hh is taken with h_t", "dh is changed in place"],
     "3.1": ["each number is clipped by itself"],
     "3.2": ["the straight path is left out", "as if there were no leak"],
@@ -118,7 +122,7 @@ def test_the_mistakes_that_were_collected_are_known(id):
 
 
 def test_the_exercises_that_were_asked_for_are_there():
-    asked = {"1": 3, "2": 3, "3": 2, "4": 4, "5": 2, "6": 3, "7": 3, "8": 5}
+    asked = {"1": 4, "2": 4, "3": 2, "4": 4, "5": 2, "6": 3, "7": 3, "8": 5}
     assert all(f"{lesson}.{k}" in EXERCISES for lesson, last in asked.items() for k in range(1, last + 1))
     assert list(EXERCISES) == sorted(EXERCISES, key=lambda id: [int(part) for part in id.split(".")])
 
@@ -227,13 +231,19 @@ def exponent_of_the_gradient(x, h_0, v_0, params):
 
 ALTERNATIVES = {
     "4.3": [lstm_by_concatenation, lstm_by_loops],
-    "1.2": [lambda x, h_0, p: np.stack([h_0 := np.tanh(
+    "1.1": [lambda x, h, p: p["keep"] * h + (1 - p["keep"]) * np.tanh(
+        np.hstack([x, h]) @ np.hstack([p["W_ih"], p["W_hh"]]).T + p["b_ih"] + p["b_hh"])],
+    "1.2": [lambda x, h_0, p, mask: np.stack([h_0 := h_0 + mask[:, t, None] * (np.tanh(
         np.einsum("bd,hd->bh", x[:, t], p["W_ih"]) + p["b_ih"] + p["b_hh"] + np.einsum("bk,hk->bh", h_0, p["W_hh"]))
-        for t in range(x.shape[1])], axis=1)],
-    "2.1": [lambda dh_t, cache: (lambda da: (da.dot(cache["W_ih"]), da.dot(cache["W_hh"]), {
-        "b_hh": np.ones(len(da)) @ da, "W_hh": np.einsum("bi,bj->ij", da, cache["h_prev"]),
-        "b_ih": da.sum(0), "W_ih": (cache["x_t"].T @ da).T}))(dh_t - dh_t * cache["h_t"] * cache["h_t"])],
-    "2.3": [lambda dx, tokens, V: np.eye(V)[tokens.ravel()].T @ dx.reshape(-1, dx.shape[-1])],
+        - h_0) for t in range(x.shape[1])], axis=1)],
+    "1.4": [lambda logits, temperature, u: [np.searchsorted(np.cumsum(softmax(row / temperature)), chance, "right")
+                                            for row, chance in zip(logits, u, strict=True)]],
+    "2.1": [lambda dh_t, cache: (lambda d, k: (d.dot(cache["W_ih"]), k + d.dot(cache["W_hh"]), {
+        "b_hh": np.ones(len(d)) @ d, "W_hh": np.einsum("bi,bj->ij", d, cache["h_prev"]), "b_ih": d.sum(0),
+        "W_ih": (cache["x_t"].T @ d).T, "keep": np.einsum("bh,bh->h", dh_t, cache["h_prev"] - cache["new"])}))(
+            (dh_t - dh_t * cache["keep"]) * (1 - cache["new"] * cache["new"]), cache["keep"] * dh_t)],
+    "2.3": [lambda dx, tokens, dlogits, h: np.eye(dlogits.shape[-1])[tokens.ravel()].T @ dx.reshape(-1, dx.shape[-1])
+            + np.tensordot(dlogits, h, axes=([0, 1], [0, 1]))],
     "3.1": [clip_as_torch_does],
     "3.2": [lambda n, W, alpha: [np.linalg.svd(np.linalg.multi_dot([np.eye(len(W)), *(
         np.eye(len(W)) - alpha * (np.eye(len(W)) - np.diag(1 - n_t**2) @ W) for n_t in n[:len(n) - 1 - lag:-1]),

@@ -56,6 +56,31 @@ def rnn_over_time(x, h_0, params):
     return torch.func.functional_call(module, weights, (x, h_0[None]))[0]
 
 
+def leaky_cell(x_t, h_prev, params):
+    return h_prev.lerp(torch_cell("rnn", x_t, [h_prev], params)[0], 1 - params["keep"])
+
+
+def padded_rnn(x, h_0, params, mask):
+    """Each sentence by itself, without its padding; its last state stays."""
+    rows = []
+    for row, start, n in zip(x, h_0, mask.sum(axis=1).tolist(), strict=True):
+        h = rnn_over_time(row[None, :n], start[None], params)[0]
+        rows.append(torch.cat([h, h[-1:].expand(len(row) - n, -1)]))
+    return torch.stack(rows)
+
+
+def first_above(logits, temperature, u):
+    """Word by word: the first at which the running sum of the probabilities is above u."""
+    found = []
+    for row, chance in zip(F.softmax(torch.tensor(logits) / temperature, dim=1).tolist(), u, strict=True):
+        total, word = 0.0, -1
+        while total <= chance:
+            word += 1
+            total += row[word]
+        found.append(word)
+    return np.array(found)
+
+
 def cross_entropy(logits, targets, mask):
     return F.cross_entropy(logits[mask], targets[mask]).item()
 
@@ -131,9 +156,33 @@ def biases_of(kind, cache, x_0, h_0, H):
     return {"b_ih": total / 3, "b_hh": 2 * total / 3}
 
 
-def embedding(dx, tokens, V):
-    W = torch.zeros(V, dx.shape[-1], dtype=dx.dtype, requires_grad=True)
-    return torch.autograd.grad(F.embedding(tokens, W), W, dx)[0]
+def leaky_backward(dh_t, cache):
+    """The gradients by autograd."""
+    params = {key: cache[key] for key in ("W_ih", "W_hh")}
+    params |= biases_of("rnn", {"h_t": cache["new"], **cache}, cache["x_t"], cache["h_prev"], dh_t.shape[1])
+    params["keep"] = cache["keep"]
+    _, grads = torch_ref.torch_gradients(lambda *args: (leaky_cell(*args),), [cache["x_t"], cache["h_prev"], params],
+                                         [dh_t])
+    return tuple(grads)
+
+
+def tied(dx, tokens, dlogits, h):
+    W = torch.zeros(dlogits.shape[-1], dx.shape[-1], dtype=dx.dtype, requires_grad=True)
+    return torch.autograd.grad([F.embedding(tokens, W), F.linear(h, W)], W, [dx, dlogits])[0]
+
+
+def windowed(dh, cache, k):
+    """For each loss: the window before it by torch's own RNN, from the state that was carried there, detached."""
+    T, total = dh.shape[1], None
+    for t in range(T):
+        first = max(0, t - k + 1)
+        state = cache["h"][:, first - 1] if first else cache["h_0"]
+        part = {**cache, "x": cache["x"][:, first:t + 1], "h": cache["h"][:, first:t + 1], "h_0": state}
+        only_t = np.zeros_like(part["h"])
+        only_t[:, -1] = dh[:, t]
+        grads = backward("rnn", sequence=True)(only_t, part)[-1]
+        total = grads if total is None else {key: total[key] + grads[key] for key in grads}
+    return total
 
 
 def clipped(grads, max_norm):
@@ -197,6 +246,38 @@ def cell_update(c_prev, i, f, g):
     return c_t
 
 
+def coupled_backward(dh_t, dc_t, cache):
+    """Autograd through the coupled cell, its gates made again from pre-activations that give them, leaves of their own.
+
+    The pre-activations' gradients are those of the biases, row by row; the weights' follow from the inputs.
+    """
+    with torch.enable_grad():
+        joined = torch.cat([torch.logit(cache["f"]), torch.atanh(cache["g"]), torch.logit(cache["o"])], dim=1)
+        x_t, h_prev, c_prev = (cache[key].clone().requires_grad_() for key in ("x_t", "h_prev", "c_prev"))
+        W_ih, W_hh = (cache[key].clone().requires_grad_() for key in ("W_ih", "W_hh"))
+        rest = (joined - F.linear(x_t, W_ih) - F.linear(h_prev, W_hh)).detach()        # the biases, a row each
+        b_ih = torch.zeros(len(W_ih), dtype=x_t.dtype, requires_grad=True)
+        a_f, a_g, a_o = (F.linear(x_t, W_ih, b_ih) + F.linear(h_prev, W_hh) + rest).chunk(3, dim=1)
+        f = torch.sigmoid(a_f)
+        c_t = f * c_prev + (1 - f) * torch.tanh(a_g)
+        h_t = torch.sigmoid(a_o) * torch.tanh(c_t)
+        dx, dh_prev, dc_prev, dW_ih, dW_hh, db = torch.autograd.grad(
+            [h_t, c_t], [x_t, h_prev, c_prev, W_ih, W_hh, b_ih], [dh_t, dc_t])
+    return dx, dh_prev, dc_prev, {"W_ih": dW_ih, "W_hh": dW_hh, "b_ih": db, "b_hh": db}
+
+
+def bias_by_bisection(lags, left, b_ih, b_hh):
+    """No formula: the gate is moved until what is left after the lag is right, unit by unit."""
+    H, (b_ih, b_hh) = len(lags), (b_ih.copy(), b_hh.copy())
+    for unit, lag in enumerate(lags):
+        low, high = -50.0, 50.0
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if (1 / (1 + np.exp(-middle))) ** lag < left else (low, middle)
+        b_ih[H + unit], b_hh[H + unit] = low, 0
+    return b_ih, b_hh
+
+
 def parameter_count(kind, D, H, layers, bidirectional):
     return sum(p.numel() for p in torch_ref.MODULES[kind](D, H, layers, bidirectional=bidirectional).parameters())
 
@@ -232,6 +313,34 @@ def additive_scores(query, keys, params):
 def dot_backward(dcontext, cache):
     leaves = [cache[key].clone().requires_grad_() for key in ("query", "keys", "values")]
     return torch.autograd.grad(F.scaled_dot_product_attention(*leaves), leaves, dcontext)
+
+
+def ibm_round(table, source, target):
+    """With dictionaries, one word at a time, as Brown et al. 1993 define model 1."""
+    counts, totals = {}, {}
+    for source_row, target_row in zip(source, target, strict=True):
+        words = [0, *(word for word in source_row if word)]
+        for english in (word for word in target_row if word):
+            for word in words:
+                fraction = table[english, word] / sum(table[english, other] for other in words)
+                counts[english, word] = counts.get((english, word), 0) + fraction
+                totals[word] = totals.get(word, 0) + fraction
+    found = np.zeros_like(table)
+    for (english, word), count in counts.items():
+        found[english, word] = count / totals[word]
+    return found
+
+
+def two_looks(scores, values, mask):
+    """One target word at a time, over lists of the words that may be looked at."""
+    without, alone = np.zeros((2, *scores.shape[:2], values.shape[2]))
+    for b, t in np.ndindex(*scores.shape[:2]):
+        real = [s for s in range(scores.shape[2]) if mask[b, s]]
+        top = max(real, key=lambda s: scores[b, t, s])
+        rest = [s for s in real if s != top]
+        e = np.exp(scores[b, t, rest] - max(scores[b, t, rest]))
+        without[b, t], alone[b, t] = e / e.sum() @ values[b, rest], values[b, top]
+    return without, alone
 
 
 def alignment_error_rate(alpha, sure, possible):
@@ -314,12 +423,14 @@ def pair_by_pair(base, moved):
 
 
 WITNESSES = {
-    "1.1": ("PyTorch", cell("rnn")),
-    "1.2": ("PyTorch", in_torch(rnn_over_time)),
+    "1.1": ("PyTorch", in_torch(leaky_cell)),
+    "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
     "1.3": ("PyTorch", in_torch(cross_entropy)),
-    "2.1": ("PyTorch", backward("rnn", sequence=False)),
+    "1.4": ("the running sum, word by word", first_above),
+    "2.1": ("PyTorch", leaky_backward),
     "2.2": ("PyTorch", backward("rnn", sequence=True)),
-    "2.3": ("PyTorch", in_torch(embedding)),
+    "2.3": ("PyTorch", in_torch(tied)),
+    "2.4": ("PyTorch, window by window", windowed),
     "3.1": ("PyTorch", in_torch(clipped)),
     "3.2": ("PyTorch", in_torch(leaky_norms_by_lag)),
     "3.3": ("PyTorch", in_torch(clipped_step)),
@@ -330,6 +441,8 @@ WITNESSES = {
     "4.4": ("PyTorch", None),                      # by its property: test_the_latch_holds_its_bit_in_torch
     "5.1": ("PyTorch", backward("lstm", sequence=False)),
     "5.2": ("PyTorch", backward("lstm", sequence=True)),
+    "5.3": ("PyTorch", in_torch(coupled_backward)),
+    "5.4": ("bisection", bias_by_bisection),
     "6.1": ("PyTorch", cell("gru")),
     "6.2": ("PyTorch", backward("gru", sequence=False)),
     "6.3": ("PyTorch", parameter_count),
@@ -344,6 +457,8 @@ WITNESSES = {
     "8.3": ("PyTorch", in_torch(torch.bmm)),
     "8.4": ("PyTorch", in_torch(dot_backward)),
     "8.5": ("sets of links", alignment_error_rate),
+    "8.6": ("dictionaries, word by word", ibm_round),
+    "8.7": ("lists, word by word", two_looks),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
     "9.2": ("bit by bit", bit_by_bit),
     "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
