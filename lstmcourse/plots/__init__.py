@@ -24,6 +24,7 @@ from lstmcourse.plots.charts import (
     dot_plot,
     gates_over_words,
     heatmap,
+    intervals,
     panels,
     paths_on_surface,
     scatter,
@@ -31,6 +32,6 @@ from lstmcourse.plots.charts import (
 from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 
 __all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
-           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "lstm_cell_backward",
-           "new_figure", "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save", "scatter",
-           "sequence_tasks", "show"]
+           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "intervals", "lstm_cell",
+           "lstm_cell_backward", "new_figure", "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled",
+           "save", "scatter", "sequence_tasks", "show"]
