@@ -131,10 +131,12 @@ def _cases_reach(rng):
     cases = []
     for B, T, K, S, sees in ((3, 5, 2, 4, np.tri(5, dtype=bool)), (2, 6, 3, 5, np.tri(6, k=1, dtype=bool)),
                              (4, 7, 2, 5, np.tri(7, dtype=bool) | (np.eye(7, k=3) * (np.arange(7) == 4) > 0)),
-                             (2, 5, 3, 4, np.ones((5, 5), dtype=bool))):
+                             (2, 5, 3, 4, np.ones((5, 5), dtype=bool)), (3, 8, 2, 6, np.tri(8, k=-1, dtype=bool))):
         base, depends = normal(rng, B, T, K), sees.T[:S, None, :, None]        # sees: (output, input)
+        ahead = np.arange(S)[:, None] > np.arange(T)
+        change = normal(rng, S, B, T, K) * np.where(ahead, 0.01, 1.0)[:, None, :, None]
         rounding = 1e-9 * (1 + rng.random((S, B, T, K)))
-        cases.append((base, base + np.where(depends, normal(rng, S, B, T, K), rounding)))
+        cases.append((base, base + np.where(depends, change, rounding)))
     return cases
 
 
@@ -143,13 +145,13 @@ who_looks_ahead = Exercise(
     function="reach_of_steps", signature="(base (B, T, K), moved (S, B, T, K)) -> reach (S, T), leak",
     cases=_cases_reach, reference=_reach,
     about=("a causal model, and rounding", "a mask off by one", "one output that sees a step far ahead",
-           "a layer in both directions"),
+           "a layer in both directions", "every output sees only steps before its own"),
     onward="A sound model that predicts its own next input has leak 0. What does the matrix of a model look like "
            "whose state is not carried from step to step?",
     shortest="""\
 reach = abs(moved - base).max(axis=(1, 3))
 s, t = np.nonzero(reach > 1e-6)
-return reach, max(s - t, default=0)""",
+return reach, max([0, *(s - t)])""",
     mistakes=(
         Mistake("differences of both signs cancel or are lost",
                 "An output that gets smaller has moved, too. Take the size of the difference before you look for the "
