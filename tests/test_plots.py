@@ -304,6 +304,31 @@ def test_dot_plot_names_the_groups_and_what_is_measured():
     assert labels(ax)[:3] == ["", "error", ["LSTM\nlong", "RNN"]]
 
 
+def test_panels_draw_every_line_and_mark_where_one_ends_in_nan():
+    nan = float("nan")
+    fig = plots.panels({"A": {"one": [3.0, 2.0], "two": [1.0, 1.0]}, "B": {"one": [4.0, 5.0, nan]}}, "steps", "loss",
+                       {"A": 1.5}, columns=2)
+    a, b = fig.axes
+    assert [line.get_ydata()[0] for line in a.lines] == [3.0, 1.0, 1.5]
+    assert [text.get_text() for text in a.texts] == ["one", "two"]
+    assert not b.texts
+    assert (b.lines[1].get_xdata()[0], b.lines[1].get_ydata()[0], b.lines[1].get_marker()) == (2, 5.0, "x")
+
+
+def test_panels_name_both_axes_and_leave_no_empty_one():
+    axes = plots.panels(dict.fromkeys("ABC", {"one": [1.0, 2.0]}), "steps", "loss", columns=2).axes
+    assert [(ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()) for ax in axes] == [
+        ("A", "", "loss"), ("B", "steps", ""), ("C", "steps", "loss")]
+
+
+def test_scatter_draws_each_group_with_its_name_and_both_thresholds():
+    ax, = plots.scatter({"sound": ([0.1, 0.2], [1.0, 2.0]), "faulty": ([0.3], [3.0])}, "seen", "new", 0.5, 0.4).axes
+    assert [list(line.get_xdata()) for line in ax.lines[:2]] == [[0.1, 0.2], [0.3]]
+    assert (ax.lines[2].get_xdata()[0], ax.lines[3].get_ydata()[0]) == (0.5, 0.4)
+    assert [text.get_text() for text in ax.texts] == ["sound", "faulty"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("seen", "new")
+
+
 def test_gates_over_words_and_coloured_text_say_what_a_number_is():
     assert labels(plots.gates_over_words(["he", "it"], {"f": [0, 1]}, "forget gate").axes[0])[:2] == ["", "forget gate"]
     assert labels(plots.coloured_text("ab", [0, 1], "cell state").axes[0]) == ["cell state", "", [], []]

@@ -25,11 +25,13 @@ from lstmcourse.plots.charts import (
     gates_over_words,
     heatmap,
     intervals,
+    panels,
     paths_on_surface,
+    scatter,
 )
 from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 
 __all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
            "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "intervals", "lstm_cell",
-           "lstm_cell_backward", "new_figure", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save",
-           "sequence_tasks", "show"]
+           "lstm_cell_backward", "new_figure", "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled",
+           "save", "scatter", "sequence_tasks", "show"]

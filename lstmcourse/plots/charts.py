@@ -44,6 +44,53 @@ def _name_at_end(ax, ends, logy):
                     color=color, va="center", annotation_clip=False)
 
 
+def panels(groups, xlabel, ylabel, thresholds=None, columns=3):
+    """Small charts side by side, each with its title and its lines; a cross marks where a line ends in NaN.
+
+    groups      dict: title -> dict: name -> (N,), drawn over 1 to N
+    thresholds  dict: title -> a height to draw a line at, such as the guess's loss
+    """
+    rows = -(-len(groups) // columns)
+    fig, axes = new_figure(width=2.9 * columns, height=0.3 + 2.1 * rows, columns=columns, rows=rows)
+    for ax in np.ravel(axes)[len(groups):]:
+        ax.remove()
+    for k, (ax, (title, ys)) in enumerate(zip(np.ravel(axes), groups.items(), strict=False)):
+        for n, (name, y) in enumerate(ys.items()):
+            y, color = np.asarray(y, float), COLOR.get(name, SERIES[n % len(SERIES)])
+            ax.plot(np.arange(1, len(y) + 1), y, color=color, linestyle=DASHES[n % len(DASHES)], label=name)
+            if not np.isfinite(y[-1]):
+                end = np.flatnonzero(np.isfinite(y))[-1]
+                ax.plot(end + 1, y[end], "x", color=color, markersize=9, markeredgewidth=2, clip_on=False)
+            if len(ys) > 1:
+                ax.text(0.97, 0.65 - 0.12 * n, name, color=color, ha="right", va="top", transform=ax.transAxes)
+        if thresholds and title in thresholds:
+            ax.axhline(thresholds[title], color=INK, linewidth=1, linestyle=":", zorder=1.6)
+        longest = max(map(len, ys.values()))
+        ax.set(xlim=(0, longest + 1), ylim=(0, None))
+        ax.set_title(title, loc="left", fontsize=9.5)
+        if k >= len(groups) - columns:
+            ax.set_xlabel(xlabel)
+        if k % columns == 0:
+            ax.set_ylabel(ylabel)
+    return fig
+
+
+def scatter(groups, xlabel, ylabel, across, up):
+    """Every run as a dot by two measurements, both logarithmic, with a line at one threshold of each.
+
+    groups      dict: name -> (x (N,), y (N,))
+    across, up  the thresholds of x and of y
+    """
+    fig, ax = new_figure(width=5.4, height=3.6)
+    for k, (name, (x, y)) in enumerate(groups.items()):
+        ax.plot(x, y, "o^s"[k % 3], color=SERIES[k], markersize=5, alpha=0.6, markeredgewidth=0)
+        ax.text(1.02, 0.6 - 0.1 * k, name, color=SERIES[k], transform=ax.transAxes)
+    ax.axvline(across, color=INK, linewidth=1, linestyle=":")
+    ax.axhline(up, color=INK, linewidth=1, linestyle=":")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log", yscale="log")
+    return fig
+
+
 def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
     """A table of numbers as colours, the numbers printed in it.
 

@@ -66,9 +66,9 @@ def save(fig, kind, dpi=96, letters="path"):
     return buffer.getvalue()
 
 
-def new_figure(width=6.6, height=3.0, columns=1, **subplots):
-    """A Figure in the course's style and its axes (an array of them where columns > 1)."""
+def new_figure(width=6.6, height=3.0, columns=1, rows=1, **subplots):
+    """A Figure in the course's style and its axes (an array of them where there is more than one)."""
     with rc_context(STYLE):
         fig = Figure(figsize=(width, height))
-        axes = fig.subplots(1, columns, **subplots)
+        axes = fig.subplots(rows, columns, **subplots)
     return fig, axes

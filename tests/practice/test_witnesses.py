@@ -483,6 +483,18 @@ def scaled_by_hand(y, forecast, train, season):
     return ours / (sum(naive) / len(naive))
 
 
+def row_by_row(h, lengths, W, b, y):
+    answers = torch.stack([W @ row[:n][-1] + b for row, n in zip(h, lengths.tolist(), strict=True)])[:, 0]
+    return answers, F.mse_loss(answers, y)
+
+
+def pair_by_pair(base, moved):
+    S, B, T, K = moved.shape
+    reach = np.array([[max(abs(moved[s, b, t, k] - base[b, t, k]) for b in range(B) for k in range(K))
+                       for t in range(T)] for s in range(S)])
+    return reach, max([s - t for s in range(S) for t in range(T) if s > t and reach[s, t] > 1e-6], default=0)
+
+
 WITNESSES = {
     "1.1": ("PyTorch", in_torch(leaky_cell)),
     "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
@@ -535,6 +547,8 @@ WITNESSES = {
     "12.2": ("PyTorch", in_torch(pinball)),
     "12.3": ("the definition, number by number", scaled_by_hand),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
+    "13.1": ("PyTorch", in_torch(row_by_row)),
+    "13.2": ("the definition, pair by pair", pair_by_pair),
 }
 
 
