@@ -44,8 +44,11 @@ class Machine:
         return result
 
     def give_back(self, part, reason):
-        id, self.whose[part], self.functions[part] = self.whose[part], None, ADAPTERS[part][0]
-        self.notes.append(_note(id, reason))
+        """The library's function for this part again, and a sentence why."""
+        self.notes.append(_note(self.whose[part], reason))
+        self.whose[part], self.functions[part] = None, ADAPTERS[part][0]
+        mine, library = self.seconds.pop(part)
+        self.step -= mine - library
 
     def attend(self, query, keys, values, mask, scale=1.0):
         """`dot_attention_forward` by the two parts of the forward pass."""
@@ -77,20 +80,16 @@ class Machine:
         return "\n".join([f"{part}: {f'yours ({id})' if id else LIBRARY}" for part, id in self.whose.items()]
                          + self.notes)
 
-    __repr__ = __str__
-
     def timing(self):
         """How long each of the learner's functions takes in a training step, and which is slow, as text."""
-        rows = [f"{'':31} {'yours':>8} {'library':>8}   ms in a training step"]
-        rows += [f"{f'{part} ({self.whose[part]})':31} {1e3 * mine:8.1f} {1e3 * library:8.1f}"
-                 for part, (mine, library) in self.seconds.items() if self.whose[part]]
-        slow = max((part for part in self.seconds if self.whose[part]), default=None,
-                   key=lambda part: self.seconds[part][0] - self.seconds[part][1])
-        rows.append(f"{self.steps} steps of {1e3 * self.step:.0f} ms: about {self.steps * self.step:.0f} seconds")
-        if slow and self.seconds[slow][0] > self.seconds[slow][1]:
-            mine, library = self.seconds[slow]
-            rows.append(f"the slow part: {slow}, {mine / library:.1f} times as long as the library's")
-        return "\n".join(rows)
+        whole = f"training: {self.steps} steps of {1e3 * self.step:.0f} ms, about {self.steps * self.step:.0f} seconds"
+        if not self.seconds:
+            return f"no part is yours; {whole}"
+        rows = [f"{f'{part} ({self.whose[part]})':31} {1e3 * mine:8.1f} {1e3 * library:8.1f}"
+                for part, (mine, library) in self.seconds.items()]
+        slow, (mine, library) = max(self.seconds.items(), key=lambda item: item[1][0] - item[1][1])
+        return "\n".join([f"{'':31} {'yours':>8} {'library':>8}   ms in a training step", *rows, whole]
+                         + [f"the slow part: {slow}, {mine / library:.1f} times the library's"] * (mine > library))
 
 
 LIBRARY = "the library's"
@@ -122,8 +121,6 @@ def put_together(loss_and_grads, params, batches, seconds=120):
     while slowest and machine.steps * machine.step > most:
         part = slowest.pop()
         machine.give_back(part, f"is too slow: the training would take {machine.steps * machine.step:.0f} seconds")
-        mine, library = machine.seconds.pop(part)
-        machine.step -= mine - library
     return machine
 
 
