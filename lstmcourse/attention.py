@@ -19,7 +19,7 @@ from lstmcourse.validation import check_array, check_keys, check_mask, check_num
 
 
 def masked_softmax_forward(scores, mask):
-    """Softmax over the last axis, where the mask is True; elsewhere alpha is exactly 0.   (eq. 8.3)
+    """Softmax over the last axis, where the mask is True; elsewhere alpha is exactly 0.   (eq. 8e)
 
     scores  (B, T_tgt, T_src)
     mask    (B, T_src), (B, T_tgt, T_src), or with one of its first two axes 1; True = may be looked at
@@ -52,7 +52,7 @@ def _mask_3d(mask, B, T_tgt, T_src):
 
 
 def masked_softmax_backward(dalpha, cache):
-    """Backward pass of `masked_softmax_forward`.   (eq. 8.4)
+    """Backward pass of `masked_softmax_forward`.   (eq. 8h)
 
     dalpha  (B, T_tgt, T_src)
 
@@ -73,7 +73,7 @@ class AttentionCache(NamedTuple):
 
 
 def dot_attention_forward(query, keys, values, mask, scale=1.0):
-    """Scores by a dot product:  context = softmax(query keys^T * scale) values.   (eq. 8.1)
+    """Scores by a dot product:  context = softmax(query keys^T * scale) values.   (eq. 8a to 8c)
 
     query   (B, T_tgt, H)  what is looked for, one row per target position
     keys    (B, T_src, H)  what is offered, one row per source position
@@ -94,7 +94,7 @@ def dot_attention_forward(query, keys, values, mask, scale=1.0):
 
 
 def dot_attention_backward(dcontext, cache):
-    """Backward pass of `dot_attention_forward`, its lines in reverse order.   (eq. 8.5)
+    """Backward pass of `dot_attention_forward`, its lines in reverse order.   (eq. 8f to 8j)
 
     dcontext  (B, T_tgt, M)
 
@@ -108,7 +108,7 @@ def dot_attention_backward(dcontext, cache):
 
 
 def additive_attention_forward(query, keys, values, mask, params):
-    """Scores by a small network:  scores[t, s] = v . tanh(W_q query_t + W_k key_s).   (eq. 8.6)
+    """Scores by a small network:  scores[t, s] = v . tanh(W_q query_t + W_k key_s).   (eq. 8k)
 
     query   (B, T_tgt, H)
     keys    (B, T_src, K)  may have another width than the queries
@@ -136,7 +136,7 @@ def additive_attention_forward(query, keys, values, mask, params):
 
 
 def additive_attention_backward(dcontext, cache):
-    """Backward pass of `additive_attention_forward`, its lines in reverse order.   (eq. 8.7)
+    """Backward pass of `additive_attention_forward`, its lines in reverse order.
 
     dcontext  (B, T_tgt, M)
 

@@ -35,7 +35,7 @@ def softmax(logits):
 
 
 def softmax_backward(dp, p):
-    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8.4)"""
+    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8h)"""
     return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
 
 

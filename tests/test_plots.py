@@ -249,8 +249,8 @@ def test_attention_map_colours_the_given_weights_under_the_words(rng):
 def test_attention_step_names_every_word_and_the_parts_of_the_equations():
     words = ["mai", "ghar", "jaa"]
     texts = [text.get_text() for text in plots.attention_step(words, "going").axes[0].texts]
-    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "mix", "$h_t$"} <= set(texts)
-    assert {"$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
+    assert {*words, "going", "key", "value", "query", "context", "masked softmax", "tanh", "$h_t$"} <= set(texts)
+    assert {"$x_{3}$", "$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
     assert texts.count("×") == texts.count("·") == 3
 
 

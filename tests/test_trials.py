@@ -46,38 +46,6 @@ ONE_VECTOR = {"attention": False, "H": 64, "most": 3, "epochs": 1, "forget_bias"
 OPEN, SHORT = ONE_VECTOR | {"most": 2, "epochs": 2, "forget_bias": 2}, ONE_VECTOR | {"most": 1}
 
 
-# lesson 08
-
-def looking(i, going):
-    """A function of records: every network looks like this from "i" and "going": on mai, verb, raha, hu, the rest."""
-    return lambda records: [r | {"looks": {"i": i, "going": going}} if "looks" in r else r for r in records]
-
-
-def aligned_like(aligner):
-    """A function of records: every network aligns as well as this aligner."""
-    def swapped(records):
-        aer, = [r["aer"] for r in records if r.get("aligner") == aligner]
-        return [r | {"aer": aer} if "seed" in r else r for r in records]
-    return swapped
-
-
-def hiding_another_word(records):
-    """Hiding the most looked-at word has the effect that hiding another one has."""
-    return [r | {"changed": dict.fromkeys(r["changed"], r["changed"]["another"])} if "changed" in r else r
-            for r in records]
-
-
-def pronouns(**values):
-    """A function of records: every network treats he and she so."""
-    return lambda records: [r | {"pronouns": r["pronouns"] | values} if "pronouns" in r else r for r in records]
-
-
-def without_attention(records):
-    """The networks with attention are right as often as those without."""
-    exact = {r["seed"]: r["exact"] for r in records if "seed" in r and r["attention"] is None}
-    return [r | {"exact": exact[r["seed"]]} if r.get("seed") in exact else r for r in records]
-
-
 # lesson 09
 
 def parity_like(net, baseline):
@@ -115,14 +83,6 @@ TRIALS = [
     ("07_one_vector", "verdict", exact_of(OPEN, **OPEN | {"forget_bias": None})),
     ("07_one_vector", "verdict", lambda records: [r | {"exact": [0.9, 0, 0]} if SHORT.items() <= r.items() else r
                                                   for r in records]),                 # the short case not solved
-    # lesson 08
-    ("08_attention", "verdict", looking([0.2] * 5, [0.2] * 5)),
-    ("08_attention", "verdict", looking([1, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0])),
-    ("08_attention", "verdict_alignment", aligned_like("diagonal")),
-    ("08_attention", "verdict_alignment", aligned_like("IBM model 1")),
-    ("08_attention", "verdict_map", hiding_another_word),
-    ("08_attention", "verdict_map", pronouns(weight_raha=1.0, right_with_raha_hidden=0.5)),
-    ("08_attention", "verdict_length", without_attention),
     # lesson 09
     ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
     ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),

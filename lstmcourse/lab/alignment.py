@@ -15,11 +15,11 @@ from lstmcourse.validation import check_array, check_mask
 
 
 def alignment_error_rate(alpha, sure, possible, mask=None):
-    """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8.8)
+    """How far the strongest link of each target word is from gold (Och and Ney 2003).   (eq. 8l)
 
-        AER = 1 - (|L and sure| + |L and possible|) / (|L| + |sure|)     0 is perfect
+        AER = 1 - (|A and sure| + |A and possible|) / (|A| + |sure|)     0 is perfect
 
-    alpha     (..., T_tgt, T_src)  weights; L links each target word to its largest one
+    alpha     (..., T_tgt, T_src)  weights; A links each target word to its largest one
     sure      (..., T_tgt, T_src)  True where a link must be
     possible  the same shape       True where a link may be; includes the sure ones
     mask      (..., T_tgt)         True for the target words that count; None: all

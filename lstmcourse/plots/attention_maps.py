@@ -39,43 +39,49 @@ def attention_map(alpha, target, source, sure=frozenset(), possible=frozenset())
 
 
 def attention_step(source, written):
-    """One step of attention: the decoder's state is compared with every source word, and looks back at them all.
+    """One step of attention as the course's translator does it: keys are encoder states, values are word embeddings.
 
     source   list of words; a column for each
     written  the word that comes out
     """
     n, step = len(source), 1.06
     last, right = 0.65 + step * (n - 1), 0.65 + step * n + 0.75
-    s = Diagram(right + 1.25, 4.1)
-    state, score, weight, product, mean = 0.72, 1.5, 2.2, 3.0, 3.7
+    s = Diagram(right + 1.35, 4.75)
+    word_at, state, score, weight, product, mean = 0.68, 1.45, 2.2, 2.87, 3.62, 4.32
     for k, word in enumerate(source):
         x = 0.65 + step * k
         s.text(x, 0.14, word, fontsize=10)
-        s.line([(x, 0.3), (x, state - 0.2)], None)
-        s.box(x, state, f"$h_{{{k + 1}}}$", "h", width=0.56)
-        s.line([(x - 0.14, state + 0.2), (x - 0.14, score - 0.17)], None)
-        s.dot(x - 0.14, score, "·", "i")
-        s.line([(x - 0.14, score + 0.17), (x - 0.14, weight - 0.2)], "i")
-        s.line([(x - 0.14, weight + 0.2), (x - 0.14, product - 0.17)], "f")
+        s.line([(x, 0.28), (x, word_at - 0.18)], None)
+        s.box(x, word_at, f"$x_{{{k + 1}}}$", None, width=0.52, height=0.36)
+        s.line([(x - 0.1, word_at + 0.18), (x - 0.1, state - 0.18)], None)
+        s.box(x - 0.1, state, f"$h_{{{k + 1}}}$", "h", width=0.5, height=0.36)
+        if k:
+            for height, way in ((0.08, 1), (-0.08, -1)):
+                ends = [(x - step + 0.15, state + height), (x - 0.35, state + height)]
+                s.line(ends[::way], "h", width=1.2)
+        s.line([(x - 0.1, state + 0.18), (x - 0.1, score - 0.17)], None)
+        s.dot(x - 0.1, score, "·", "i")
+        s.line([(x - 0.1, score + 0.17), (x - 0.1, weight - 0.2)], "i")
+        s.line([(x - 0.1, weight + 0.2), (x - 0.1, product - 0.17)], "f")
         s.text(x - 0.34, (weight + product) / 2 + 0.02, rf"$\alpha_{{{k + 1}}}$", "f", fontsize=10)
-        s.line([(x + 0.2, state + 0.2), (x + 0.2, product), (x + 0.03, product)], "h")
-        s.dot(x - 0.14, product, "×", "f")
-        s.line([(x - 0.14, product + 0.17), (x - 0.14, mean)], None, arrow=False)
+        s.line([(x + 0.26, word_at), (x + 0.36, word_at), (x + 0.36, product), (x + 0.07, product)], "o")
+        s.dot(x - 0.1, product, "×", "f")
+        s.line([(x - 0.1, product + 0.17), (x - 0.1, mean)], None, arrow=False)
         if k == 0:
-            s.text(x - 0.36, 1.11, "key", fontsize=10)
-            s.text(x + 0.46, 1.11, "value", "h", fontsize=10)
-    s.box((0.65 + last) / 2 - 0.02, weight, "masked softmax", "i", width=last - 0.65 + 0.84)
-    s.line([(0.51, mean), (last + 0.33, mean)], None)
+            s.text(x - 0.36, 1.81, "key", fontsize=10)
+            s.text(x + 0.64, 1.02, "value", "o", fontsize=10)
+    s.box((0.55 + last - 0.1) / 2, weight, "masked softmax", "i", width=last - 0.65 + 0.72)
+    s.line([(0.55, mean), (last + 0.33, mean)], None)
     s.dot(last + 0.5, mean, "+", None)
-    s.line([(last + 0.67, mean), (right - 0.35, mean)], None)
-    s.text(last + 1.02, mean + 0.17, "context", fontsize=10)
+    s.line([(last + 0.67, mean), (right - 0.47, mean)], None)
+    s.text(last + 0.98, mean + 0.17, "context", fontsize=10)
     s.box(right, state, "decoder", None, width=0.95)
     s.line([(right, state + 0.2), (right, mean - 0.2)], None)
-    s.text(right + 0.28, (score + mean) / 2, "$h_t$")
-    s.line([(right, score), (last + 0.03, score)], "i")
-    s.line([(last - 0.31, score), (0.68, score)], "i", arrow=False)
+    s.text(right + 0.24, (score + mean) / 2, "$h_t$")
+    s.line([(right, score), (last + 0.07, score)], "i")
+    s.line([(last - 0.27, score), (0.72, score)], "i", arrow=False)
     s.text(right - 0.45, score + 0.17, "query", "i", fontsize=10)
-    s.box(right, mean, "mix", None, width=0.7)
-    s.line([(right + 0.35, mean), (right + 0.6, mean)], None)
-    s.text(right + 0.66, mean, written, fontsize=10, ha="left")
+    s.box(right, mean, "tanh", None, width=0.9)
+    s.line([(right + 0.45, mean), (right + 0.68, mean)], None)
+    s.text(right + 0.74, mean, written, fontsize=10, ha="left")
     return s.fig

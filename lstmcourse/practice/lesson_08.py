@@ -1,4 +1,4 @@
-"""Exercises 8.1 to 8.5: attention, forward and backward, and how well it aligns."""
+"""Exercises 8.1 to 8.7: attention, forward and backward, how well it aligns, and what a look is good for."""
 
 from functools import partial
 
@@ -25,11 +25,11 @@ def _masked_softmax(scores, mask):
 
 
 def _cases_softmax(rng):
-    ordinary = [2 * normal(rng, *shape) for shape in ((3, 4, 6), (3, 4, 5), (2, 5, 4), (2, 3, 5))]
-    masks = [padding(lengths, T) for lengths, T in (((2, 5, 3), 6), ((4, 0, 2), 5), ((3, 2), 4), ((4, 2), 5))]
-    ordinary[2] += np.where(np.arange(5) % 2, -1000, 1000)[:, None]
-    ordinary[3] += np.where(masks[3][:, None], 0, 2000)
-    return list(zip(ordinary, masks, strict=True))
+    ordinary = [2 * normal(rng, *shape) for shape in ((3, 4, 6), (2, 5, 4), (2, 3, 5), (3, 4, 5))]
+    masks = [padding(lengths, T) for lengths, T in (((2, 5, 3), 6), ((3, 2), 4), ((4, 2), 5), ((4, 0, 2), 5))]
+    ordinary[1] += np.where(np.arange(5) % 2, -1000, 1000)[:, None]
+    ordinary[2] += np.where(masks[2][:, None], 0, 2000)
+    return list(zip(ordinary, masks, strict=True))       # only padding comes last: a pass shows the last case's warning
 
 
 def _raw(scores, mask, axis=-1):
@@ -81,8 +81,8 @@ e = np.exp(shown - np.maximum(shown.max(-1, keepdims=True), -1e300))
 return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
     function="masked_softmax", signature="(scores (B, T_tgt, T_src), mask (B, T_src)) -> alpha (B, T_tgt, T_src)",
     cases=_cases_softmax, reference=_masked_softmax,
-    about=("", "a sentence that is only padding", "scores near 1000 for one word and near -1000 for the next",
-           "very large scores under the padding"),
+    about=("", "scores near 1000 for one word and near -1000 for the next", "very large scores under the padding",
+           "a sentence that is only padding"),
     mistakes=(
         Mistake("no mask",
                 "The weights add up to 1, but a good part of them lies on the padding. Where the mask is False "
@@ -437,4 +437,220 @@ return 1 - ((A & sure).sum() + (A & possible).sum()) / (A.sum() + sure.sum())"""
                 "You add up weights where links are to be counted. First decide for each target word which source "
                 "word it is linked to; then count.", partial(_aer, links=lambda alpha: alpha))))
 
-EXERCISES = (masked_softmax, additive_scores, attend, dot_backward, alignment)
+
+# 8.6 one round of IBM model 1, with an empty word
+
+def _ibm_round(table, source, target, fractions=None, normalized=None, links=None, weight=None):
+    """One round of expectation maximization, in which a part can be replaced by a wrong one.
+
+    fractions(p (B, T_tgt, S)), normalized(counts), links(source): (tokens, real), weight(target)
+    """
+    tokens, real = (_with_empty_word if links is None else links)(source)
+    p = table[target[:, :, None], tokens[:, None]] * real[:, None]
+    share = (_over_source if fractions is None else fractions)(p)
+    share = share * ((target > 0) if weight is None else weight(target))[:, :, None]
+    counts = np.zeros_like(table)
+    np.add.at(counts, (target[:, :, None], tokens[:, None]), share)
+    return (_per_source_word if normalized is None else normalized)(counts)
+
+
+def _with_empty_word(source):
+    """Source words and the empty word 0 in front; the padding is no word: tokens (B, 1 + T_src), True at words."""
+    tokens = np.concatenate([np.zeros_like(source[:, :1]), source], axis=1)
+    return tokens, np.concatenate([np.ones_like(source[:, :1], bool), source > 0], axis=1)
+
+
+def _quotient(a, total):
+    return a / np.where(total > 0, total, 1)
+
+
+def _over_source(p):
+    return _quotient(p, p.sum(axis=2, keepdims=True))
+
+
+def _per_source_word(counts):
+    return _quotient(counts, counts.sum(axis=0))
+
+
+def _last_one_wins(table, source, target):
+    tokens, real = _with_empty_word(source)
+    share = _over_source(table[target[:, :, None], tokens[:, None]] * real[:, None]) * (target > 0)[:, :, None]
+    counts = np.zeros_like(table)
+    counts[target[:, :, None], tokens[:, None]] += share
+    return _per_source_word(counts)
+
+
+def _cases_ibm(rng):
+    """Sentences with padding, words that occur twice, a source word of the table that never occurs."""
+    found = []
+    for source_lengths, target_lengths, V_tgt, V_src in (((4, 6, 3), (5, 3, 7), 9, 8), ((5, 2), (3, 4), 6, 7)):
+        source = rng.integers(1, V_src - 1, (len(source_lengths), max(source_lengths)))
+        target = rng.integers(1, V_tgt, (len(target_lengths), max(target_lengths)))
+        source[:, 1], target[:, 2] = source[:, 0], target[:, 0]                          # a word that occurs twice
+        table = rng.uniform(0.2, 1, (V_tgt, V_src))
+        found.append((table / table.sum(axis=0), source * padding(source_lengths, source.shape[1]),
+                      target * padding(target_lengths, target.shape[1])))
+    return found
+
+
+ibm_round = Exercise(
+    id="8.6", title="one round of IBM model 1", lesson="08_attention", points=3,
+    onward="Model 1 does not know where a word stands in its sentence: shuffle the Hindi and nothing changes. What "
+           "would you have to count for a model that does?",
+    shortest="""\
+s = np.pad(source, ((0, 0), (1, 0)))
+p = table[target[:, :, None], s[:, None]] * ((s > 0) | (np.arange(s.shape[1]) == 0))[:, None]
+counts = np.zeros_like(table)
+np.add.at(counts, (target[:, :, None], s[:, None]), p / p.sum(2, keepdims=True).clip(1e-300) * (target > 0)[..., None])
+return counts / counts.sum(0).clip(1e-300)""",
+    function="ibm_round",
+    signature="(table (V_tgt, V_src), source (B, T_src), target (B, T_tgt)) -> new_table (V_tgt, V_src)",
+    cases=_cases_ibm, reference=_ibm_round,
+    mistakes=(
+        Mistake("no empty word",
+                "You share each target word among the source words alone. Here the empty word, token 0, competes "
+                "too, once in every sentence: that is where *a* or *the* can go.",
+                partial(_ibm_round, links=lambda s: (s, s > 0))),
+        Mistake("the padding counts as empty words",
+                "Every padded position of the source takes a fraction, as if it were one more empty word. There is "
+                "exactly one empty word in a sentence, however long the padding.",
+                partial(_ibm_round, links=lambda s: (_with_empty_word(s)[0], np.ones((len(s), s.shape[1] + 1), bool)))),
+        Mistake("the padding of the source is the empty word",
+                "You let the padding stand for the empty word: a short sentence has several and the longest has none. "
+                "Every sentence has one, beside its words.",
+                partial(_ibm_round, links=lambda s: (s, np.ones(s.shape, bool)))),
+        Mistake("the padding of the target is counted",
+                "The padding at the end of the English sentences is counted too, as if it were a word to be "
+                "translated.",
+                partial(_ibm_round, weight=lambda t: np.ones(t.shape))),
+        Mistake("the fractions are taken over the target words",
+                "You divide by the sum over the target words. In the expectation step one *target* word is given, "
+                "and the source words of its sentence share it: its fractions add up to 1.",
+                partial(_ibm_round, fractions=lambda p: _quotient(p, p.sum(axis=1, keepdims=True)))),
+        Mistake("no fractions: the probabilities are counted",
+                "You add up the table's probabilities as they are. First each target word's probabilities are "
+                "divided by their sum over its sentence, so that every target word counts once.",
+                partial(_ibm_round, fractions=lambda p: p)),
+        Mistake("each word counts fully for the best source word",
+                "You give each target word to its most probable source word. That is hard EM (Viterbi training); "
+                "here every source word gets its fraction.",
+                partial(_ibm_round, fractions=lambda p: 1.0 * (np.arange(p.shape[2]) == p.argmax(axis=2)[..., None])),
+                convention=True),
+        Mistake("the table is not used",
+                "Your fractions are all equal. The table from the round before says how a target word is to be shared.",
+                partial(_ibm_round, fractions=lambda p: _over_source(1.0 * (p > 0)))),
+        Mistake("the counts are returned",
+                "You return the expected counts. The maximization step turns them into probabilities: for each "
+                "source word they add up to 1.", partial(_ibm_round, normalized=lambda counts: counts)),
+        Mistake("normalized for each target word",
+                "Your rows add up to 1. The table is p(target word | source word): it is each *column* that adds up "
+                "to 1.",
+                partial(_ibm_round, normalized=lambda c: _quotient(c, c.sum(axis=1, keepdims=True)))),
+        Mistake("the whole table is divided by one sum",
+                "Your whole table adds up to 1: that is how often two words go together. Given a source word, the "
+                "probabilities of the target words add up to 1.",
+                partial(_ibm_round, normalized=lambda c: c / c.sum())),
+        Mistake("a word that occurs twice is counted once",
+                "Where the same pair of words comes up twice, only one fraction is counted: `+=` with arrays of "
+                "indices writes each entry once. Loop over the words, or use a function that adds at repeated indices.",
+                _last_one_wins)))
+
+
+# 8.7 is the look necessary, is it sufficient?
+
+def _softmax_where(scores, mask):
+    return softmax(np.where(mask, scores, -np.inf))
+
+
+def _top(scores, mask):
+    """True at the real source word with the largest score, (B, T_tgt, T_src)."""
+    shown = np.where(mask[:, None], scores, -np.inf)
+    return np.arange(scores.shape[2]) == shown.argmax(axis=-1)[..., None]
+
+
+def _two_looks(scores, values, mask, top=_top, without=None, alone=None):
+    """Both contexts, in which a part can be replaced by a wrong one: without and alone give weights."""
+    at = top(scores, mask)
+    hidden = _softmax_where(scores, mask[:, None] & ~at) if without is None else without(scores, mask, at)
+    only = 1.0 * at if alone is None else alone(scores, mask, at)
+    return hidden @ values, only @ values
+
+
+def _weights(scores, mask):
+    return _softmax_where(scores, mask[:, None])
+
+
+def _divided_by_the_rest(scores, mask, at):
+    rest = _weights(scores, mask) * ~at
+    with np.errstate(all="ignore"):
+        return rest / rest.sum(axis=-1, keepdims=True)
+
+
+def _cases_looks(rng):
+    """At least two real words a sentence; once all the weight is on one word, as far as a float can tell."""
+    found = []
+    for lengths, T_src, T_tgt, M, far in (((6, 2, 4), 7, 5, 4, 0), ((3, 5), 6, 4, 7, 800)):
+        mask, scores = padding(lengths, T_src), 2 * normal(rng, len(lengths), T_tgt, T_src)
+        scores = np.where(mask[:, None], scores, scores.max() + 3)                   # the largest is under the padding
+        scores[:, 0, 1] += far
+        found.append((scores, normal(rng, len(lengths), T_src, M), mask))
+    return found
+
+
+two_looks = Exercise(
+    id="8.7", title="necessary or sufficient?", lesson="08_attention", points=2,
+    helpers=("layers.softmax",),
+    onward="Hand both contexts to the decoder: if the word changes without the top word the look was needed, and if "
+           "it stays with it alone it was enough. Neither says why the network looked there.",
+    shortest="""\
+shown = np.where(mask[:, None], scores, -np.inf)
+top = np.arange(shown.shape[2]) == shown.argmax(-1)[..., None]
+return softmax(np.where(top, -np.inf, shown)) @ values, top @ values""",
+    function="two_looks",
+    signature="(scores (B, T_tgt, T_src), values (B, T_src, M), mask (B, T_src)) -> without (B, T_tgt, M), "
+              "alone (B, T_tgt, M)",
+    cases=_cases_looks, reference=_two_looks, about=("", "one word with all the weight, as far as a float can tell"),
+    mistakes=(
+        Mistake("the top word is sought under the padding",
+                "You take the largest score of the row, and it stands at the padding. Only real words can be looked "
+                "at.",
+                partial(_two_looks, top=lambda s, m: _top(s, np.ones_like(m)))),
+        Mistake("padding gets weight again",
+                "When the top word is hidden, your padding comes back: the new mask leaves out the top word and "
+                "forgets the old one. A word may be looked at if it is real *and* not the top one.",
+                partial(_two_looks, without=lambda s, m, at: _softmax_where(s, ~at))),
+        Mistake("not renormalized",
+                "You set the top word's weight to 0 and leave the others as they were: they no longer add up to 1, "
+                "and the context is too small. Hidden means hidden from the softmax.",
+                partial(_two_looks, without=lambda s, m, at: _weights(s, m) * ~at)),
+        Mistake("the top word alone keeps its old weight",
+                "The second context is the top word's value times its old weight. Alone, it has all the weight: 1.",
+                partial(_two_looks, alone=lambda s, m, at: _weights(s, m) * at)),
+        Mistake("neither is renormalized",
+                "You set weights to 0 and leave the others as they were, in both contexts. What may be looked at "
+                "shares a weight of 1.",
+                partial(_two_looks, without=lambda s, m, at: _weights(s, m) * ~at,
+                        alone=lambda s, m, at: _weights(s, m) * at)),
+        Mistake("divided by what is left",
+                "You take the top word's weight away and divide the others by their sum. That is right until one "
+                "word has all the weight: then nothing is left to divide by. Take the top word out *before* the "
+                "softmax.",
+                partial(_two_looks, without=_divided_by_the_rest)),
+        Mistake("one word for the whole sentence",
+                "You hide the same source word from every target word. Each target word has a top word of its own.",
+                partial(_two_looks, top=lambda s, m: np.broadcast_to(
+                    _top(np.where(m[:, None], s, 0).mean(axis=1, keepdims=True), m), s.shape))),
+        Mistake("the top word of each source word",
+                "You look for the largest score down each column. A target word, a row, looks at source words: the "
+                "last axis.",
+                partial(_two_looks, top=lambda s, m: (np.arange(s.shape[1])[:, None] == s.argmax(axis=1)[:, None])
+                        & m[:, None])),
+        Mistake("its score is set to 0",
+                "A score of 0 is an ordinary score: exp of 0 is 1, so the top word still has some weight. Which "
+                "score has the weight 0?",
+                partial(_two_looks, without=lambda s, m, at: _weights(np.where(at, 0, s), m))),
+        Mistake("the two contexts are exchanged",
+                "The first result is the context *without* the top word, the second the one with it *alone*.",
+                lambda s, v, m: _two_looks(s, v, m)[::-1])))
+
+EXERCISES = (masked_softmax, additive_scores, attend, dot_backward, alignment, ibm_round, two_looks)

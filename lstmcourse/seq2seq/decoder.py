@@ -28,12 +28,12 @@ class Memory(NamedTuple):
     """What attention may look at, as its functions take it."""
     keys: np.ndarray       # (B, T_src, H)
     values: np.ndarray     # (B, T_src, M)
-    mask: np.ndarray       # (B, T_src)  True at real words
+    mask: np.ndarray       # (B, T_src)  True at real words; or a row for each target word, (B, T_tgt, T_src)
     scale: float = 1.0     # of dot attention
 
 
 def decoder_forward(inputs, state, memory, params):
-    """All steps of the decoder, given the words before each.   (eq. 7.3, with attention 8.2)
+    """All steps of the decoder, given the words before each.   (eq. 7.3, with attention 8d)
 
     inputs  (B, T_tgt)  tokens: at step t the word before the one to be written, at first <bos>
     state   a tuple     the states to start from, (h_0, c_0) or (h_0,), each (B, H)
@@ -52,7 +52,7 @@ def decoder_forward(inputs, state, memory, params):
     states, layer_cache = layer_forward(y, state, params["decoder"])
     h, alpha, attention_cache, combine_cache = states[0], None, None, None
     if memory is not None:
-        looked_at = memory.keys, memory.values, memory.mask[:, None]           # the same for every step
+        looked_at = memory.keys, memory.values, memory.mask if memory.mask.ndim == 3 else memory.mask[:, None]
         if "attention" in params:
             context, alpha, attention_cache = additive_attention_forward(h, *looked_at, params["attention"])
         else:
@@ -65,7 +65,7 @@ def decoder_forward(inputs, state, memory, params):
 
 
 def decoder_backward(dlogits, cache):
-    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7.4, with attention 8.9)
+    """Backward pass of `decoder_forward`, its lines in reverse order.   (eq. 7.4)
 
     dlogits  (B, T_tgt, V)
 

@@ -315,6 +315,34 @@ def dot_backward(dcontext, cache):
     return torch.autograd.grad(F.scaled_dot_product_attention(*leaves), leaves, dcontext)
 
 
+def ibm_round(table, source, target):
+    """With dictionaries, one word at a time, as Brown et al. 1993 define model 1."""
+    counts, totals = {}, {}
+    for source_row, target_row in zip(source, target, strict=True):
+        words = [0, *(word for word in source_row if word)]
+        for english in (word for word in target_row if word):
+            for word in words:
+                fraction = table[english, word] / sum(table[english, other] for other in words)
+                counts[english, word] = counts.get((english, word), 0) + fraction
+                totals[word] = totals.get(word, 0) + fraction
+    found = np.zeros_like(table)
+    for (english, word), count in counts.items():
+        found[english, word] = count / totals[word]
+    return found
+
+
+def two_looks(scores, values, mask):
+    """One target word at a time, over lists of the words that may be looked at."""
+    without, alone = np.zeros((2, *scores.shape[:2], values.shape[2]))
+    for b, t in np.ndindex(*scores.shape[:2]):
+        real = [s for s in range(scores.shape[2]) if mask[b, s]]
+        top = max(real, key=lambda s: scores[b, t, s])
+        rest = [s for s in real if s != top]
+        e = np.exp(scores[b, t, rest] - max(scores[b, t, rest]))
+        without[b, t], alone[b, t] = e / e.sum() @ values[b, rest], values[b, top]
+    return without, alone
+
+
 def alignment_error_rate(alpha, sure, possible):
     """With sets of links, as Och and Ney define it."""
     A = {(t, max(range(alpha.shape[1]), key=lambda s, t=t: alpha[t, s])) for t in range(alpha.shape[0])}
@@ -417,6 +445,8 @@ WITNESSES = {
     "8.3": ("PyTorch", in_torch(torch.bmm)),
     "8.4": ("PyTorch", in_torch(dot_backward)),
     "8.5": ("sets of links", alignment_error_rate),
+    "8.6": ("dictionaries, word by word", ibm_round),
+    "8.7": ("lists, word by word", two_looks),
     "9.1": ("PyTorch", in_torch(causal_self_attention)),
     "9.2": ("bit by bit", bit_by_bit),
     "9.3": ("PyTorch's complex numbers", in_torch(rotated)),
