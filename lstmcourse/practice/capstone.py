@@ -2,20 +2,23 @@
 
 `put_together` looks which functions are kept, tries each on what one step of training has for it, and compares
 with the library: where one differs, raises or would take too long, the library's stays, with a sentence.
-`with machine:` training and decoding run on these parts; behind it the library is as it was.
+`with machine:` training and decoding run on these parts, afterwards the library is as it was; `train = machine(train)`
+does the same for every call of a function.
 """
+
+from contextlib import ContextDecorator
 
 from lstmcourse import attention, train
 from lstmcourse.lab import models
 from lstmcourse.practice.adapters import ADAPTERS, same, seconds_of
 from lstmcourse.practice.kept import look
-from lstmcourse.practice.progress import TRANSLATOR, place
+from lstmcourse.practice.progress import TRANSLATOR, in_words, place
 from lstmcourse.practice.registry import EXERCISES
 from lstmcourse.recurrent import KINDS
 from lstmcourse.seq2seq import decoder, model
 
 
-class Machine:
+class Machine(ContextDecorator):
     """A function for each part. `with machine:` the library's training and decoding use them; print it for the list.
 
     whose    {part: the exercise whose function it is, or None: the library's}
@@ -25,9 +28,8 @@ class Machine:
     """
 
     def __init__(self):
-        self.functions = {part: library for part, (library, _) in ADAPTERS.items()}
-        self.whose, self.notes, self.seconds, self.calls, self.before = dict.fromkeys(TRANSLATOR), [], {}, None, []
-        self.step, self.steps = 0.0, 0
+        self.functions, self.whose = {part: ADAPTERS[part][0] for part in ADAPTERS}, dict.fromkeys(TRANSLATOR)
+        self.notes, self.seconds, self.step, self.steps, self.calls, self.before = [], {}, 0.0, 0, None, []
 
     def run(self, part, *args):
         """The part's function; where the learner's raises, the library's from then on, with a sentence."""
@@ -60,7 +62,7 @@ class Machine:
         def runs(name):
             return lambda *args: self.run(name, *args)
         kind = KINDS["lstm"]._replace(forward=runs("cell"), backward=runs("backward pass"))
-        inside = [(decoder, "dot_attention_forward", self.attend), (train, "clip_grads", runs("clipping")),
+        inside = [(train, "clip_grads", runs("clipping")), (decoder, "dot_attention_forward", self.attend),
                   (decoder, "dot_attention_backward", runs("attention, backward pass"))]
         for module in (model, models):                    # the cache of the loss is its gradient
             inside += [(module, "cross_entropy_forward", runs("loss")),
@@ -77,8 +79,7 @@ class Machine:
             setattr(module, name, function)
 
     def __str__(self):
-        return "\n".join([f"{part}: {f'yours ({id})' if id else LIBRARY}" for part, id in self.whose.items()]
-                         + self.notes)
+        return "\n".join([f"{part}: {text}" for part, text in in_words(self.whose).items()] + self.notes)
 
     def timing(self):
         """How long each of the learner's functions takes in a training step, and which is slow, as text."""
@@ -92,11 +93,8 @@ class Machine:
                          + [f"the slow part: {slow}, {mine / library:.1f} times the library's"] * (mine > library))
 
 
-LIBRARY = "the library's"
-
-
 def _note(id, reason):
-    return f"{id} {EXERCISES[id].title}: {LIBRARY}, since yours {reason}"
+    return f"{id} {EXERCISES[id].title}: the library's, since yours {reason}"
 
 
 def put_together(loss_and_grads, params, batches, seconds=120):

@@ -73,6 +73,11 @@ def parts():
     return {part: next((id for id in ids if place(id, "py").exists()), None) for part, ids in TRANSLATOR.items()}
 
 
+def in_words(parts):
+    """part -> yours, with its exercise, or the library's."""
+    return {part: f"yours ({id})" if id else "the library's" for part, id in parts.items()}
+
+
 def forget(ids):
     """Move what is kept of these exercises out of the way; returns the folder in which it is now, or None."""
     files = [place(id, kind) for id in ids for kind in KINDS if place(id, kind).exists()]
@@ -92,11 +97,6 @@ class Progress:
     parts: dict
 
     @property
-    def whose(self):
-        """part -> yours, or the library's, in words."""
-        return {part: f"yours ({id})" if id else "the library's" for part, id in self.parts.items()}
-
-    @property
     def lessons(self):
         """lesson -> its exercises, in order."""
         found = {}
@@ -114,7 +114,7 @@ class Progress:
         lines = [f"{self.summary}   [x] passed  [~] tried"]
         for lesson, exercises in self.lessons.items():
             lines += ["", lesson] + [f"  {marks[self.done.get(e.id)]} {e.id}  {e.title}" for e in exercises]
-        lines += ["", "parts of a network"] + [f"  {part}: {whose}" for part, whose in self.whose.items()]
+        lines += ["", "parts of a network"] + [f"  {part}: {whose}" for part, whose in in_words(self.parts).items()]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -130,7 +130,7 @@ class Progress:
                           f"<b style='color:{colors[state]}'>{state}</b></li>")
             link = f"<a href='../exercises/{lesson}.ipynb'>{lesson}</a>"
             rows += f"<p style='margin:.6em 0 .1em'>{link}</p><ul style='margin:0'>{cells}</ul>"
-        whose = "; ".join(f"{part}: {whose}" for part, whose in self.whose.items())
+        whose = "; ".join(f"{part}: {whose}" for part, whose in in_words(self.parts).items())
         return f"<p><b>{self.summary}</b></p>{rows}<p>parts of a network: {escape(whose)}</p>"
 
 

@@ -8,6 +8,7 @@ import pytest
 from lstmcourse import attention, recurrent, train
 from lstmcourse.data import hindi
 from lstmcourse.lab.models import init_network, token_loss
+from lstmcourse.lab.translation import only, teacher_forced
 from lstmcourse.practice import EXERCISES, capstone, kept, progress
 from lstmcourse.practice.adapters import ADAPTERS
 from lstmcourse.practice.capstone import put_together
@@ -222,3 +223,19 @@ def test_a_network_without_attention_has_only_the_parts_that_it_uses():
     wanted, wanted_losses = train.train(token_loss, params, batches, progress=False)
     assert np.allclose(losses, wanted_losses, rtol=1e-9)
     assert all(np.allclose(a, b, atol=1e-7) for a, b in zip(leaves(got), leaves(wanted), strict=True))
+
+
+def test_a_function_can_be_made_to_run_on_the_learner_s_parts_with_any_look():
+    keep("8.1")
+    params, (batch, *_) = translator()
+    pairs = hindi.sentences(np.random.default_rng(4), 5, 2)
+    machine = put_together(LOSS, params, [batch])
+    used = []
+    yours = machine.functions["attention, weights"]
+    machine.functions["attention, weights"] = lambda *args: used.append(1) or yours(*args)
+    _, alpha = teacher_forced(params, TRANSLATOR, pairs)
+    for mask in (None, only(alpha.argmax(axis=2), alpha), alpha < alpha.max(axis=2, keepdims=True)):
+        wanted = teacher_forced(params, TRANSLATOR, pairs, mask)
+        got = machine(teacher_forced)(params, TRANSLATOR, pairs, mask)
+        assert all(np.allclose(a, b, atol=1e-9) for a, b in zip(got, wanted, strict=True))
+    assert len(used) == 3
