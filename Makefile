@@ -42,7 +42,7 @@ install = { $(FIND_LINKS) $(UV) pip install --python $(PY) $(if $(2),--default-i
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability experiments trials figures numbers exercises mutants bench bench-grading test-browser clean
+.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability experiments trials figures numbers exercises mutants bench bench-grading test-browser site site-figures test-site clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -97,8 +97,8 @@ lock:            ## pin every package, the indirect ones too, for all systems an
 	@$(UV) --version >/dev/null 2>&1 || { test -x $(PY) || "$(PYTHON)" -m venv .venv; $(PY) -m pip install -q uv; }
 	env -u UV_FIND_LINKS $(UV) pip compile -q --universal --python-version $(shell sed -n 's/^requires-python = ">=\([0-9.]*\),.*/\1/p' pyproject.toml) --fork-strategy fewest --all-extras --strip-extras --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) -o constraints.txt pyproject.toml
 
-lab: setup       ## open the course in JupyterLab (CUDA=1: with PyTorch for NVIDIA; LAB_ARGS="--no-browser --port 8899")
-	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
+lab: setup       ## open the course in JupyterLab (CUDA=1: with PyTorch for NVIDIA; LAB_ARGS="--no-browser --port 8899"; OPEN=notebooks/04_lstm.ipynb)
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/$(or $(OPEN),notebooks/00_start_here.ipynb) $(LAB_ARGS)
 
 test: lint pytest nbval  ## run every check: the linters, the tests, every notebook
 
@@ -151,6 +151,23 @@ bench-grading: setup     ## `lstmcourse grade` against nbgrader and otter-grader
 
 test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures move; skips without a browser (LESSONS=all)
 	$(PY) tests/browser/run.py $(BROWSER_ARGS)
+
+# The website's packages are an extra: `make lab` needs none of them.
+.venv/site: $(READY)
+	@$(call install,-c constraints.txt -e ".[site]")
+	@touch $@
+
+site: .venv/site ## the course as a website, in build/site (SERVE=1: shown on this machine, PORT=8000; SOLUTIONS=0: without them)
+	@rm -rf build/site         # a page is made of many files; nothing old is left in it
+	$(PY) -m sphinx -q -E -W --keep-going -b html -c docs -d build/doctrees -D course_solutions=$(or $(SOLUTIONS),1) . build/site
+	@echo "The website is in build/site: open build/site/index.html"
+	$(if $(filter 1,$(SERVE)),$(PY) -m http.server --bind 127.0.0.1 --directory build/site $(or $(PORT),8000))
+
+site-figures: setup      ## the numbers of the website's live figures, from the lessons that show them (minutes; NOTEBOOKS=…)
+	$(NEWCOMER) $(PY) docs/live_figures.py $(NOTEBOOKS)
+
+test-site: site          ## the website in Chromium: links, search, live figures, predictions, accessibility; skips without a browser
+	$(PY) tests/browser/run.py tests/site $(BROWSER_ARGS)
 
 clean:           ## remove .venv and caches; your notebooks stay
 	rm -rf .venv .pytest_cache .ruff_cache

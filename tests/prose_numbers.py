@@ -28,7 +28,8 @@ UNITS = (-3, -2, -1, 1, 2, 3)           # changes of the last digit, for the sha
 
 NOT_A_RESULT = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$"                        # code and formulas
-    r"|\]\([^)]*\)|<[^>]*>|^#.*$|^ *\d+\. "                           # link targets, tags, headings, numbered points
+    r"|\]\([^)]*\)|<[^>]*>|^#[^\n]*$|^ *\d+\. "                          # link targets, tags, headings, numbered points
+    r"|\[\d\db?(?=[ \]])|\? \| \d+ \||\bSHA-256\b"                   # a lesson's number, the minutes in its row
     r"|\b(?:19|20)\d\d[ab]?\b"                                        # years
     r"|\(\d+\.\d+[a-z]?(?: to \d+\.\d+)?\)"                           # equation numbers
     r"|(?i:\b(?:lessons?|exercises?|section|sections|chapter|figure|table|algorithm|equations?|eq\.)\b:?\**"
@@ -154,17 +155,28 @@ def sources(cell, prose=False):
     return result
 
 
+def flat(value, key=""):
+    """(key, number) of every number in settings: a list's are counted, a dict's have their keys; runs are left out."""
+    if type(value) in (int, float):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            if name not in ("runs", "cpu_minutes"):
+                yield from flat(entry, f"{key} {name}".strip())
+    elif isinstance(value, list):
+        for k, entry in enumerate(value):
+            yield from flat(entry, f"{key} ({k + 1})")
+
+
 def settings(cell):
     """The settings of the trials whose saved runs a code cell names: what was fixed before the run."""
     found = []
     for trial in sorted(set(re.findall(r"\b\d\d_\w+", cell["source"]))) if cell["cell_type"] == "code" else ():
         path = ROOT / "notebooks" / "trials" / f"{trial}.json"
         path = path if path.exists() else ROOT / "notebooks" / "experiments" / path.name
-        for key, value in json.loads(path.read_text(encoding="utf-8")).items() if path.exists() else ():
-            for k, entry in enumerate(value if isinstance(value, list) else [value]):
-                if type(entry) in (int, float):
-                    name = f"{trial} fixes {key}" + f" ({k + 1})" * isinstance(value, list)
-                    found.append(Source(name, (trial, key), float(entry), stems(key), stems(key)))
+        for key, entry in flat(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}):
+            line = trial, key.split(" ")[0]
+            found.append(Source(f"{trial} fixes {key}", line, float(entry), stems(key), stems(key)))
     return found
 
 

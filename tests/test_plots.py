@@ -153,6 +153,10 @@ def test_sequence_tasks_has_an_input_and_an_output_where_the_kind_has_one():
     assert (texts.count("$x$"), texts.count("$p$")) == (3 + 3 + 1 + 2, 1 + 3 + 3 + 3)
 
 
+def test_sequence_tasks_gives_each_kind_a_name_of_its_own():
+    assert {"one answer", "an answer at each step", "one input", "read, then write"} <= drawn(plots.sequence_tasks())
+
+
 def test_rnn_unrolled_has_a_cell_for_every_word():
     words = ["nishchal", "likes", "pizza"]
     texts = [text.get_text() for text in plots.rnn_unrolled(words).axes[0].texts]
@@ -274,6 +278,17 @@ def test_gru_cell_puts_the_reset_on_the_side_it_says(reset_after):
               if text.get_text() == "×" and text.get_color() == plots.COLOR["r"])
     assert abs(product[0] - reset[0]) < 1e-9                # on the way from h at the bottom to tanh above
     assert (reset[1] > product[1]) == reset_after
+
+
+def test_intervals_draws_each_group_from_low_to_high_and_a_line_at_the_threshold():
+    ax, = plots.intervals({"LSTM": (-0.5, 0.25, 1.0), "RNN": (2.0, 3.0, 3.5)}, "gain", threshold=0.0).axes
+    spans, dots = ax.lines[0:4:2], ax.lines[1:4:2]
+    assert [line.get_xdata().tolist() for line in spans] == [[-0.5, 1.0], [2.0, 3.5]]
+    assert [line.get_xdata()[0] for line in dots] == [0.25, 3.0]
+    assert set(ax.lines[4].get_xdata()) == {0.0}
+    assert ax.get_xlabel() == "gain"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["LSTM", "RNN"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]                      # the first one on top
 
 
 def test_dot_plot_draws_every_run_and_the_median():

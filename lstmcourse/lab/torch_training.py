@@ -7,8 +7,11 @@ import copy
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from tqdm.auto import tqdm
+
+from lstmcourse.lab.forecasting import pasts, windows
 
 
 class History(NamedTuple):
@@ -83,3 +86,51 @@ def evaluate(model, loss, batches):
     if not all(map(math.isfinite, losses)):
         raise FloatingPointError(f"the validation losses are {losses}; wanted finite ones")
     return math.fsum(losses) / len(losses)
+
+
+class Forecaster(torch.nn.Module):
+    """A GRU or an LSTM that reads a window (B, past, 1), and a linear layer that says all steps ahead: (B, horizon)."""
+
+    def __init__(self, kind, hidden, horizon):
+        super().__init__()
+        self.recurrent = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[kind](1, hidden, batch_first=True)
+        self.linear = torch.nn.Linear(hidden, horizon)
+
+    def forward(self, x):
+        return self.linear(self.recurrent(x)[0][:, -1])
+
+
+def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10, relative=True):
+    """A recurrent forecaster for `forecasting.compare`: a function as `forecasting.linear`. kind: "gru" or "lstm".
+
+    Trained on windows of `past` values (None: three seasons), each relative to its last value and divided by the
+    standard deviation of all training windows; stopped early by the windows that end in the validation part.
+    relative=False takes the windows as they are, to show what comes of it.
+    """
+    def fitted(values, train, validation, season, horizon):
+        steps = past or 3 * season
+        x, y, level = windows(values[:train], steps, horizon)
+        held_x, held_y, held_level = windows(values[train - steps:validation], steps, horizon)
+        if not relative:
+            x, y, held_x, held_y = (part + above[:, None] for part, above in (
+                (x, level), (y, level), (held_x, held_level), (held_y, held_level)))
+        scale = float(np.std(x)) or 1.0
+        torch.manual_seed(seed)
+        model, rng = Forecaster(kind, hidden, horizon), np.random.default_rng(seed)
+
+        def tensors(x, y):
+            return [torch.tensor(part / scale, dtype=torch.float32) for part in (x[..., None], y)]
+
+        def batches():
+            return [tensors(x[rows], y[rows]) for rows in np.array_split(rng.permutation(len(x)), -(-len(x) // 32))]
+
+        fit(model, lambda model, batch: (model(batch[0]) - batch[1]).abs().mean(), batches, [tensors(held_x, held_y)],
+            lr=lr, epochs=epochs, patience=patience, progress=False)
+
+        def forecast(values, origins):
+            x, level = pasts(values, origins, steps)
+            x, level = (x, level) if relative else (x + level, 0)
+            with torch.no_grad():
+                return model(torch.tensor(x[..., None] / scale, dtype=torch.float32)).numpy() * scale + level
+        return forecast
+    return fitted

@@ -19,10 +19,18 @@ from lstmcourse.plots.cell_diagrams import (
     sequence_tasks,
     translator,
 )
-from lstmcourse.plots.charts import coloured_text, curves, dot_plot, gates_over_words, heatmap, paths_on_surface
+from lstmcourse.plots.charts import (
+    coloured_text,
+    curves,
+    dot_plot,
+    gates_over_words,
+    heatmap,
+    intervals,
+    paths_on_surface,
+)
 from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 
 __all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
-           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "lstm_cell", "lstm_cell_backward",
-           "new_figure", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save", "sequence_tasks", "show",
-           "translator"]
+           "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "intervals", "lstm_cell",
+           "lstm_cell_backward", "new_figure", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled", "save",
+           "sequence_tasks", "show", "translator"]

@@ -87,8 +87,8 @@ def rnn_unrolled(words):
 
 def sequence_tasks():
     """Four kinds of tasks, by the steps that get an input and those that give an output."""
-    kinds = (("many to one", "class of a text", "111", "001"), ("many to many", "next word", "111", "111"),
-             ("one to many", "caption of a picture", "100", "111"), ("many to many", "translation", "11000", "00111"))
+    kinds = (("one answer", "class of a text", "111", "001"), ("an answer at each step", "next word", "111", "111"),
+             ("one input", "caption of a picture", "100", "111"), ("read, then write", "translation", "11000", "00111"))
     gap, step = 0.55, 0.52
     s = Diagram(0.2 + sum(step * len(ins) for _, _, ins, _ in kinds) + gap * len(kinds), 2.45)
     left = 0.2 + gap / 2

@@ -169,3 +169,23 @@ def coloured_text(text, values, label):
     for spine in ax.spines.values():
         spine.set_visible(False)
     return fig
+
+
+def intervals(groups, xlabel, threshold=None):
+    """A line a group, from its low to its high end, with a dot in the middle: read from top to bottom.
+
+    groups     dict: name -> (low, middle, high); groups have one colour whose names are the same up to the first comma
+    threshold  a value to draw a line at, such as "no better"
+    """
+    fig, ax = new_figure(height=0.9 + 0.3 * len(groups))
+    kinds = list(dict.fromkeys(name.split(",")[0] for name in groups))
+    for k, (name, (low, middle, high)) in enumerate(groups.items()):
+        color = SERIES[kinds.index(name.split(",")[0]) % len(SERIES)]
+        ax.plot([low, high], [k, k], color=color, linewidth=1.6)
+        ax.plot(middle, k, "o", color=color, markersize=6)
+    if threshold is not None:
+        ax.axvline(threshold, color=INK, linewidth=1, linestyle=":")
+    ax.set(xlabel=xlabel, ylim=(len(groups) - 0.4, -0.6))
+    ax.set_yticks(range(len(groups)), groups)
+    ax.grid(False, axis="y")
+    return fig

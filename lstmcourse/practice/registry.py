@@ -11,8 +11,9 @@ from lstmcourse.practice import (
     lesson_08,
     lesson_09,
     lesson_11,
+    lesson_12,
 )
 
 LESSONS = (lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09,
-           lesson_11)
+           lesson_11, lesson_12)
 EXERCISES = {exercise.id: exercise for lesson in LESSONS for exercise in lesson.EXERCISES}

@@ -37,7 +37,10 @@ function render({ model, el }) {
   const table = element("table", { class: "lc-board lc-map" }, element("thead", {}, head), body);
   const told = element("p", { class: "lc-story", "aria-live": "polite" });
   const typed = element("label", { class: "lc-choice" }, "or your own ", own);
-  root.append(element("div", { class: "lc-bar" }, pick.node, typed, ask, said),
+  const asks = model.get("asks") === false                   // a page without Python behind it
+    ? [element("span", { class: "lc-choice" }, "To translate a sentence of your own, open this lesson in JupyterLab.")]
+    : [typed, ask, said];
+  root.append(element("div", { class: "lc-bar" }, pick.node, ...asks),
     element("div", { class: "lc-scroll" }, table), told);
 
   let rows = [];

@@ -1,13 +1,13 @@
-"""Lesson 01, on trial: an RNN cannot follow the change of subject.
+"""Lesson 01, on trial: a plain RNN cannot follow the change of subject.
 
     nishchal likes pizza but his friend likes burger [0 to 8 filler words] so nishchal orders -> pizza
     nishchal likes pizza but his friend likes burger [0 to 8 filler words] so friend orders   -> burger
 
-Who is asked, and how many filler words there are, is drawn anew for each sentence: so nobody gets by with one person's
+Who orders, and how many filler words there are, is drawn anew for each sentence: so nobody gets by with one person's
 food, or by counting positions. The loss is that of the answer alone. Two RNNs, an IRNN (Le et al. 2015: ReLU, W_hh the
 identity) and one with tanh and an orthogonal W_hh, beside an LSTM with forget bias 3, all of about 5,400 parameters;
 and, as the simplest rival, the same IRNN where the friend is asked always. A run stops when it has learned the
-task. The lag is the number of steps from the food to the answer.
+task. The lag is the number of steps from the food to "orders".
 """
 
 import numpy as np
@@ -176,9 +176,9 @@ def verdict(records):
     than = ("more often than" if lstm[0] > rnn[1] else "less often than" if lstm[1] < rnn[0] else
             "about as often as")
     return verdict_of(word, {
-        "False": "An RNN that starts from the identity with ReLU answers for either person, over every distance that "
-                 f"it was trained on; an LSTM of its size learns this {than} it does.",
-        "True": "No RNN answers for either person, and most LSTMs of the same size do."},
+        "False": "A plain RNN with ReLU, its W_hh starting as the identity, can learn to name either person's food at "
+                 f"every lag that it was trained on; an LSTM of its size learns this {than} it does.",
+        "True": "No plain RNN names either person's food at every lag, and most LSTMs of the same size do."},
         f"{found['IRNN'][0]} of {found['IRNN'][1]} IRNNs [{rnn[0]:.2f}, {rnn[1]:.2f}], {found['LSTM'][0]} of "
         f"{found['LSTM'][1]} LSTMs [{lstm[0]:.2f}, {lstm[1]:.2f}], {found['RNN, tanh'][0]} of "
         f"{found['RNN, tanh'][1]} RNNs with tanh")

@@ -1,4 +1,4 @@
-"""`make test-browser`: get what the browser tests need where that is possible, say what is missing, run them.
+"""`make test-browser` and `make test-site`: get what the browser tests need, say what is missing, run them.
 
 Needed: Chromium (any of the names below), Playwright for Python (installed here, from PyPI), and for the
 accessibility audit axe-core (installed here by npm, into .venv). Nothing missing is an error: a machine
@@ -59,7 +59,8 @@ def main(arguments):
         print("make test-browser: axe-core is not here and npm could not get it; the accessibility audit is skipped.")
     paths = [str(ROOT / "tests" / "browser"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"CHROMIUM": chromium(), "AXE": str(script), "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-s", "-p", "no:cacheprovider", "tests/browser"]
+    folder = arguments.pop(0) if arguments and arguments[0].startswith("tests/") else "tests/browser"
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-s", "-p", "no:cacheprovider", folder]
     return subprocess.run(command + arguments, env=environment, cwd=ROOT).returncode
 
 

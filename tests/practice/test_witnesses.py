@@ -410,6 +410,24 @@ def gate_by_gate(kernel, bias, forget_bias):
             "b_ih": np.hstack([b for _, b in blocks]), "b_hh": np.zeros(4 * H)}
 
 
+def windows_by_hand(values, past, horizon, target):
+    M = len(values) - past - horizon + 1
+    return (np.array([[values[m + p] for p in range(past)] for m in range(M)]),
+            np.array([[values[m + past + k, target] for k in range(horizon)] for m in range(M)]))
+
+
+def pinball(y, forecast, q):
+    leaf = forecast.clone().requires_grad_()
+    loss = torch.maximum(q * (y - leaf), (q - 1) * (y - leaf)).mean()
+    return loss.item(), torch.autograd.grad(loss, leaf)[0]
+
+
+def scaled_by_hand(y, forecast, train, season):
+    ours = sum(abs(a - b) for a, b in zip(y, forecast, strict=True)) / len(y)
+    naive = [abs(train[n] - train[n - season]) for n in range(season, len(train))]
+    return ours / (sum(naive) / len(naive))
+
+
 WITNESSES = {
     "1.1": ("PyTorch", in_torch(leaky_cell)),
     "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
@@ -453,6 +471,9 @@ WITNESSES = {
     "9.4": ("PyTorch", in_torch(grouped)),
     "11.1": ("PyTorch", in_torch(packed)),
     "11.2": ("the definition, token by token", rows_that_go_on),
+    "12.1": ("the definition, number by number", windows_by_hand),
+    "12.2": ("PyTorch", in_torch(pinball)),
+    "12.3": ("the definition, number by number", scaled_by_hand),
     "11.3": ("gate by gate", gate_by_gate),        # and test_the_converted_weights_compute_tensorflows_cell
 }
 

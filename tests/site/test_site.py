@@ -1,0 +1,362 @@
+"""The website as a visitor meets it: pages, links, search, live figures, predictions, themes, narrow, no kernel."""
+
+import html.parser
+import json
+import math
+import os
+import pathlib
+import re
+import urllib.parse
+
+import nbformat
+import numpy as np
+import pytest
+
+from lstmcourse.data.pizza import WORDS, encode
+from lstmcourse.lab.interventions import run_clamped
+from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+BUILT = ROOT / "build" / "site"
+PAGES = sorted(path.relative_to(BUILT).as_posix() for path in BUILT.rglob("*.html"))
+COURSE = [name for name in PAGES if not name.startswith("_modules/")]
+LESSONS = [name for name in PAGES if re.fullmatch(r"notebooks/\d\d[a-z]?_\w+\.html", name)]
+TRIALS = [name for name in PAGES if re.fullmatch(r"notebooks/trials/\d\d_\w+\.html", name)]
+SENTENCE = "nishchal likes pizza but his friend likes burger so friend orders"
+X = np.eye(len(WORDS))[encode(SENTENCE)]
+AUDITED = COURSE if os.environ.get("LESSONS") == "all" else [
+    "index.html", "search.html", "notebooks/04_lstm.html", "notebooks/08_attention.html", "notebooks/glossary.html",
+    "exercises/04_lstm.html", "docs/grading.html", "docs/reference.html", *TRIALS[:1]]
+
+
+class Read(html.parser.HTMLParser):
+    """Links, ids, pictures and scripts of a page, without a browser."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.links, self.ids, self.pictures, self.files = name, [], set(), [], []
+        self.feed((BUILT / name).read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids.add(found.get("id"))
+        if tag == "a" and found.get("href"):
+            self.links.append(found["href"])
+        if tag == "img":
+            self.pictures.append(found)
+        if tag in ("img", "script") and found.get("src"):
+            self.files.append(found["src"])
+        if tag == "link" and found.get("rel") == "stylesheet":
+            self.files.append(found["href"])
+
+
+@pytest.fixture(scope="session")
+def read():
+    return {name: Read(name) for name in PAGES}
+
+
+def number(text):
+    return float(text.replace("−", "-").split(",")[0])
+
+
+def figures(name):
+    """The live figures of a page: id -> (kind, numbers)."""
+    text = (BUILT / name).read_text(encoding="utf-8")
+    kinds = dict(re.findall(r'id="(live-[\w-]+)" data-figure="(\w+)"', text))
+    return {one: (kind, json.loads(re.search(rf'id="{one}-numbers">(.*?)</script>', text, re.DOTALL)[1]))
+            for one, kind in kinds.items()}
+
+
+def live(kind):
+    """Page and id of every live figure of a kind."""
+    return [(name, one) for name in COURSE for one, (found, _) in figures(name).items() if found == kind]
+
+
+# Pages, without a browser
+
+def test_every_notebook_of_the_course_has_its_page():
+    wanted = {path.relative_to(ROOT).with_suffix(".html").as_posix() for folder in ("notebooks", "notebooks/trials")
+              for path in (ROOT / folder).glob("*.ipynb")}
+    wanted |= {f"exercises/{path.stem}.html" for path in (ROOT / "solutions").glob("*.ipynb")}
+    assert wanted <= set(PAGES)
+
+
+def test_no_link_is_broken(read):
+    broken = []
+    for name, page in read.items():
+        for link in page.links:
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, fragment = link.partition("#")
+            target = pathlib.Path(os.path.normpath(BUILT / name / ".." / urllib.parse.unquote(path))) if path else \
+                BUILT / name
+            inside = target.relative_to(BUILT).as_posix() if target.is_relative_to(BUILT) else None
+            if inside is None or not target.is_file() or (
+                    fragment and inside in read and urllib.parse.unquote(fragment) not in read[inside].ids):
+                broken.append(f"{name}: {link}")
+    assert broken == [], "\n".join(broken)
+
+
+def test_every_picture_has_an_alternative_text_and_its_size(read):
+    assert [f"{name}: {one.get('src')}" for name, page in read.items() if not name.startswith("_modules/")
+            for one in page.pictures if not (one.get("alt") and one.get("width") and one.get("height"))] == []
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_with_all_its_files_weighs_less_than_one_and_a_half_megabytes(read, name):
+    files = {os.path.normpath(BUILT / name / ".." / file.split("?")[0]) for file in read[name].files}
+    weight = (BUILT / name).stat().st_size + sum(os.path.getsize(file) for file in files)
+    print(f"{name}: {weight / 1000:.0f} kB")
+    assert weight < 1_500_000
+
+
+def test_every_formula_is_mathml_without_a_command_left_in_it():
+    for name in COURSE:
+        for formula in re.findall(r"<math.*?</math>", (BUILT / name).read_text(encoding="utf-8"), re.DOTALL):
+            assert "\\" not in formula, f"{name}: {formula}"
+
+
+def test_every_live_figure_of_a_lesson_has_its_numbers():
+    from live_figures import before, figures_of, is_figure
+    missing = []
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        kept = figures_of(path, cells)
+        missing += [f"{path.name} {cell.id}" for cell in cells if is_figure(cell)
+                    and kept.get(cell.id, {}).get("before") != before(cells, cell.id)]
+    assert missing == [], "the lesson has changed: run `make site-figures NOTEBOOKS=…`"
+
+
+def test_solutions_can_be_left_out(tmp_path):
+    from course_site import exercises
+    path = ROOT / "solutions" / "04_lstm.ipynb"
+    with_them, without = (nbformat.writes(exercises(path, "exercises/04_lstm", tmp_path, {}, solutions))
+                          for solutions in (True, False))
+    assert "return f * c_prev + i * g" in with_them
+    assert "return f * c_prev + i * g" not in without
+    assert "BEGIN SOLUTION" not in with_them + without
+
+
+# Pages, in a browser
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_without_an_error_and_asks_nobody_else(visit, name):
+    page = visit().open(name)
+    assert page.locator("h1").count() >= 1
+
+
+def test_search_finds_the_forget_gate(visit):
+    page = visit().open("search.html?q=forget+gate")
+    page.wait_for_selector("#search-results li a")
+    found = page.locator("#search-results li:nth-child(-n+5) a", has_text="04 ·").first
+    found.click()                                            # among the first five: search goes by words, not phrases
+    page.wait_for_load_state()
+    assert "forget gate" in page.locator("article").inner_text().lower()
+
+
+def test_without_javascript_a_lesson_is_all_there(visit):
+    page = visit(scripts=False).open("notebooks/04_lstm.html")
+    assert page.locator("figure.live-figure img").count() == 1
+    assert not page.locator("form.prediction").first.is_visible()
+    assert page.locator("math").first.is_visible()
+    answer = page.locator("details.answer").first
+    answer.locator("summary").click()
+    assert answer.locator(".cell_output").first.is_visible()
+
+
+@pytest.mark.parametrize("name", ["index.html", "notebooks/04_lstm.html", "notebooks/08_attention.html"])
+def test_nothing_moves_while_a_page_is_loading(visit, name):
+    page = visit().open(name)
+    page.wait_for_timeout(500)
+    moved = page.evaluate("""() => new Promise((done) => new PerformanceObserver((list) => done(
+        list.getEntries().reduce((sum, one) => sum + one.value, 0))).observe({ type: "layout-shift", buffered: true })
+        || setTimeout(() => done(0), 300))""")
+    assert moved < 0.1                                       # the limit of "good" in Core Web Vitals
+
+
+# Predictions
+
+def test_a_prediction_opens_its_answer_and_is_kept_over_a_reload(visit):
+    visitor = visit()
+    page = visitor.open("notebooks/04_lstm.html")
+    form, answer = page.locator("form.prediction").first, page.locator("details.answer").first
+    assert answer.get_attribute("open") is None
+    form.locator("button").click()
+    assert answer.get_attribute("open") is None              # nothing typed, nothing shown
+    form.locator("input").fill("-1")
+    page.keyboard.press("Enter")
+    assert answer.get_attribute("open") is not None
+    assert answer.locator(".cell_output").first.is_visible()
+    page.reload()
+    assert form.locator("input").input_value() == "-1"
+    assert answer.get_attribute("open") is not None
+    said = form.locator("output").inner_text()
+    assert said == f"You said -1; it is {form.get_attribute('data-answer')}."
+    assert page.locator("details.answer").nth(1).get_attribute("open") is None
+
+
+@pytest.mark.parametrize("name", LESSONS + TRIALS)
+def test_every_prediction_has_its_answer(read, name):
+    text = (BUILT / name).read_text(encoding="utf-8")
+    asked = re.findall(r'<form class="prediction" data-key="([^"]+)" data-fold="([^"]+)" data-answer="([^"]+)"', text)
+    assert len(asked) == text.count('<form class="prediction"')
+    assert len({key for key, _, _ in asked}) == len(asked)
+    assert sorted({fold for _, fold, _ in asked}) == sorted(
+        re.findall(r'<details class="answer" data-key="([^"]+)"', text))
+    assert "no guess made" not in text
+
+
+# Live figures
+
+def frame(page, one):
+    root = page.locator(f"#{one} .lc")
+    root.scroll_into_view_if_needed()
+    return root
+
+
+def board(root, state, units, steps):
+    return np.array([[number(root.locator(f'[data-cell="{t} {state} {j}"]').text_content()) for j in units]
+                     for t in range(steps)])
+
+
+def drag(page, slider, share):
+    """By mouse: pull the thumb of a slider to a share of its way."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    now = slider.evaluate("e => (e.value - e.min) / (e.max - e.min)")
+    y, at = box["y"] + box["height"] / 2, lambda part: box["x"] + 8 + (box["width"] - 16) * part
+    page.mouse.move(at(now), y)
+    page.mouse.down()
+    page.mouse.move(at(share), y, steps=4)
+    page.mouse.up()
+
+
+@pytest.mark.parametrize(("name", "params"), [("LSTM", lstm_by_hand()[0]), ("GRU", gru_by_hand()[0]),
+                                              ("RNN", rnn_by_hand()[0])])
+def test_the_front_page_computes_what_the_library_computes(visit, name, params):
+    page = visit().open("index.html")
+    root = frame(page, "live-front")
+    root.locator("select").first.select_option(label=name)
+    for state, values in run_clamped(X, params).items():
+        if state in "ch":
+            assert np.allclose(board(root, state, range(values.shape[1]), len(X)), values, atol=0.00501)
+
+
+def test_a_gate_is_clamped_by_keyboard_and_by_mouse_on_the_front_page(visit, pictures):
+    page = visit().open("index.html")
+    root = frame(page, "live-front")
+    root.locator("input[type=radio]").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")                    # to the first "friend"
+    root.locator("input[data-control=f]").focus()
+    page.keyboard.press("End")
+    clamped = run_clamped(X, lstm_by_hand()[0], {(5, "f", 0): 1.0})
+    assert np.allclose(board(root, "c", range(3), len(X)), clamped["c"], atol=0.00501)
+    drag(page, root.locator("input[data-control=f]"), 0.5)
+    value = float(root.locator("input[data-control=f]").input_value())
+    assert abs(value - 0.5) < 0.1
+    clamped = run_clamped(X, lstm_by_hand()[0], {(5, "f", 0): value})
+    assert np.allclose(board(root, "h", range(3), len(X)), clamped["h"], atol=0.00501)
+    root.screenshot(path=pictures / "front_figure.png")
+
+
+@pytest.mark.parametrize(("name", "one"), live("GateExplorer"))
+def test_every_gate_explorer_shows_the_numbers_of_the_library(visit, name, one):
+    page = visit().open(name)
+    root = frame(page, one)
+    for k, net in enumerate(figures(name)[one][1]["networks"]):
+        root.locator("select").first.select_option(index=k)
+        steps = len(net["a"])                                # what the words add stands for words and weights together
+        params = {"W_ih": np.array(net["a"]).T, "W_hh": np.array(net["W_hh"]), "b_ih": np.zeros(len(net["b_hh"])),
+                  "b_hh": np.array(net["b_hh"])}
+        for state, values in run_clamped(np.eye(steps), params).items():
+            if state in "ch":
+                assert np.allclose(board(root, state, net["shown"], steps), values[:, net["shown"]], atol=0.00502)
+
+
+@pytest.mark.parametrize(("name", "one"), live("GradientExplorer"))
+def test_every_gradient_explorer_moves_and_shows_its_curve(visit, name, one):
+    page = visit().open(name)
+    root = frame(page, one)
+    family = figures(name)[one][1]["families"][0]
+    setting, lag = root.locator("[data-control=setting]"), root.locator("[data-control=lag]")
+    setting.focus()
+    page.keyboard.press("End")
+    lag.focus()
+    page.keyboard.press("Home")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert shown_fraction(root) == pytest.approx(family["curves"][-1][3], rel=0.05)
+    drag(page, lag, 0.5)
+    at = int(lag.input_value())
+    assert abs(at - len(family["curves"][0]) / 2) < 4
+    assert shown_fraction(root) == pytest.approx(family["curves"][-1][at], rel=0.05)
+
+
+def shown_fraction(root):
+    """What the sentence below a gradient explorer says is left: "0.0012" or "3.2 · 10⁻⁷"."""
+    found = re.search(r"left is ([\d.]+)(?: · 10(\S+?))?\. ", root.locator(".lc-story").inner_text())
+    power = int(found[2].translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))) if found[2] else 0
+    return float(found[1]) * 10.0**power
+
+
+@pytest.mark.parametrize(("name", "one"), live("AttentionExplorer"))
+def test_every_attention_explorer_moves_and_says_that_own_sentences_need_python(visit, name, one):
+    page = visit().open(name)
+    root = frame(page, one)
+    examples = figures(name)[one][1]["examples"]
+    for k, shown in enumerate(examples):
+        root.locator("select").first.select_option(index=k)
+        seen = [[number(re.sub("[ ●○]", "", root.locator(f'[data-cell="{t} {s}"]').text_content()))
+                 for s in range(len(shown["source"]))] for t in range(len(shown["target"]))]
+        assert np.allclose(seen, shown["alpha"], atol=0.00501)
+    root.locator("input[type=radio]").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert f"“{shown['target'][1]}” looks at" in root.locator(".lc-story").inner_text()
+    root.locator("tbody tr").first.click()
+    assert f"“{shown['target'][0]}” looks at" in root.locator(".lc-story").inner_text()
+    assert root.locator("input[type=text]").count() == 0
+    assert "JupyterLab" in root.inner_text()
+    assert all(math.isclose(sum(row), 1, abs_tol=0.01) for row in shown["alpha"])
+
+
+# Accessibility, themes, narrow, from a folder
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1300), ("dark", 1300), ("light", 360)])
+@pytest.mark.parametrize("name", AUDITED)
+def test_axe_finds_nothing_serious(visit, pictures, name, theme, width):
+    if not os.path.exists(os.environ["AXE"]):
+        pytest.skip("axe-core is not installed")
+    page = visit(theme=theme, width=width).open(name)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    page.wait_for_timeout(100)
+    page.evaluate(pathlib.Path(os.environ["AXE"]).read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    page.screenshot(path=pictures / f"{name.replace('/', '-')[:-5]}-{theme}-{width}.png")
+    assert [f"{one['id']}: {[node['target'] for node in one['nodes']][:3]} {one['nodes'][0]['failureSummary'][:200]}"
+            for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_a_narrow_page_does_not_scroll_sideways(visit, name):
+    page = visit(width=360, height=740).open(name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 361
+
+
+def test_from_a_folder_everything_but_the_excerpts_of_search_works(visit):
+    """file://: a browser does not let a page read its neighbours, so search shows titles only."""
+    visitor = visit(where=BUILT.as_uri() + "/")
+    page = visitor.open("index.html")
+    root = frame(page, "live-front")
+    root.locator("input[data-control=f]").focus()
+    page.keyboard.press("End")
+    assert "clamped" in root.locator(".lc-slider").first.inner_text()
+    page = visitor.open("search.html?q=forget+gate")
+    page.wait_for_selector("#search-results li a")
+    assert page.locator("#search-results li a").count() > 3
+    assert page.locator("#search-results p.context").count() == 0
+    page = visitor.open("notebooks/04_lstm.html")
+    page.locator("form.prediction input").first.fill("0")
+    page.keyboard.press("Enter")
+    page.reload()
+    assert page.locator("form.prediction input").first.input_value() == "0"
