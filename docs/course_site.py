@@ -341,6 +341,9 @@ def begin(app):
                 continue
             for target in re.findall(r"\]\(([^()\s]*)#cell-id=([\w-]+)\)", cell.source):
                 app.anchors.setdefault(target[1], set()).add(path)
+    for path in ROOT.glob("docs/*.md"):
+        for cell in re.findall(r"#cell-id=([\w-]+)\)", path.read_text(encoding="utf-8")):
+            app.anchors.setdefault(cell, set()).add(path)
 
 
 def read(app, doc, content):
