@@ -370,3 +370,12 @@ def test_paths_on_surface_draw_the_steps_inside_and_an_arrow_out_of_the_frame():
     assert (ax.get_xlim(), ax.get_ylim()) == ((0, 1), (0, 2))
     surface = ax.collections[0]
     assert (surface.zmin, surface.zmax) == (heights.min(), heights.max())
+
+
+def test_the_translator_lights_the_parts_that_are_the_learner_s():
+    parts = ("loss", "backward pass", "attention, context", "attention, backward pass", "clipping", "decoding")
+    whose = {"cell": "4.3", "attention, weights": "8.1", **dict.fromkeys(parts)}
+    drawn = plots.translator(whose).axes[0].texts
+    assert [text.get_text() for text in drawn if text.get_color() == plots.COLOR["yours"]] == [
+        "LSTM cell", "yours (4.3)", "LSTM cell", "yours (4.3)", "weights", "yours (8.1)"]
+    assert sum(text.get_text() == "the library's" for text in drawn) == 6

@@ -17,6 +17,7 @@ from lstmcourse.plots.cell_diagrams import (
     rnn_cell,
     rnn_unrolled,
     sequence_tasks,
+    translator,
 )
 from lstmcourse.plots.charts import (
     coloured_text,
@@ -34,4 +35,4 @@ from lstmcourse.plots.style import COLOR, new_figure, png_size, save, show
 __all__ = ["COLOR", "attention_map", "attention_step", "bptt", "cell_state_over_words", "coloured_text", "curves",
            "dot_plot", "encoder_decoder", "gates_over_words", "gru_cell", "heatmap", "intervals", "lstm_cell",
            "lstm_cell_backward", "new_figure", "panels", "paths_on_surface", "png_size", "rnn_cell", "rnn_unrolled",
-           "save", "scatter", "sequence_tasks", "show"]
+           "save", "scatter", "sequence_tasks", "show", "translator"]

@@ -319,6 +319,51 @@ def encoder_decoder(source, target, write=True):
     return s.fig
 
 
+def translator(whose):
+    """The translator of lesson 08 in training and in use, with the parts that are the learner's lit.
+
+    whose  {part: the exercise whose function it is, or None: the library's}, as of a capstone's `Machine`
+    """
+    s = Diagram(8.6, 4.3, lit={"yours"})
+
+    def part(x, y, text, name, width=1.3):
+        drawn = "yours" if whose[name] else "the library's"
+        s.box(x, y, text, drawn, width=width, height=0.5)
+        s.text(x, y + (0.38 if y > 2 else -0.38), f"{drawn} ({whose[name]})" if whose[name] else drawn,
+               drawn if whose[name] else None, fontsize=8.5)
+    s.text(0.45, 1.1, "source\nwords", fontsize=10)
+    s.line([(0.8, 1.1), (1.1, 1.1)], None)
+    part(1.75, 1.1, "LSTM cell", "cell")
+    s.text(1.75, 0.42, "encoder, both directions", fontsize=9.5)
+    s.line([(2.4, 1.1), (3.75, 1.1)], None)
+    s.text(3.1, 0.95, "last state", fontsize=9.5)
+    part(4.4, 1.1, "LSTM cell", "cell")
+    s.text(4.4, 0.42, "decoder, target words so far", fontsize=9.5)
+    s.line([(2.2, 1.35), (2.2, 1.95)], None)
+    s.text(2.13, 1.68, "keys, values", fontsize=9.5, ha="right")
+    s.line([(3.9, 1.35), (3.9, 1.6), (2.75, 1.6), (2.75, 1.95)], None)
+    s.text(3.35, 1.72, "query", fontsize=9.5)
+    part(2.4, 2.2, "weights", "attention, weights", width=1.2)
+    s.line([(3.0, 2.2), (3.5, 2.2)], None)
+    part(4.1, 2.2, "context", "attention, context", width=1.2)
+    s.line([(4.7, 2.2), (5.1, 2.2)], None)
+    s.box(5.55, 2.2, "output", None, width=0.9, height=0.5)
+    s.line([(5.05, 1.1), (5.55, 1.1), (5.55, 1.95)], None)
+    s.line([(6.0, 2.2), (6.3, 2.2), (6.3, 1.1), (6.85, 1.1)], None)
+    part(7.5, 1.1, "decoding", "decoding")
+    s.line([(6.3, 2.2), (6.85, 2.2)], None)
+    part(7.5, 2.2, "loss", "loss")
+    gradient = {"dash": "--", "width": 1.4}
+    s.line([(7.5, 2.72), (7.5, 3.7), (6.2, 3.7)], None, **gradient)
+    part(5.3, 3.7, "attention, backward", "attention, backward pass", width=1.8)
+    s.line([(4.4, 3.7), (3.8, 3.7)], None, **gradient)
+    part(3.05, 3.7, "LSTM, backward", "backward pass", width=1.5)
+    s.line([(2.3, 3.7), (1.75, 3.7)], None, **gradient)
+    part(1.1, 3.7, "clipping", "clipping")
+    s.text(7.57, 3.2, "gradients", fontsize=9.5, ha="left")
+    return s.fig
+
+
 def gru_cell(lit=None, reset_after=True):
     """The GRU cell: its one state on top, kept by z and written by 1 - z; below, the candidate with its reset gate.
 

@@ -14,7 +14,7 @@ from PIL import Image
 PAPER, INK, FAINT = "#fdfdfb", "#1f2328", "#c9cdd2"
 COLOR = {"i": "#0072b2", "f": "#c25200", "g": "#007d5a", "o": "#a0558a", "c": "#1f2328", "h": "#4c78a8",
          "r": "#0072b2", "z": "#c25200", "n": "#007d5a", "encoder": "#0072b2", "decoder": "#c25200",
-         "d": "#b3261e"}                                                            # d: a gradient
+          "d": "#b3261e", "yours": "#0072b2"}                       # d: a gradient; yours: a part of the learner's
 SERIES = ("#0072b2", "#c25200", "#007d5a", "#a0558a", "#8a6d00", "#4d4d4d")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
 STYLE = {

@@ -44,13 +44,13 @@ def mine(id, quiet=False):
     id = str(id)
     if id not in EXERCISES:
         raise ValueError(f"id is {id!r}; wanted an exercise: {', '.join(EXERCISES)}")
-    function, said = _kept(id)
+    function, said = look(id)
     if not quiet:
         print(f"{id} {EXERCISES[id].title}: {said}")
     return function or EXERCISES[id].reference
 
 
-def _kept(id):
+def look(id):
     """(the learner's function or None, what there is to say)"""
     path = progress.place(id, "py")
     if not path.exists():

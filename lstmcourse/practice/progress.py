@@ -16,11 +16,13 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from lstmcourse.practice.exercise import PARTS
 from lstmcourse.practice.registry import EXERCISES
 
 FOLDER = "LSTMCOURSE_PROGRESS"             # an environment variable: another folder than the usual one
 EDITION = "2"                              # exercises of another edition are other exercises
+TRANSLATOR = {                             # part of the translator of lesson 14 -> exercises for it, the best first
+    "cell": ("4.3",), "backward pass": ("5.2", "5.1"), "loss": ("7.3", "1.3"), "attention, weights": ("8.1",),
+    "attention, context": ("8.3",), "attention, backward pass": ("8.4",), "clipping": ("3.1",), "decoding": ()}
 KINDS = ("tried", "passed", "py")          # "4.3.passed"; "4.3.py" is the function that passed
 
 
@@ -67,12 +69,13 @@ def load():
 
 
 def parts():
-    """{"cell": ["4.3"], …}: the parts of a network for which the learner's own functions are kept."""
-    found = {part: [] for part in PARTS}
-    for id, exercise in EXERCISES.items():
-        if exercise.part and place(id, "py").exists():
-            found[exercise.part].append(id)
-    return found
+    """{"cell": "4.3", "clipping": None, …}: the exercise whose kept function is each part, None: the library's."""
+    return {part: next((id for id in ids if place(id, "py").exists()), None) for part, ids in TRANSLATOR.items()}
+
+
+def in_words(parts):
+    """part -> yours, with its exercise, or the library's."""
+    return {part: f"yours ({id})" if id else "the library's" for part, id in parts.items()}
 
 
 def forget(ids):
@@ -94,11 +97,6 @@ class Progress:
     parts: dict
 
     @property
-    def whose(self):
-        """part -> yours, or the library's, in words."""
-        return {part: f"yours ({', '.join(ids)})" if ids else "the library's" for part, ids in self.parts.items()}
-
-    @property
     def lessons(self):
         """lesson -> its exercises, in order."""
         found = {}
@@ -116,7 +114,7 @@ class Progress:
         lines = [f"{self.summary}   [x] passed  [~] tried"]
         for lesson, exercises in self.lessons.items():
             lines += ["", lesson] + [f"  {marks[self.done.get(e.id)]} {e.id}  {e.title}" for e in exercises]
-        lines += ["", "parts of a network"] + [f"  {part}: {whose}" for part, whose in self.whose.items()]
+        lines += ["", "parts of a network"] + [f"  {part}: {whose}" for part, whose in in_words(self.parts).items()]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -132,7 +130,7 @@ class Progress:
                           f"<b style='color:{colors[state]}'>{state}</b></li>")
             link = f"<a href='../exercises/{lesson}.ipynb'>{lesson}</a>"
             rows += f"<p style='margin:.6em 0 .1em'>{link}</p><ul style='margin:0'>{cells}</ul>"
-        whose = "; ".join(f"{part}: {whose}" for part, whose in self.whose.items())
+        whose = "; ".join(f"{part}: {whose}" for part, whose in in_words(self.parts).items())
         return f"<p><b>{self.summary}</b></p>{rows}<p>parts of a network: {escape(whose)}</p>"
 
 
