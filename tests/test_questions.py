@@ -14,14 +14,9 @@ LINK = re.compile(r"\]\(\.\./notebooks/(\w+\.ipynb)(?:#cell-id=([\w-]+))?\)")
 # No cell shows the answer yet: question -> why.
 WITHOUT = {
     **dict.fromkeys([
-        "I set `mask_zero=True` in Keras and the embedding returns the same as before: does it do anything?",
-        "What exactly do I have to write differently for training and for translating when I use teacher forcing?",
-        "In scheduled sampling, do I toss one coin per sentence or per word, and is it worth it?",
-        "My beam search prefers short translations: is that normal?",
-        "Do `<bos>`, `<unk>` and `<pad>` need embeddings of their own?",
-    ], "lesson 07 is being rewritten"),
+        "One paper reports bits per character and another bits per byte: how do I compare them?",
+    ], "lesson 10 is being rewritten"),
     **dict.fromkeys([
-        "My tagger is right 99 % of the time: could that be the padding?",
         "Whatever I feed it, my network predicts the same number: what is it telling me?",
         "The same model learns in Keras, but in PyTorch the loss doesn't move: what do I check, and in which order?",
         "My outputs were `(B, 1)` and my targets `(B,)` in a whole comparison: are the results worth anything?",
@@ -31,9 +26,6 @@ WITHOUT = {
         "Why is my LSTM slower on the GPU than on the CPU?",
         "Why is the LSTM that I wrote myself so much slower than PyTorch's?",
     ], "lesson 13 is not finished"),
-    **dict.fromkeys([
-        "One paper reports bits per character and another bits per byte: how do I compare them?",
-    ], "lesson 10 is being rewritten"),
 }
 
 
