@@ -16,16 +16,6 @@ WITHOUT = {
     **dict.fromkeys([
         "One paper reports bits per character and another bits per byte: how do I compare them?",
     ], "lesson 10 is being rewritten"),
-    **dict.fromkeys([
-        "Whatever I feed it, my network predicts the same number: what is it telling me?",
-        "The same model learns in Keras, but in PyTorch the loss doesn't move: what do I check, and in which order?",
-        "My outputs were `(B, 1)` and my targets `(B,)` in a whole comparison: are the results worth anything?",
-        "My classes are balanced, yet it always answers the same one: why?",
-        "I replaced the GRU by an LSTM and get NaN at once: how do I find the cause?",
-        "Training and validation loss are the same: does that mean underfitting?",
-        "Why is my LSTM slower on the GPU than on the CPU?",
-        "Why is the LSTM that I wrote myself so much slower than PyTorch's?",
-    ], "lesson 13 is not finished"),
 }
 
 
