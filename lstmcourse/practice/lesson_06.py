@@ -475,19 +475,19 @@ return a @ cache["W_ih"], dh_t * (1 - z) + drh * r + g @ W[:2 * h.shape[1]], {
                 partial(_as_in_pytorch, z=lambda z: 1 - z), convention=True),
         Mistake("z keeps the old, as in PyTorch",
                 "The reset gate is where it should be, but you read z as PyTorch does, as the fraction of the *old* "
-                "state. Here it is the fraction of the new: h_t = (1 - z) * h_prev + z * n.",
+                "state. Here it is the fraction of the new: z of the candidate, and 1 - z of the old state.",
                 partial(_papers_back, straight=lambda dh, k: dh * k["z"], into_n=lambda dh, k: dh * (1 - k["z"]),
                         into_z=lambda dh, k: dh * (k["h_prev"] - k["n"])), convention=True),
         Mistake("r is reached without W_hn",
-                "The gradient at the candidate's sum has to pass the product with W_hn before it comes to r * h_prev, "
+                "The gradient at the candidate's sum has to pass the product with W_hn before it comes to r ⊙ h_prev, "
                 "and only there does it meet r. You multiply by h_prev at once.",
                 partial(_papers_back, into_r=lambda drh, da_n, k: da_n * k["h_prev"])),
         Mistake("dW_hn with h_prev",
                 "Everything is right but the candidate's rows of dW_hh. The gradient of a weight is what arrives at "
-                "its output times what stood at its input, and at the input of W_hn stood r * h_prev.",
+                "its output times what stood at its input, and at the input of W_hn stood r ⊙ h_prev.",
                 partial(_papers_back, n_in=lambda k: k["h_prev"])),
         Mistake("h_prev is reached past the reset gate",
-                "Everything is right but dh_prev. What comes back through W_hn arrives at the product r * h_prev; to "
+                "Everything is right but dh_prev. What comes back through W_hn arrives at the product r ⊙ h_prev; to "
                 "reach h_prev it is multiplied by the other factor, r.",
                 partial(_papers_back, through_r=lambda drh, k: drh)),
         Mistake("dh_prev without what comes through the candidate",

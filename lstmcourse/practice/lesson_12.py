@@ -93,11 +93,11 @@ return np.mean(slope * (y - forecast)), -slope / y.size""",
                 "The loss is the mean over all numbers; your gradient is that of the sum.",
                 partial(_quantile_loss, parts=lambda n: 1)),
         Mistake("the sum in place of the mean",
-                "You add up where the mean was asked for.", partial(_quantile_loss, mean=np.sum, parts=lambda n: 1)),
+                "You add up over all numbers. The loss is their mean, and so is its gradient's.", partial(_quantile_loss, mean=np.sum, parts=lambda n: 1)),
         Mistake("the absolute error",
                 "Both sides cost the same in your loss, whatever q is: its best forecast is the median.",
                 partial(_quantile_loss, weight=lambda over, q: np.where(over, -1.0, 1.0))),
-        Mistake("half of the absolute error",
+        Mistake("the absolute error",
                 "Both sides cost the same in your loss, whatever q is: its best forecast is the median.",
                 partial(_quantile_loss, weight=lambda over, q: np.where(over, -0.5, 0.5)))))
 
