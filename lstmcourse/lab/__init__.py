@@ -5,6 +5,10 @@
     ngram          an n-gram language model with Witten-Bell smoothing, its baseline
     probing        does a unit, or a linear probe, follow a label?
     interventions  clamped gates: what changes when a gate is held
+    transformer_lm a small causal Transformer: train, generate
+    translation    lesson 08's translator: train, translate, move where it looks
+    forecasting    one series: CSV, windows, simple forecasts, errors by horizon
+    torch_training the PyTorch loop of lessons 11 to 13: validation set, early stopping
     checkup        what is wrong with this PyTorch model and this batch?
     gradients      gradient norms and Jacobian norms by lag
     alignment      alignment error rate against gold links
