@@ -5,7 +5,7 @@
     ngram          an n-gram language model with Witten-Bell smoothing, its baseline
     probing        does a unit, or a linear probe, follow a label?
     interventions  clamped gates: what changes when a gate is held
-    transformer_lm a small causal Transformer: train, generate
+    transformer_lm a small causal Transformer
     translation    lesson 08's translator: train, translate, move where it looks
     forecasting    one series: CSV, windows, simple forecasts, errors by horizon
     torch_training the PyTorch loop of lessons 11 to 13: validation set, early stopping
