@@ -23,7 +23,7 @@ from lstmcourse.grading.submissions import Refused
 from lstmcourse.practice import EXERCISES, Outcome, Verdict, judge
 from lstmcourse.practice.values import unchanged
 
-LESSON = re.compile(r"# \d\d · ")          # so begins the first heading of every lesson, and of no exercise notebook
+LESSON = re.compile(r"# \d\db? · ")        # so begins the first heading of every lesson, and of no exercise notebook
 RESTARTS = 5                   # of one notebook, leaving out the cell that ended the process each time
 
 

@@ -369,10 +369,20 @@ WRONG_LOOPS = {"words": {"after": "words"}, "any": {"ended": np.any}, "encoder":
                "h": {"carry": (True, False)}, "c": {"carry": (False, True)}}
 
 
+def lstm_step(x, states, params):
+    """One step of an LSTM, for 7.6: x (B, E), states (h, c), each (B, H). Returns the new h and c."""
+    h, c = states
+    a = x @ params["W_ih"].T + params["b_ih"] + h @ params["W_hh"].T + params["b_hh"]
+    i, f, g, o = np.split(a, 4, axis=1)
+    i, f, o = ((np.tanh(gate / 2) + 1) / 2 for gate in (i, f, o))          # sigmoid
+    c = f * c + i * np.tanh(g)
+    return o * np.tanh(c), c
+
+
 def _cases_greedy(rng):
     """Sentences that end one after the other; in the second batch one is cut at the most that may be written.
 
-    Which word ends a sentence is chosen afterwards, so that they do, and so that every wrong loop shows.
+    Which word ends a sentence (never 0 or bos) is chosen afterwards, so that they do, and every wrong loop shows.
     """
     return [next(_batches_that_end(rng, *sizes)) for sizes in (((3, 11, 4, 5), 10, 0), ((4, 13, 5, 7), 9, 1))]
 
@@ -385,7 +395,7 @@ def _batches_that_end(rng, sizes, most, cut):
         for eos in np.unique(tokens):
             ends = [list(row).index(eos) if eos in row else most for row in tokens]
             in_time = [end for end in ends if end < most - 1]
-            if min(ends) > 0 and len(set(in_time)) > 1 and len(in_time) == len(ends) - cut:
+            if eos not in (0, bos) and min(ends) > 0 and len(set(in_time)) > 1 and len(in_time) == len(ends) - cut:
                 case = h, c, weights, bos, int(eos), most
                 results = [_greedy(*case, **wrong).tolist() for wrong in ({}, *WRONG_LOOPS.values())]
                 if all(one != other for one, other in combinations(results, 2)):
@@ -394,11 +404,12 @@ def _batches_that_end(rng, sizes, most, cut):
 
 greedy_batch = Exercise(
     id="7.6", title="many sentences are written at once", lesson="07_encoder_decoder", points=2, part="decoding",
+    helpers=("practice.lesson_07.lstm_step",),
     onward="The rows that have ended are still computed at every step: what would it take to drop them from the batch?",
     shortest="""\
 word, out = np.full(len(h), bos), []
 while len(out) < most and (not out or (word != eos).any()):
-    h, c = lstm_step(params["embedding"][word], h, c, params)
+    h, c = lstm_step(params["embedding"][word], (h, c), params)
     new = np.argmax(h @ params["W"].T + params["b"], axis=1)
     word = np.where(word == eos, eos, new) if out else new
     out.append(word)

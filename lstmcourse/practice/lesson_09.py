@@ -155,6 +155,14 @@ def _commands(rng, B, T):
     return tokens
 
 
+def _told_apart(rng, B, T):
+    """Commands that come to something else when they are read backwards."""
+    while True:
+        tokens = _commands(rng, B, T)
+        if any((a != b).any() for a, b in zip(_track(tokens), _track(tokens, whole=_backwards), strict=True)):
+            return tokens
+
+
 track = Exercise(
     id="9.2", title="a scan that tracks a bit", lesson="09_beyond", points=2,
     onward="Whatever the sequence, the whole of it is one of the four commands again: that is why a scan can track it. "
@@ -167,7 +175,7 @@ for k, n in zip(keep.T, new.T):
 return keep, new, a, b""",
     function="track",
     signature="(tokens (B, T)) -> keep (B, T), new (B, T), keep_all (B,), new_all (B,)",
-    cases=lambda rng: [(_commands(rng, B, T),) for B, T in ((4, 7), (5, 10))],
+    cases=lambda rng: [(_told_apart(rng, B, T),) for B, T in ((4, 7), (5, 10))],
     reference=_track,
     mistakes=(
         Mistake("the state is 0 or 1",

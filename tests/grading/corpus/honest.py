@@ -471,8 +471,9 @@ cell_update = Belt().move''')),
     return (f * c_prev + i * g).T'''),
          ("4.1", "4.3"), says="shape"),
 
-    Case("scipy", "an import that is not there", right_but(
-        forget="from scipy.special import expit\n" + FORGET.replace("sigmoid", "expit")), ("4.2", "4.3"), says="scipy"),
+    Case("jax", "an import that is not there", right_but(
+        forget="from jax.nn import sigmoid as expit\n" + FORGET.replace("sigmoid", "expit")), ("4.2", "4.3"),
+        says="jax"),
     Case("scipy-unused", "an import that is not there",
          ('''import scipy.stats, pandas as pd
 from sklearn.metrics import accuracy_score
