@@ -3,6 +3,8 @@
 Coordinates are in inches; boxes and arrows carry the names of the equations.
 """
 
+import functools
+
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from lstmcourse.plots.style import COLOR, FAINT, INK, PAPER, new_figure
@@ -325,12 +327,7 @@ def translator(whose):
     whose  {part: the exercise whose function it is, or None: the library's}, as of a capstone's `Machine`
     """
     s = Diagram(8.6, 4.3, lit={"yours"})
-
-    def part(x, y, text, name, width=1.3):
-        drawn = "yours" if whose[name] else "the library's"
-        s.box(x, y, text, drawn, width=width, height=0.5)
-        s.text(x, y + (0.38 if y > 2 else -0.38), f"{drawn} ({whose[name]})" if whose[name] else drawn,
-               drawn if whose[name] else None, fontsize=8.5)
+    part = functools.partial(_translator_part, s, whose)
     s.text(0.45, 1.1, "source\nwords", fontsize=10)
     s.line([(0.8, 1.1), (1.1, 1.1)], None)
     part(1.75, 1.1, "LSTM cell", "cell")
@@ -353,6 +350,20 @@ def translator(whose):
     part(7.5, 1.1, "decoding", "decoding")
     s.line([(6.3, 2.2), (6.85, 2.2)], None)
     part(7.5, 2.2, "loss", "loss")
+    _translator_gradients(s, part)
+    return s.fig
+
+
+def _translator_part(s, whose, x, y, text, name, width=1.3):
+    """A box of the translator, and beside it whose function it is."""
+    drawn = "yours" if whose[name] else "the library's"
+    s.box(x, y, text, drawn, width=width, height=0.5)
+    s.text(x, y + (0.38 if y > 2 else -0.38), f"{drawn} ({whose[name]})" if whose[name] else drawn,
+           drawn if whose[name] else None, fontsize=8.5)
+
+
+def _translator_gradients(s, part):
+    """From the loss back through attention and LSTM to clipping, dashed."""
     gradient = {"dash": "--", "width": 1.4}
     s.line([(7.5, 2.72), (7.5, 3.7), (6.2, 3.7)], None, **gradient)
     part(5.3, 3.7, "attention, backward", "attention, backward pass", width=1.8)
@@ -361,7 +372,6 @@ def translator(whose):
     s.line([(2.3, 3.7), (1.75, 3.7)], None, **gradient)
     part(1.1, 3.7, "clipping", "clipping")
     s.text(7.57, 3.2, "gradients", fontsize=9.5, ha="left")
-    return s.fig
 
 
 def gru_cell(lit=None, reset_after=True):
