@@ -248,30 +248,30 @@ class Pipe:
         return data
 
     def _some(self, transfer, what):
-        left = None if self.deadline is None else self.deadline - time.monotonic()
-        if left is not None and left <= 0:
+        seconds = None if self.deadline is None else self.deadline - time.monotonic()
+        if seconds is not None and seconds <= 0:
             raise Late("nothing more in time")
         try:
-            return transfer(what, left)
+            return transfer(what, seconds)
         except TimeoutError:
             raise Late("nothing more in time") from None
         except OSError as error:
             raise Closed(str(error)) from None
 
-    def _read(self, n, left):
-        self.sock.settimeout(left)
+    def _read(self, n, seconds):
+        self.sock.settimeout(seconds)
         return self.sock.recv(n)
 
-    def _write(self, data, left):
-        self.sock.settimeout(left)
+    def _write(self, data, seconds):
+        self.sock.settimeout(seconds)
         return self.sock.send(data)
 
 
 class FilePipe(Pipe):
     """The same by read() and write() alone, so that seccomp can deny everything about sockets."""
 
-    def _read(self, n, left):
+    def _read(self, n, seconds):
         return os.read(self.sock, n)
 
-    def _write(self, data, left):
+    def _write(self, data, seconds):
         return os.write(self.sock, data)

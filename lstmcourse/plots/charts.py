@@ -23,9 +23,9 @@ def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None, threshold=
         if band and name in band:
             ax.fill_between(x, *band[name], color=color, alpha=0.15, linewidth=0)
         ax.plot(x, y, color=color, linestyle=DASHES[k % len(DASHES)], label=name, marker=marker, markersize=4)
-        seen = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
-        if len(seen):
-            ends.append((y[seen[-1]], name, color))
+        drawn = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
+        if len(drawn):
+            ends.append((y[drawn[-1]], name, color))
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if logy else "linear")
     if len(ys) > 1:
         _name_at_end(ax, ends, logy)
@@ -158,14 +158,14 @@ def paths_on_surface(x, y, heights, paths, xlabel, ylabel, label):
         path, color = np.asarray(path, float), SERIES[k % len(SERIES)]
         inside = np.all((path >= low) & (path <= high), axis=1)
         stop = len(path) if inside.all() else int(inside.argmin())        # the first place outside
-        seen = path[:stop]
-        ax.plot(*seen.T, "o-", color=color, markersize=4, linewidth=1.4, label=name)
-        end, offset = seen[-1], (8, -4)
+        drawn = path[:stop]
+        ax.plot(*drawn.T, "o-", color=color, markersize=4, linewidth=1.4, label=name)
+        end, offset = drawn[-1], (8, -4)
         if stop < len(path):                               # to the frame and no further, in the step's own direction
             step = path[stop] - end
             reach = np.where(step > 0, high - end, low - end)
             end = end + step * np.min(np.divide(reach, step, out=np.full(2, np.inf), where=step != 0))
-            ax.annotate("", end, seen[-1], arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6})
+            ax.annotate("", end, drawn[-1], arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6})
             offset = (-12, -14)
         ax.annotate(name, end, xytext=offset, textcoords="offset points", color=color, va="center",
                     ha="left" if offset[0] > 0 else "right")

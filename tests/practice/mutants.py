@@ -68,7 +68,7 @@ def mutants(source):
                     and isinstance(node.ctx, ast.Store)} | {a.arg for a in function.args.args})
     keys = sorted({node.value for node in ast.walk(function) if isinstance(node, ast.Constant)
                    and isinstance(node.value, str) and node.value.isidentifier()})
-    seen = set()
+    known = set()
     for position, node in enumerate(ast.walk(function)):
         for text, changed in changes(node, names, keys):
             mutant = copy.deepcopy(function)
@@ -80,8 +80,8 @@ def mutants(source):
             else:
                 getattr(parent, field)[index] = changed
             code = ast.unparse(ast.fix_missing_locations(mutant))
-            if code not in seen and code != ast.unparse(function):
-                seen.add(code)
+            if code not in known and code != ast.unparse(function):
+                known.add(code)
                 yield f"{where(node, function)}: {text}", code
 
 
@@ -252,8 +252,8 @@ def unexplained(found):
     """Survivors without a reason in the list, and reasons whose mutant no longer survives."""
     reasons = json.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
     new = {id: [text for text in survivors if text not in reasons.get(id, {})] for id, (_, survivors) in found.items()}
-    gone = {id: [text for text in reasons.get(id, {}) if text not in found[id][1]] for id in found}
-    return new, gone
+    outdated = {id: [text for text in reasons.get(id, {}) if text not in found[id][1]] for id in found}
+    return new, outdated
 
 
 def main(ids):
@@ -262,7 +262,7 @@ def main(ids):
         print(f"there is no exercise {', '.join(unknown)}; there are: {', '.join(EXERCISES)}", file=sys.stderr)
         return 2
     found = run(ids)
-    new, gone = unexplained(found)
+    new, outdated = unexplained(found)
     print(f"{'exercise':10}{'mutants':>9}{'rejected':>10}{'equivalent':>12}{'unexplained':>13}")
     for id, (count, survivors) in found.items():
         print(f"{id:10}{count:9}{count - len(survivors):10}{len(survivors) - len(new[id]):12}{len(new[id]):13}")
@@ -273,9 +273,9 @@ def main(ids):
     for id in found:
         for text in new[id]:
             print(f"  {id}  survives, why?  {text}")
-        for text in gone[id]:
+        for text in outdated[id]:
             print(f"  {id}  in the list, but does not survive  {text}")
-    return 1 if any(new.values()) or any(gone.values()) else 0
+    return 1 if any(new.values()) or any(outdated.values()) else 0
 
 
 if __name__ == "__main__":
