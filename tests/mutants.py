@@ -173,19 +173,6 @@ def fails(copied, tests, seconds):
     return done.returncode != 0
 
 
-def time_limits(names, copied):
-    """{test files of a module: seconds}: over five times what they take in an unchanged copy, where they must pass."""
-    limits = {}
-    for name in names:
-        tests = tuple(tests_of(name))
-        if tests not in limits:
-            start = time.monotonic()
-            if fails(copied, tests, 1200):
-                raise SystemExit(f"{name}: its tests ({', '.join(tests)}) fail without any change")
-            limits[tests] = 30 + 5 * (time.monotonic() - start)
-    return limits
-
-
 def run(names, sample, seed, workers):
     """{module: {change: killed}}; what is done already is read from build/mutants."""
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -199,7 +186,15 @@ def run(names, sample, seed, workers):
             copies.put(pathlib.Path(folder) / str(k))
             shutil.copytree(ROOT, pathlib.Path(folder) / str(k), ignore=shutil.ignore_patterns(
                 ".venv", ".git", "build", "__pycache__", ".*_cache", "*.progress"))
-        limits = time_limits([name for name, text, _ in jobs if (name, text) not in known], pathlib.Path(folder) / "0")
+
+        limits = {}                                           # of a set of test files: they pass without a change
+        for name, text, _ in jobs:
+            tests = tuple(tests_of(name))
+            if (name, text) not in known and tests not in limits:
+                start = time.monotonic()
+                if fails(pathlib.Path(folder) / "0", tests, 1200):
+                    raise SystemExit(f"{name}: its tests ({', '.join(tests)}) fail without any change")
+                limits[tests] = 30 + 5 * (time.monotonic() - start)
 
         def one(job):
             name, text, code = job

@@ -15,9 +15,9 @@ QUICK = ["1.1", "4.2", "7.2", "8.3"]
 def test_every_mutant_of_a_few_exercises_is_rejected_or_explained():
     found = run(QUICK, show=False)
     assert all(count > 5 for count, _ in found.values())
-    new, outdated = unexplained(found)
+    new, gone = unexplained(found)
     assert not any(new.values()), new
-    assert not any(outdated.values()), outdated
+    assert not any(gone.values()), gone
 
 
 def survivors(exercise):
