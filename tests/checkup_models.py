@@ -1427,3 +1427,62 @@ def loss_of_the_model_itself():
 
     words = torch.randint(0, 30, (8, 12))
     return M(), {"input_ids": words, "labels": words}, None
+
+
+@sound
+def exponential_waiting_time():
+    m = Net(lambda self, x: last(self, x).squeeze(-1), r=gru(2, 16), o=nn.Linear(16, 1))
+    return m, (torch.randn(20, 10, 2), 3 * torch.rand(20)), lambda log_rate, y: (log_rate.exp() * y - log_rate).mean()
+
+
+@sound
+def deep_stack_of_a_short_sequence():
+    m = Net(last, r=lstm(3, 16, num_layers=8, dropout=0.2), o=nn.Linear(16, 2))
+    return m, (torch.randn(20, 6, 3), torch.randint(0, 2, (20,))), nn.CrossEntropyLoss()
+
+
+@sound
+def one_dropout_mask_for_all_steps():
+    def f(self, x):
+        h = torch.zeros(len(x), 16)
+        mask = torch.bernoulli(torch.full((len(x), 16), 0.7)) / 0.7 if self.training else 1
+        for t in range(x.size(1)):
+            h = self.c(x[:, t], h * mask)
+        return self.o(h)
+
+    return classes(Net(f, c=nn.GRUCell(5, 16), o=nn.Linear(16, 4)))
+
+
+@sound
+def zoneout():
+    def f(self, x):
+        h = torch.zeros(len(x), 16)
+        for t in range(x.size(1)):
+            h = F.dropout(self.c(x[:, t], h) - h, 0.15, self.training) * 0.85 + h
+        return self.o(h)
+
+    return classes(Net(f, c=nn.GRUCell(5, 16), o=nn.Linear(16, 4)))
+
+
+@sound
+def truncated_on_purpose():
+    def f(self, x):
+        h, out = torch.zeros(len(x), 16), []
+        for t in range(x.size(1)):
+            h = self.c(x[:, t], h.detach() if t % 10 == 0 else h)
+            out.append(self.o(h))
+        return torch.stack(out, 1)
+
+    m = Net(f, c=nn.GRUCell(5, 16), o=nn.Linear(16, 4))
+    return m, (torch.randn(7, 20, 5), torch.randint(0, 4, (7, 20))), lambda o, y: F.cross_entropy(o.transpose(1, 2), y)
+
+
+@sound
+def hard_attention_straight_through():
+    def f(self, x):
+        h = self.r(x)[0]
+        soft = self.a(h).squeeze(-1).softmax(1)
+        hard = F.one_hot(soft.argmax(1), soft.size(1)) + soft - soft.detach()
+        return self.o((hard.unsqueeze(-1) * h).sum(1))
+
+    return classes(Net(f, r=gru(5, 16), a=nn.Linear(16, 1), o=nn.Linear(16, 4)))

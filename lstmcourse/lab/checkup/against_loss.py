@@ -32,7 +32,7 @@ def before_the_loss(run):
 
 
 def _before(loss, last, run):
-    name, y = kind(last), run._y()
+    name, y = kind(last), run.y
     if loss in LOGITS:
         if name == "Softmax":
             yield "softmax before a loss that takes logits", "the loss's own softmax gets the output of a softmax"
@@ -56,7 +56,7 @@ def _wrong_axis(node, run):
     shape, dim = node._saved_result.shape, axis(node)
     if kind(node) == "Softmax":
         return len(shape) == 3 and shape[dim] == 1 and run.T in shape and run.T > 1
-    y = run._y()
+    y = run.y
     if y is None or y.is_floating_point() or len(shape) < 2:
         return False
     losses = [n for n in run.graph_nodes if kind(n) in NLL and node in behind(n)]
@@ -79,17 +79,17 @@ def _sums_elsewhere(node):
 
 def pairs_of(run, at):
     """For target positions (row, step): where the loss's slope changes with that target, and the change there."""
-    if run._y() is None or run.numpy:
+    if run.y is None or run.numpy:
         raise CannotTell("needs autograd and a target tensor")
     found = []
     for position in at:
         slopes = []
-        for value in _two_values(run, run.rows_of_target(run._y())[position]):
-            target = run._y().clone()
+        for value in _two_values(run, run.rows_of_target(run.y)[position]):
+            target = run.y.clone()
             run.rows_of_target(target)[position] = value
             slopes.append(run.slope(target))
         change = slopes[1] - slopes[0]
-        if not run._y().is_floating_point():  # a class's weight may rescale everything
+        if not run.y.is_floating_point():  # a class's weight may rescale everything
             size = [s.norm(dim=-1, keepdim=True).clamp(min=1e-30) for s in slopes]
             moved = (slopes[1] / size[1] - slopes[0] / size[0]).abs()
         else:
@@ -102,7 +102,7 @@ def pairs_of(run, at):
 
 def _two_values(run, old):
     """Two values of a target that every loss tells apart: below and above all outputs, or two classes."""
-    y = run._y()
+    y = run.y
     if y.is_floating_point() and not is_binary(y):
         both = torch.cat([y.flatten().double(), run.base.flatten()])
         low, high = both.min(), both.max()
@@ -118,8 +118,8 @@ def in_line(run):
     """Change one target, and see at which outputs the slope of the loss changes."""
     y, main = run.target_rows, run.main(run.raw)
     per_step = run.per_step and y.ndim >= 2 and y.shape[1] == run.base.shape[1] > 2
-    if y.is_floating_point() and main.shape != run._y().shape and _broadcasts(main.shape, run._y().shape):
-        shapes = f"output {tuple(main.shape)} against target {tuple(run._y().shape)}"
+    if y.is_floating_point() and main.shape != run.y.shape and _broadcasts(main.shape, run.y.shape):
+        shapes = f"output {tuple(main.shape)} against target {tuple(run.y.shape)}"
         _, where, _ = pairs_of(run, [(0,) if y.ndim == 1 or not run.per_step else (0, 0)])[0]
         touched = len({p[0] for p in where})
         if touched > 1:
@@ -165,7 +165,7 @@ def _rewards_wrong(run, y, position, where, change):
 
 def _worst_at_target(run):
     """Is the loss higher where the outputs are the targets than where they lie above, and below?"""
-    y = run._y().to(run.main(run.raw).dtype)
+    y = run.y.to(run.main(run.raw).dtype)
     if y.shape != run.main(run.raw).shape or len(y.unique()) < 3:
         return False
     raw, far = run.forward(), 1 + y.std()
@@ -246,7 +246,7 @@ def _padded(y):
 def first_loss(run):
     """The loss before training against the guess's: ln K, or the target's variance."""
     loss = run.loss(run.forward(train=True, grad=not run.numpy)).item()
-    y = run._y()
+    y = run.y
     if y is not None and y.is_floating_point():
         return _regression(run, y.double(), loss)
     nll = [node for node in ([] if run.numpy else run_graph(run)) if kind(node) in NLL]
@@ -286,7 +286,7 @@ def balance(run):
     """The most frequent class."""
     if not run.one_class_a_row:
         raise CannotTell("the targets are not one class a row")
-    y = run._y()
+    y = run.y
     part = y.unique(return_counts=True)[1].max().item() / len(y)
     weights = [getattr(run.loss_fn, name, None) for name in ("weight", "pos_weight")]
     came = f"{part:.0%} of the rows"

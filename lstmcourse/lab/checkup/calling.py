@@ -49,12 +49,14 @@ class Run:
         self._read_padding()
         self._first_call()
 
-    def _y(self):
+    @property
+    def y(self):
+        """The target, where it is one tensor."""
         return self.target if isinstance(self.target, torch.Tensor) else None
 
     def _batch_axis(self):
         """0, unless the batch itself shows that time comes first."""
-        x, y = self.inputs[0], self._y()
+        x, y = self.inputs[0], self.y
         if isinstance(self.tree, Packed) or x.ndim < 2 or x.shape[0] == 0 or x.shape[1] == 0:
             return 0
         rows, steps = x.shape[:2]
@@ -81,7 +83,7 @@ class Run:
 
     def _leaf(self, i):
         """What input i is."""
-        x, first, y = self.inputs[i], self.inputs[0], self._y()
+        x, first, y = self.inputs[i], self.inputs[0], self.y
         axes = [axis for axis in (self.batch_axis, 1 - self.batch_axis) if axis < x.ndim and x.shape[axis] == self.B]
         if x.ndim == 0 or not axes:
             return Leaf("other", None, None)
@@ -215,7 +217,7 @@ class Run:
     def lengths_of_steps(self):
         """All numbers of steps that inputs and targets have."""
         found = {x.shape[leaf.time] for x, leaf in zip(self.inputs, self.leaves, strict=True) if leaf.role == "steps"}
-        y = self._y()
+        y = self.y
         if y is not None and y.ndim >= 2:
             found |= {y.shape[1 - self.batch_axis]}
         return found
@@ -248,7 +250,7 @@ class Run:
     @functools.cached_property
     def classes_second(self):
         """Is the output (B, K, T), as nn.CrossEntropyLoss takes it?"""
-        shape, y = self.main(self.raw).shape, self._y()
+        shape, y = self.main(self.raw).shape, self.y
         whole = y is not None and y.ndim == 2 and not y.is_floating_point()
         return len(shape) == 3 and whole and self.layout == "rows" and shape[2] == y.shape[1] != shape[1]
 
@@ -267,7 +269,7 @@ class Run:
     @functools.cached_property
     def target_rows(self):
         """The target with rows first, or CannotTell."""
-        return self.rows_of_target(self._y())
+        return self.rows_of_target(self.y)
 
     def rows_of_target(self, y):
         """A view of a target tensor with rows first, and steps second where it has them."""
@@ -284,7 +286,7 @@ class Run:
     @functools.cached_property
     def one_class_a_row(self):
         """Is the target one class (or 0 or 1) for each row?"""
-        y = self._y()
+        y = self.y
         return y is not None and y.shape == (self.B,) and (not y.is_floating_point() or reading.is_binary(y))
 
     @functools.cached_property
@@ -296,7 +298,7 @@ class Run:
         steps = {x.shape[leaf.time] for x, leaf in zip(self.inputs, self.leaves, strict=True) if leaf.role == "steps"}
         if out.ndim < 2 or out.shape[1] not in steps:
             return False
-        y = self._y()
+        y = self.y
         if y is None:
             return out.ndim >= 3
         return y.ndim >= 2 and self.target_rows.shape[1] == out.shape[1] and (out.ndim >= 3 or y.is_floating_point())

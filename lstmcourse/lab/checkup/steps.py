@@ -17,7 +17,7 @@ def later_steps(run):
             continue
         view = x.movedim(leaf.batch, 0)
         if not run.per_step:
-            last = run._y() is not None and _last_values(view, run.target_rows)
+            last = run.y is not None and _last_values(view, run.target_rows)
             found += [("the target is in the input", f"the target equals the input's last {last}")] if last else []
         elif view.shape[1] == run.base.shape[1] and run.causal:
             found += _sees_later(run, i, view.shape[1] // 2)
@@ -44,11 +44,11 @@ def _sees_later(run, i, at):
 def _sees_target(run, i, view):
     """Whether outputs change with the input that is their target; None where the target is no later input."""
     T = view.shape[1]
-    if run._y() is None or run.target_rows.ndim < 2 or run.target_rows.shape[1] != T:
+    if run.y is None or run.target_rows.ndim < 2 or run.target_rows.shape[1] != T:
         return None
     ahead = _ahead(view, run.target_rows)
     shift = 0 if ahead is None else _loss_shift(run)
-    if ahead == shift == 1 and not run._y().is_floating_point():
+    if ahead == shift == 1 and not run.y.is_floating_point():
         came = "the targets are the input's next step, and the loss holds output t against target t + 1"
         return [("the target is shifted twice", came)]
     ahead = -1 if ahead is None else ahead + shift
