@@ -66,7 +66,7 @@ def read_text(path, text, **options):
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_semicolons_or_tabs_with_day_first_dates_and_decimal_commas(tmp_path, separator):
-    rows = [["Datum", "Umsatz", "Aktion"], *([day, number.replace(".", ","), "1"]
+    rows = [["Datum", "Umsatz", "Kunden"], *([day, number.replace(".", ","), "1"]
                                              for day, number in daily(write="{:%d.%m.%Y}"))]
     series = read_text(tmp_path / "a.csv", "\n".join(map(separator.join, rows)), dates="%d.%m.%Y", decimal=",")
     assert series.dates[:2] == ("2023-01-01", "2023-01-02")
