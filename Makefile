@@ -159,7 +159,7 @@ test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures mo
 
 site: .venv/site ## the course as a website, in build/site (SERVE=1: shown on this machine, PORT=8000; SOLUTIONS=0: without them)
 	@rm -rf build/site         # a page is made of many files; nothing old is left in it
-	$(NEWCOMER) $(PY) -m sphinx -q -E -W --keep-going -b html -c docs -d build/doctrees -D course_solutions=$(or $(SOLUTIONS),1) . build/site
+	$(NEWCOMER) $(PY) -m sphinx -q -j auto -E -W --keep-going -b html -c docs -d build/doctrees -D course_solutions=$(or $(SOLUTIONS),1) . build/site
 	@echo "The website is in build/site: open build/site/index.html"
 	$(if $(filter 1,$(SERVE)),$(PY) -m http.server --bind 127.0.0.1 --directory build/site $(or $(PORT),8000))
 

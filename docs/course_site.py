@@ -406,7 +406,7 @@ def docstring(app, what, name, thing, options, lines):
     """The library's docstrings are laid out for a terminal: the first line is prose, the rest stays as it is."""
     text = "\n".join(lines).strip()
     first, _, rest = text.partition("\n\n")
-    escaped = "".join(f"``{part[1:-1]}``" if part.startswith("`") else re.sub(r"([\\*_`|])", r"\\\1", part)
+    escaped = "".join(f"\\ ``{part[1:-1]}``\\ " if part.startswith("`") else re.sub(r"([\\*_`|])", r"\\\1", part)
                       for part in re.split(r"(`[^`\n]+`)", first))
     lines[:] = [*escaped.split("\n"), ""]
     if rest.strip():

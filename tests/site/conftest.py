@@ -62,7 +62,7 @@ SHIFTS = """() => new Promise((done) => {
         .observe({ type: "layout-shift", buffered: true });
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(moved), 50)));
 })"""
-NARROW = (360, 800, 1024)                                # a phone; a tablet; beside the list of pages, just so
+WIDTHS = (360, 800, 1024, 1340)                          # where the theme changes its columns
 LOOKS = (("light", 1300), ("dark", 1300), ("light", 360))
 
 
@@ -131,7 +131,7 @@ def tour(visitor, name, audited, pictures):
                 blank.append((theme, width))
             findings[theme, width] = serious(page)
     widths = {}
-    for width in NARROW:
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 740})
         widths[width] = page.evaluate("document.documentElement.scrollWidth")
     complaints = [*visitor.outside, *visitor.errors, *visitor.context.cookies()]

@@ -158,7 +158,7 @@ def test_nothing_moves_while_a_page_is_loading(seen, name):
 
 
 @pytest.mark.parametrize("name", COURSE)
-def test_a_narrow_page_does_not_scroll_sideways(seen, name):
+def test_a_page_does_not_scroll_sideways_in_any_width(seen, name):
     wide = {window: page for window, page in seen(name, name in AUDITED).widths.items() if page > window + 1}
     assert wide == {}
 
