@@ -282,6 +282,13 @@ def test_a_gate_is_clamped_by_keyboard_and_by_mouse_on_the_front_page(visit, pic
     root.screenshot(path=pictures / "front_figure.png")
 
 
+def test_on_a_phone_the_front_page_shows_the_chosen_word(visit):
+    root = frame(visit(width=390, height=800).open("index.html"), "live-front")
+    board_box, word = root.locator(".lc-scroll").bounding_box(), root.locator("thead th.lc-here").bounding_box()
+    assert board_box["x"] < word["x"]
+    assert word["x"] + word["width"] <= board_box["x"] + board_box["width"] + 1
+
+
 @pytest.mark.parametrize(("name", "one"), live("GateExplorer"))
 def test_every_gate_explorer_shows_the_numbers_of_the_library(visit, name, one):
     page = visit().open(name)
