@@ -116,6 +116,19 @@ def test_a_lesson_with_all_its_files_weighs_less_than_one_and_a_half_megabytes(r
     assert weight < 1_500_000
 
 
+@pytest.mark.parametrize("name", COURSE)
+def test_each_heading_has_a_link_code_can_be_copied_and_the_page_says_where_it_comes_from(name):
+    text = (BUILT / name).read_text(encoding="utf-8")
+    article = text[text.index("<article"):text.index("</article>")]
+    assert "copybutton.js" in text
+    if name not in ("search.html", "genindex.html"):
+        assert [found for found in re.findall(r"<h[1-6]>.*?</h[1-6]>", article, re.DOTALL)
+                if 'class="headerlink"' not in found] == []
+        assert ("Edit this page" in text) == (name != "index.html")
+    if name.startswith(("notebooks/", "exercises/")):
+        assert f"make lab OPEN={name.removesuffix('.html')}.ipynb" in text
+
+
 def test_every_formula_is_mathml_without_a_command_left_in_it():
     for name in COURSE:
         for formula in re.findall(r"<math.*?</math>", (BUILT / name).read_text(encoding="utf-8"), re.DOTALL):
