@@ -426,7 +426,7 @@ def test_search_stops_at_logits_that_are_not_finite(rng, write):
 @models
 def test_beam_search_ends_a_sentence_at_its_eos(rng, model):
     found = seq2seq.beam_search(np.array([4, 7, 3, 3]), big_params(model, rng), model, BOS, EOS, 6, width=9)
-    assert any(tokens[-1] == EOS for tokens, _ in found)
+    assert EOS in [tokens[-1] for tokens, _ in found]
     assert [tokens for tokens, _ in found if EOS in tokens[:-1]] == []
 
 
