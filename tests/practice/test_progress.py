@@ -144,7 +144,7 @@ def test_what_is_forgotten_is_moved_and_not_deleted(place, monkeypatch, capsys):
         progress.save(id, False)
         progress.save(id, True)
         progress.write(progress.place(id, "py"), f"# {id}")
-    monkeypatch.setattr("builtins.input", lambda prompt: "yes")
+    monkeypatch.setattr("builtins.input", lambda prompt: " Yes ")
     assert progress.main(["--forget", "4.3"]) == 0
     assert progress.load() == {"5.1": "passed"}
     moved = sorted(path.name for path in (place / "forgotten").rglob("4.3.*"))
