@@ -41,7 +41,8 @@ EQUIVALENT = pathlib.Path(__file__).with_name("equivalent_library_mutants.json")
 RESULTS = ROOT / "build" / "mutants"
 LEFT_OUT = {"__init__", "__main__", "bench", "child"}          # maps, starts, measurements; child runs in the sandbox
 # Where a module's tests stand under another name; else tests/test_x.py, tests/test_lab_x.py, tests/practice/test_x.py.
-MORE_TESTS = dict.fromkeys(["rnn", "lstm", "gru", "layers", "train", "torch_ref", "validation"], ["test_recurrent"]) | {
+MORE_TESTS = dict.fromkeys(["rnn", "lstm", "gru", "layers", "validation"], ["test_recurrent"]) | {
+    **dict.fromkeys(["train", "torch_ref"], ["test_recurrent", "test_attention", "test_transformer"]),
     "cli": ["practice/test_cli"],
     "grading/cohort": ["grading/test_grade", "grading/test_resume"],
     "grading/confine": ["grading/test_doctor", "grading/test_scoring"],
