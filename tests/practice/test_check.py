@@ -12,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lstmcourse.practice import EXERCISES, check, progress
+from lstmcourse.practice.check import with_time_limit
 
 RIGHT = EXERCISES["4.2"].reference
 
@@ -122,6 +123,12 @@ def test_a_right_answer_that_takes_its_time_passes_and_nothing_is_waited_for():
     start = time.monotonic()
     assert check("4.2", slow).passed
     assert 0.2 <= time.monotonic() - start < 2                  # two cases, 0.1 s each
+
+
+def test_a_call_that_has_returned_is_waited_for_no_longer():
+    start = time.monotonic()
+    assert with_time_limit(20)(lambda: 7, ()) == (7, None)
+    assert time.monotonic() - start < 10                        # however long the limit
 
 
 def test_an_endless_loop_ends_at_the_limit_and_leaves_no_thread():
