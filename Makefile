@@ -7,7 +7,8 @@ BROWSER_ARGS ?=
 REPEATS ?= 20
 TRIALS ?= $(basename $(notdir $(wildcard notebooks/trials/[0-9]*.py)))
 PY := .venv/bin/python
-SLOW := $(patsubst %,tests/test_%.py,bench notebooks project run_notebooks trials widgets)     # not in `make quick`
+# Not in `make quick`: what is neither numerics nor data nor figures.
+SLOW := $(patsubst %,tests/test_%.py,bench lab_checkup lab_trials mutants notebooks project run_notebooks setup stability trial_pages trials widgets)
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
 
 export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/jupyter/config
