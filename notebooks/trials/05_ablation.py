@@ -14,7 +14,7 @@ from lstmcourse.data.pizza import WORDS
 from lstmcourse.data.reber import reber_stream
 from lstmcourse.lab.interventions import clamp_gate
 from lstmcourse.lab.models import init_network, last_step_loss, network_backward, network_forward, one_hot
-from lstmcourse.lab.trials import choose, relabelled, remake, verdict_of, wilson
+from lstmcourse.lab.trials import choose, on_seeds, pilot_grid, relabelled, remake, verdict_of, wilson
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
 from lstmcourse.train import Adam, clip_grads, tree_map
 
@@ -30,7 +30,7 @@ Open: otherwise.
 SETTINGS = {"T": 30, "filler": 10, "B": {"adding": 32, "switch": 32, "stream": 16}, "forget_bias": 1.0,
             "H": {"adding": 32, "switch": 24, "stream": 10}, "solved": {"adding": 0.94, "switch": 0.95, "stream": 0.95},
             "piece": 40, "test": 500, "test_streams": 16, "test_length": 500, "late": 250, "every": 100,
-            "rates": [0.003, 0.01, 0.03, 0.1, 0.3], "tie": 0.1, "steps": [1000, 2000], "pilot seeds": 2,
+            "rates": [0.003, 0.01, 0.03, 0.1, 0.3], "tie": 0.1, "steps": [600, 1200], "pilot seeds": 1,
             "seeds": {"adding": 10, "switch": 30, "stream": 10}}
 TASKS = ("adding", "switch", "stream")
 ARMS = {"whole cell": None, "no input gate": 0, "no forget gate": 1, "no forget gate, input shut": 1,
@@ -131,8 +131,7 @@ def scored(pilot):
 
 def pilot_jobs():
     """Every rate at the larger budget."""
-    return [{"task": task, "arm": arm, "lr": lr, "steps": SETTINGS["steps"][-1], "seed": seed} for task, arm in PAIRS
-            for lr in SETTINGS["rates"] for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"task": task, "arm": arm} for task, arm in PAIRS], SETTINGS)
 
 
 def chosen(pilot):
@@ -144,8 +143,8 @@ def chosen(pilot):
 def jobs(pilot, first):
     """The counting runs."""
     found = chosen(pilot)
-    return [{"task": task, "arm": arm, **found[f"{task}: {arm}"], "seed": seed} for task, arm in PAIRS
-            for seed in range(first, first + SETTINGS["seeds"][task])]
+    return [job for task, arm in PAIRS for job in on_seeds(
+        [{"task": task, "arm": arm, **found[f"{task}: {arm}"]}], first, SETTINGS["seeds"][task])]
 
 
 def solved(records, task, arm):

@@ -13,7 +13,7 @@ import numpy as np
 
 from lstmcourse import seq2seq
 from lstmcourse.data import hindi
-from lstmcourse.lab.trials import choose, median_interval, reaches, relabelled, remake, verdict_of
+from lstmcourse.lab.trials import choose, median_interval, on_seeds, pilot_grid, reaches, relabelled, remake, verdict_of
 from lstmcourse.train import train
 
 CRITERION = """
@@ -27,7 +27,7 @@ for). True: attention, fails, and room refuted. Open: otherwise.
 """
 SETTINGS = {"E": 32, "H": 64, "B": 32, "forget_bias": 2.0, "slow": 0.2, "test": 200, "validation": 100,
             "attention": 0.9, "fails": 0.5, "room": 0.9, "rates": [0.003, 0.01, 0.03, 0.1], "tie": 0.02,
-            "steps": [1500, 3000], "doubled": 6000, "pilot seeds": [1, 2, 1, 1], "seeds": 6}
+            "steps": [1200, 2400], "doubled": 4800, "pilot seeds": 1, "seeds": 6}
 KINDS = {"attention": ("dot", 3), "one vector": (None, 3), "one vector, up to 2 clauses": (None, 2)}
 TESTED = (1, 2, 3)                                         # clauses in a sentence
 
@@ -100,11 +100,11 @@ def one(kind, lr, steps, seed):
 
 
 def pilot_jobs():
-    """Every rate at the first budget, larger budgets at the second rate, for a single vector up to "doubled"."""
-    (first, second), rates, seeds = SETTINGS["steps"], SETTINGS["rates"], SETTINGS["pilot seeds"]
-    return [{"kind": kind, "lr": lr, "steps": steps, "seed": seed} for kind in KINDS for lr, steps, n in
-            [*((lr, first, n) for lr, n in zip(rates, seeds, strict=True)), (rates[1], second, seeds[1]),
-             *([(rates[1], SETTINGS["doubled"], seeds[1])] if KINDS[kind][0] is None else [])] for seed in range(n)]
+    """Every rate at the first budget, the second rate at the second; and a single vector there at "doubled"."""
+    more = [{"kind": kind, "lr": SETTINGS["rates"][1], "steps": SETTINGS["doubled"]} for kind in KINDS
+            if KINDS[kind][0] is None]
+    return pilot_grid([{"kind": kind} for kind in KINDS], SETTINGS, doubled=1) + on_seeds(
+        more, 0, SETTINGS["pilot seeds"])
 
 
 def chosen(pilot):
@@ -114,8 +114,7 @@ def chosen(pilot):
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"kind": kind, **chosen(pilot)[kind], "seed": seed} for kind in KINDS
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"kind": kind, **how} for kind, how in chosen(pilot).items()], first, SETTINGS["seeds"])
 
 
 def exact_at(records, kind, clauses):
