@@ -3,8 +3,8 @@
 Translators that learn sentences of one to three clauses of the Hindi grammar and translate held-out ones: with
 attention, and with the last state of the encoder alone, 128 numbers (h and c). The single vector has what helped it in
 a search: forget gates that start open, and the source read in reverse, as Sutskever, Vinyals and Le (2014) read it; and
-four times the steps. Sentences are drawn fresh at every step, so that none is memorized; rates and budgets are chosen on
-a validation set, whose clauses are not held out. Float32.
+four times the steps. Sentences are drawn fresh at every step, so that none is memorized; rates and budgets are chosen
+on a validation set, whose clauses are not held out. Float32.
 
 The first plan (commit 646d7b9) had twice the steps, and a kind that learns one and two clauses only. Its pilot showed
 that this kind is hardly better, and that the single vector still gains with every doubling of its steps. So the
