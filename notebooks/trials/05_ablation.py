@@ -199,12 +199,13 @@ def verdict(records):
     names = {"adding": "adding", "switch": "the change of subject", "stream": "a stream without pauses"}
     lists = {gate: " and ".join(names[task] for task in TASKS if task in on[gate]) for gate in on}
     free = " and ".join(names[task] for task in TASKS if met["forget"][task] is False)
-    also = "; ".join(f"the {gate} gate is needed for {lists[gate]}" if lists[gate] else
-                     f"the {gate} gate is needed for none of the three" for gate in ("input", "output")
-                     if lists[gate] or set(met[gate].values()) == {False})
+    spared = [gate for gate in ("input", "output") if set(met[gate].values()) == {False}]
+    also = (f"the {' and the '.join(spared)} gate can each be spared in all three" if len(spared) == 2 else "; ".join(
+        f"the {gate} gate is needed for {lists[gate]}" for gate in ("input", "output") if lists[gate]))
     return verdict_of(word, {
         "True": "Without its forget gate an LSTM solves none of the three tasks; each of the other gates it can spare.",
-        "Mixed": f"The forget gate is needed for {lists['forget']}, not for {free}" + (f"; {also}." if also else "."),
+        "Mixed": f"In the steps given, the forget gate is needed for {lists['forget']}, not for {free}"
+                 + (f"; {also}." if also else "."),
         "False": "Another gate is needed more often, or the forget gate is needed for none of the three tasks."},
         "solved without the forget gate: " + ", ".join(
             f"{task} {yes} of {n} [{low:.2f}, {high:.2f}]" for task in TASKS
