@@ -23,7 +23,6 @@ from lstmcourse.lab.trials import (
     choose,
     median_interval,
     reaches,
-    relabelled_within,
     remake,
     save_weights,
     verdict_of,
@@ -268,18 +267,19 @@ def rival(records):
 
 
 def shuffled(records, rng):
-    """In each network, the best unit before and after training and the best random direction are dealt anew."""
+    """In each network, the best unit before and after training and the best random direction are dealt anew, and so
+    are the effects of clamping the unit and each of the others."""
     result = []
     for r in records:
-        flat = {f"{label} {name}": value for label in LABELS for name, value in
-                (("one", r["found"][label]["one"]), ("random", r["found"][label]["random"]),
-                 ("before", r["untrained"][label]["one"]))}
+        found, untrained, clamped = {}, {}, dict(r["clamped"])
         for label in LABELS:
-            flat, = relabelled_within([flat], [f"{label} {name}" for name in ("one", "random", "before")], rng)
-        result.append(r | {
-            "found": {label: r["found"][label] | {name: flat[f"{label} {name}"] for name in ("one", "random")}
-                      for label in LABELS},
-            "untrained": {label: r["untrained"][label] | {"one": flat[f"{label} before"]} for label in LABELS}})
+            arms = [r["found"][label]["one"], r["found"][label]["random"], r["untrained"][label]["one"]]
+            one, random, before = rng.permutation(arms)
+            found[label] = r["found"][label] | {"one": one, "random": random}
+            untrained[label] = r["untrained"][label] | {"one": before}
+        for name in ("needed", "enough"):
+            clamped[name], *clamped[f"others {name}"] = rng.permutation([clamped[name], *clamped[f"others {name}"]])
+        result.append(r | {"found": found, "untrained": untrained, "clamped": clamped})
     return result
 
 
