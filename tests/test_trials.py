@@ -41,26 +41,6 @@ ONE_VECTOR = {"attention": False, "H": 64, "most": 3, "epochs": 1, "forget_bias"
 OPEN, SHORT = ONE_VECTOR | {"most": 2, "epochs": 2, "forget_bias": 2}, ONE_VECTOR | {"most": 1}
 
 
-# lesson 09
-
-def parity_like(net, baseline):
-    """A function of records: on the parity, this network is right as often as the baseline."""
-    def swapped(records):
-        right = {(r["lr"], r["seed"]): r["right"] for r in records if (r["task"], r["net"]) == ("parity", baseline)}
-        return [r | {"right": right[r["lr"], r["seed"]]} if (r["task"], r["net"]) == ("parity", net) else r
-                for r in records]
-    return swapped
-
-
-# lesson 10
-
-def cells_like(name):
-    """A function of records: every best cell scores as the best random direction, or as all cells together."""
-    def swapped(records):
-        return [r | {"found": {label: f | {"score": f[name]} for label, f in r["found"].items()}} for r in records]
-    return swapped
-
-
 # (script, its function, what the baseline's data are put in place of)
 TRIALS = [
     # lesson 05
@@ -74,12 +54,6 @@ TRIALS = [
     ("07_one_vector", "verdict", exact_of(OPEN, **OPEN | {"forget_bias": None})),
     ("07_one_vector", "verdict", lambda records: [r | {"exact": [0.9, 0, 0]} if SHORT.items() <= r.items() else r
                                                   for r in records]),                 # the short case not solved
-    # lesson 09
-    ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
-    ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
-    # lesson 10
-    ("10_cells", "verdict", cells_like("random")),
-    ("10_cells", "verdict", cells_like("all")),
 ]
 
 

@@ -253,8 +253,8 @@ def verdict(records):
     return verdict_of(word, {
         "True": "A small Transformer tracks parity and recalls bits at sixteen times the length it was trained on.",
         "Mixed": "A small Transformer " + (
-            "recalls a bit by its key at sixteen times the trained length, but loses count of parity there, which a "
-            "recurrent network with gates that see the state does not." if missed == ["parity"] else
+            "recalls a bit by its key at sixteen times the trained length, but loses count of parity there, and a "
+            "recurrent network that looks at its own state does not." if missed == ["parity"] else
             "tracks parity at sixteen times the trained length, but no longer recalls, as a recurrent network does."),
         "False": "A small Transformer does neither task at sixteen times the length it was trained on; a recurrent "
                  "network does at least one."},
