@@ -1,62 +1,14 @@
-"""Trials: each verdict holds on the trial's own data, and fails when that data is the baseline's."""
+"""Trials whose verdict or data come from the lesson's own cells: it holds on them, and fails on the baseline's."""
 
 import ast
 import json
 import pathlib
-import runpy
 import symtable
 
 import pytest
 
-from lstmcourse.lab.trials import load
-
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
-EXPERIMENTS = NOTEBOOKS / "experiments"
 
-
-# Trials over many seeds: the verdict is a function of the saved records.
-
-# lesson 09
-
-def parity_like(net, baseline):
-    """A function of records: on the parity, this network is right as often as the baseline."""
-    def swapped(records):
-        right = {(r["lr"], r["seed"]): r["right"] for r in records if (r["task"], r["net"]) == ("parity", baseline)}
-        return [r | {"right": right[r["lr"], r["seed"]]} if (r["task"], r["net"]) == ("parity", net) else r
-                for r in records]
-    return swapped
-
-
-# lesson 10
-
-def cells_like(name):
-    """A function of records: every best cell scores as the best random direction, or as all cells together."""
-    def swapped(records):
-        return [r | {"found": {label: f | {"score": f[name]} for label, f in r["found"].items()}} for r in records]
-    return swapped
-
-
-# (script, its function, what the baseline's data are put in place of)
-TRIALS = [
-    # lesson 09
-    ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
-    ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
-    # lesson 10
-    ("10_cells", "verdict", cells_like("random")),
-    ("10_cells", "verdict", cells_like("all")),
-]
-
-
-@pytest.mark.parametrize(("name", "function", "to_baseline"), TRIALS,
-                         ids=[f"{t[0]}-{t[1]}-{k}" for k, t in enumerate(TRIALS)])
-def test_verdict_holds_and_fails_on_the_baselines_data(name, function, to_baseline):
-    verdict = runpy.run_path(str(EXPERIMENTS / f"{name}.py"))[function]
-    records = load(EXPERIMENTS / f"{name}.json")["runs"]
-    assert verdict(records) is True
-    assert verdict(to_baseline(records)) is False
-
-
-# Trials whose verdict or data come from the lesson's own cells.
 
 def used(table):
     """Names that a symbol table, or a function inside it, takes from the module."""
