@@ -152,7 +152,6 @@ def decoder_contenders(attention, dtype, size):
     The loss is over rows of unequal lengths, T/2 to T; a step returns [loss, d…] as arrays.
     """
     import numpy as np
-    import torch
 
     from lstmcourse import layers, seq2seq, train
     T, B, D, H = size
@@ -173,24 +172,32 @@ def decoder_contenders(attention, dtype, size):
         dstate, dkeys, dvalues, grads = seq2seq.decoder_backward(layers.cross_entropy_backward(loss_cache), cache)
         return [np.array(loss, dtype), *dstate, dkeys, dvalues, *train.leaves({name: grads[name] for name in params})]
 
-    params_torch = train.tree_map(lambda w: torch.tensor(w, requires_grad=True), params)
-    state_torch, memory_torch = (tuple(torch.tensor(a, requires_grad=True) for a in group)
-                                 for group in ((h_0, c_0), memory[:2]))
-    inputs_torch, source_mask_torch = torch.tensor(inputs), torch.tensor(source_mask)
-    targets_torch = torch.tensor(np.where(mask, targets, -100)).flatten()        # -100: not counted
-    run = torch_decoder("lstm", D, H, h_0.dtype)
-    leaves = [*state_torch, *memory_torch, *train.leaves(params_torch)]
-
-    def forward_torch(grad=False):
-        with torch.set_grad_enabled(grad):
-            return run(inputs_torch, state_torch, (*memory_torch, source_mask_torch), params_torch)
-
-    def step_torch():
-        logits, _ = forward_torch(grad=True)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets_torch)
-        return [loss, *torch.autograd.grad(loss, leaves)]
-
+    forward_torch, step_torch = torch_decoder_functions(inputs, (h_0, c_0), memory, params,
+                                                        np.where(mask, targets, -100))       # -100: not counted
     return {"forward": (forward, forward_torch), "step": (step, step_torch)}
+
+
+def torch_decoder_functions(inputs, state, memory, params, targets):
+    """Torch's side of `decoder_contenders`, from the same arrays: its forward and its step."""
+    import torch
+
+    from lstmcourse import train
+    _, E = params["target_embedding"]["W"].shape
+    run = torch_decoder("lstm", E, state[0].shape[1], state[0].dtype)
+    inputs, source_mask, targets = torch.tensor(inputs), torch.tensor(memory.mask), torch.tensor(targets).flatten()
+    params = train.tree_map(lambda w: torch.tensor(w, requires_grad=True), params)
+    state, keys_values = (tuple(torch.tensor(a, requires_grad=True) for a in group) for group in (state, memory[:2]))
+    leaves = [*state, *keys_values, *train.leaves(params)]
+
+    def forward(grad=False):
+        with torch.set_grad_enabled(grad):
+            return run(inputs, state, (*keys_values, source_mask), params)
+
+    def step():
+        logits, _ = forward(grad=True)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets)
+        return [loss, *torch.autograd.grad(loss, leaves)]
+    return forward, step
 
 
 def max_relative_error(ours, theirs):

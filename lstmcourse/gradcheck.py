@@ -52,8 +52,8 @@ def assert_gradients(forward, backward, inputs, rng, tol=1e-6):
     Raises ValueError for an input that is not float64: finite differences need all its digits.
     """
     names = _names(forward, len(inputs))
-    flat = _flatten(dict(zip(names, inputs, strict=True)))
-    for name, array in flat.items():
+    arrays = _flatten(dict(zip(names, inputs, strict=True)))
+    for name, array in arrays.items():
         if getattr(array, "dtype", None) != np.float64:
             raise ValueError(f"{name} is {getattr(array, 'dtype', type(array).__name__)}; wanted a float64 array")
     before = copy.deepcopy(inputs)
@@ -64,23 +64,17 @@ def assert_gradients(forward, backward, inputs, rng, tol=1e-6):
     before = copy.deepcopy(given)
     grads = backward(*upstream, cache)
     _assert_same(before, given, "backward", [*names, *(f"d_outputs[{n}]" for n in range(len(upstream))), "cache"])
-    grads = grads if isinstance(grads, tuple) else (grads,)
-    if len(grads) != len(inputs):
-        raise AssertionError(f"backward returned {len(grads)} gradients for {len(inputs)} inputs")
-    got = _flatten(dict(zip(names, grads, strict=True)))
-    for name, one, grad in zip(names, inputs, grads, strict=True):
-        if set(_flatten(one)) != set(_flatten(grad)):
-            raise AssertionError(f"{name}: grads has keys {sorted(_flatten(grad))}; wanted {sorted(_flatten(one))}")
+    grads = _gradients_by_name(grads if isinstance(grads, tuple) else (grads,), inputs, names)
 
     def loss(name, array):
         moved = _replaced(dict(zip(names, inputs, strict=True)), name, array)
         *results, _ = forward(*moved.values())
         return sum(float(np.sum(out * d)) for out, d in zip(results, upstream, strict=True))
 
-    for name, array in flat.items():
-        if np.shape(got[name]) != array.shape:
-            raise AssertionError(f"{name}: gradient of shape {np.shape(got[name])}; wanted {array.shape}")
-        error = relative_error(got[name], numerical_gradient(lambda a, name=name: loss(name, a), array))
+    for name, array in arrays.items():
+        if np.shape(grads[name]) != array.shape:
+            raise AssertionError(f"{name}: gradient of shape {np.shape(grads[name])}; wanted {array.shape}")
+        error = relative_error(grads[name], numerical_gradient(lambda a, name=name: loss(name, a), array))
         if not error < tol:              # also catches NaN
             raise AssertionError(f"{name}: backward differs from finite differences by {error:.1e} "
                                  f"(allowed {tol:.0e})")
@@ -91,6 +85,16 @@ def _names(forward, n):
     """What forward calls its first n arguments; "input 0" … where it does not say."""
     names = [p.name for p in inspect.signature(forward).parameters.values() if p.kind <= p.POSITIONAL_OR_KEYWORD][:n]
     return names if len(names) == n else [f"input {position}" for position in range(n)]
+
+
+def _gradients_by_name(grads, inputs, names):
+    """What backward returned, as the arrays by their names; AssertionError if one is missing or too many."""
+    if len(grads) != len(inputs):
+        raise AssertionError(f"backward returned {len(grads)} gradients for {len(inputs)} inputs")
+    for name, one, grad in zip(names, inputs, grads, strict=True):
+        if set(_flatten(one)) != set(_flatten(grad)):
+            raise AssertionError(f"{name}: grads has keys {sorted(_flatten(grad))}; wanted {sorted(_flatten(one))}")
+    return _flatten(dict(zip(names, grads, strict=True)))
 
 
 def _flatten(tree, path=""):

@@ -35,7 +35,10 @@ def softmax(logits):
 
 
 def softmax_backward(dp, p):
-    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8h)"""
+    """Backward pass of `p = softmax(logits)`:  dlogits = p * (dp - sum(dp * p)).  (eq. 8h)
+
+    dp, p  (..., V); so is dlogits
+    """
     return p * (dp - (dp * p).sum(axis=-1, keepdims=True))
 
 

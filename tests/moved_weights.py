@@ -19,57 +19,69 @@ def move_initial_weights(seed):
     """From now on each new weight is w (1 + size ε), ε standard normal. Returns a function: arrays moved so far."""
     from lstmcourse import train
     from lstmcourse.lab import gradients
-    rng, moved, inside = np.random.default_rng(seed), weakref.WeakValueDictionary(), []
-    count = 0
+    move = Mover(seed)
+    names = [name for name in vars(train) if name.startswith("init_")]
+    for module, functions in ((train, names), (gradients, ["init_orthogonal", "scale_to_spectral_radius"])):
+        for name in functions:
+            setattr(module, name, move.result_of(getattr(module, name), train.tree_map))
+    move_at_first_step(train.Adam, move, train.tree_map)
+    when_imported("torch.optim.optimizer", lambda optimizer: move_torch_parameters(optimizer.Optimizer, move))
+    return lambda: move.count
 
-    def move(array):
-        """The array, moved in place; one that has been moved already stays."""
-        nonlocal count
-        if moved.get(id(array)) is not array:
-            array *= (1 + SIZES[str(array.dtype)] * rng.standard_normal(array.shape)).astype(array.dtype)
-            moved[id(array)] = array
-            count += 1
+
+class Mover:
+    """Moves arrays in place, each once."""
+
+    def __init__(self, seed):
+        self.rng, self.count = np.random.default_rng(seed), 0
+        self.moved, self.running = weakref.WeakValueDictionary(), []
+
+    def __call__(self, array):
+        if not self.has_moved(array):
+            array *= (1 + SIZES[str(array.dtype)] * self.rng.standard_normal(array.shape)).astype(array.dtype)
+            self.moved[id(array)] = array
+            self.count += 1
         return array
 
-    def moving(init):
+    def has_moved(self, array):
+        return self.moved.get(id(array)) is array
+
+    def result_of(self, init, tree_map):
+        """The init function, whose arrays are moved before anybody gets them."""
         @functools.wraps(init)
         def wrapped(*args, **kwargs):
-            inside.append(init)                            # one init function may call another: moved once
+            self.running.append(init)                      # one init function may call another: moved once
             try:
                 made = init(*args, **kwargs)
             finally:
-                inside.pop()
-            return made if inside else train.tree_map(move, made)
+                self.running.pop()
+            return made if self.running else tree_map(self, made)
         return wrapped
 
-    for module, names in ((train, [name for name in vars(train) if name.startswith("init_")]),
-                          (gradients, ["init_orthogonal", "scale_to_spectral_radius"])):
-        for name in names:
-            setattr(module, name, moving(getattr(module, name)))
 
-    step = train.Adam.step
+def move_at_first_step(optimizer, move, tree_map):
+    """Parameters that no init function made are moved when our optimizer gets them."""
+    step = optimizer.step
 
     @functools.wraps(step)
-    def first_step_moves(self, params, grads):
+    def wrapped(self, params, grads):
         if self.t == 0:
-            params = train.tree_map(lambda w: w if moved.get(id(w)) is w else move(w.copy()), params)
+            params = tree_map(lambda w: w if move.has_moved(w) else move(w.copy()), params)
         return step(self, params, grads)
+    optimizer.step = wrapped
 
-    train.Adam.step = first_step_moves
 
-    def move_torch(optimizer):
-        made = optimizer.Optimizer.__init__
+def move_torch_parameters(optimizer, move):
+    """Parameters of PyTorch are moved when one of its optimizers is made for them."""
+    made = optimizer.__init__
 
-        @functools.wraps(made)
-        def wrapped(self, *args, **kwargs):
-            made(self, *args, **kwargs)
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    move(parameter.detach().numpy())       # the same memory
-        optimizer.Optimizer.__init__ = wrapped
-
-    when_imported("torch.optim.optimizer", move_torch)
-    return lambda: count
+    @functools.wraps(made)
+    def wrapped(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                move(parameter.detach().numpy())           # the same memory
+    optimizer.__init__ = wrapped
 
 
 def when_imported(name, then):

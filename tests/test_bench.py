@@ -13,6 +13,12 @@ def test_bench_sides_compute_the_same(kind, dtype):
     assert bench.max_relative_error(*bench.contenders(kind, dtype, TINY)["step"]) < bench.TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("attention", ["dot", "additive"])
+def test_bench_decoder_sides_compute_the_same(attention, dtype):
+    assert bench.max_relative_error(*bench.decoder_contenders(attention, dtype, TINY)["step"]) < bench.TOLERANCE[dtype]
+
+
 @pytest.mark.parametrize(("kind", "count"), [("rnn", 7), ("lstm", 8), ("gru", 7)])
 def test_bench_step_leaves_no_gradient_out(kind, count):
     ours, theirs = bench.contenders(kind, "float64", TINY)["step"]

@@ -5,10 +5,10 @@ import pytest
 
 from lstmcourse.data import hindi
 from lstmcourse.lab.translation import (
+    encoder_states,
     exact,
     gender_twin,
     only,
-    read,
     split_clauses,
     teacher_forced,
     train_translator,
@@ -73,7 +73,7 @@ def test_a_hidden_word_has_no_weight_and_the_others_are_renormalized(params):
 def test_replacing_what_the_encoder_made_changes_the_logits_and_its_own_changes_nothing(params, name):
     twins = [PAIRS[1], gender_twin(PAIRS[1])]
     logits, alpha = teacher_forced(params, MODEL, twins)
-    own, other = read(params, MODEL, twins), read(params, MODEL, twins[::-1])
+    own, other = encoder_states(params, MODEL, twins), encoder_states(params, MODEL, twins[::-1])
     assert np.array_equal(teacher_forced(params, MODEL, twins, **{name: own[name]})[0], logits)
     moved, moved_alpha = teacher_forced(params, MODEL, twins, **{name: other[name]})
     assert not np.allclose(moved, logits)

@@ -16,7 +16,7 @@ def adding_problem(rng, B, T):
     T    steps, at least 2; one mark falls into the first half, the other into the second
 
     Returns x (B, T, 2), the values in 0 … 1 and the marks, and y (B,), the sum of the two marked
-    values. Whoever always says 1 has a mean squared error of 1/6.
+    values. Always answering 1 has a mean squared error of 1/6.
     """
     if T < 2:
         raise ValueError(f"T is {T}; wanted at least 2, one step for each mark")

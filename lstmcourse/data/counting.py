@@ -1,6 +1,6 @@
 """Counting: a^n b^n. Some a, then exactly as many b, then the end.
 
-    aaabbb.      after the first b everything is known to whoever has counted the a
+    aaabbb.      once the a are counted, everything after the first b is known
 """
 
 import numpy as np

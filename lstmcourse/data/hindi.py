@@ -222,10 +222,9 @@ class Vocabulary:
 @cache
 def vocabularies():
     """The Hindi and the English Vocabulary."""
-    extra = phrases(CONJUNCTIONS)
-    return tuple(Vocabulary(name, {word for text in [*(pair[side] for pair in all_clauses()), *(p[side] for p in extra)]
-                                   for word in text.split()})
-                 for side, name in enumerate(("Hindi", "English")))
+    texts = [(hindi, english) for hindi, english, *_ in (*all_clauses(), *phrases(CONJUNCTIONS))]
+    hindi, english = (set(" ".join(side).split()) for side in zip(*texts, strict=True))
+    return Vocabulary("Hindi", hindi), Vocabulary("English", english)
 
 
 def batch(pairs):

@@ -215,14 +215,14 @@ def serve(pipe, held):
     for number, source in enumerate(cells):
         if number in skip or not source.strip():
             continue
-        left = end - time.monotonic()
-        if left <= 0:
+        seconds_left = end - time.monotonic()
+        if seconds_left <= 0:
             pipe.send(("note", f"The time for all cells together, {seconds:.0f} s, was used up: cell {number + 1} "
                        "and those below it were left out."))
             break
         pipe.send(("cell", number, notebook.first_line(source)))
         # a cell may use half of what is left: the last one has some too
-        for remark in notebook.run_cell(source, number, scope, max(left / 2, 0.1)):
+        for remark in notebook.run_cell(source, number, scope, max(seconds_left / 2, 0.1)):
             pipe.send(("note", remark))
     pipe.send(("ready", [name for name in functions if usable(scope.get(name))]))
     while True:

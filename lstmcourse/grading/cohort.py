@@ -26,53 +26,69 @@ def grade_all(entries, ids, journal, bounds, sandbox=None, jobs=1, scheduler=Non
     scheduler  or on the cluster of the Dask scheduler at this address
     progress   called with each result as it comes
     """
-    results = [None] * len(entries)
+    cohort = Cohort(entries, journal, progress)
+    if sandbox is not None:
+        for n, submission in cohort.ungraded():
+            cohort.graded(n, submission, grade(submission, ids, journal.seed, sandbox), isolation(sandbox))
+    else:
+        with Workers(jobs, scheduler) as workers:
+            grade_on(workers, cohort, (ids, journal.seed, bounds, required))
+    return cohort.results
 
-    def finished(n, submission, result, layers, new=True):
-        layers = "" if submission.refused else layers        # nothing was run
-        results[n] = (result, layers)
-        if new:
-            journal.store(submission, result, layers)
-        if progress:
-            progress(result)
 
-    def waiting():
-        """What is still to be graded, read one after the other."""
-        for n, entry in enumerate(entries):
+class Cohort:
+    """The submissions of a run and their results; what an earlier run has graded comes from the journal."""
+
+    def __init__(self, entries, journal, progress=None):
+        self.entries, self.journal, self.progress = entries, journal, progress
+        self.results = [None] * len(entries)
+
+    def ungraded(self):
+        """(position, submission) of what is still to be graded, read one after the other."""
+        for n, entry in enumerate(self.entries):
             submission = entry.load()
-            known = journal.result(submission)
+            known = self.journal.result(submission)
             if known:
-                finished(n, submission, *known, new=False)
+                self.put(n, *known)
             else:
                 yield n, submission
 
-    todo = waiting()
-    if sandbox is not None:
-        for n, submission in todo:
-            finished(n, submission, grade(submission, ids, journal.seed, sandbox), isolation(sandbox))
-        return results
+    def graded(self, n, submission, result, layers):
+        """A new result: also into the journal."""
+        layers = "" if submission.refused else layers        # nothing was run
+        self.journal.store(submission, result, layers)
+        self.put(n, result, layers)
 
-    with Workers(jobs, scheduler) as workers:
-        running, again = {}, []
-        while True:
-            while len(running) < 2 * workers.size:
-                n, submission, attempt = again.pop() if again else (*next(todo, (None, None)), 1)
-                if submission is None:
-                    break
-                future = workers.submit(grade_here, submission, ids, journal.seed, bounds, required)
-                running[future] = (n, submission, attempt)
-            if not running:
-                return results
-            for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
-                n, submission, attempt = running.pop(future)
-                try:
-                    result = future.result()
-                except Exception as error:
-                    if attempt < ATTEMPTS:
-                        again.append((n, submission, attempt + 1))
-                        continue
-                    result = error_entry(submission, error), "unknown"
-                finished(n, submission, *result)
+    def put(self, n, result, layers):
+        self.results[n] = result, layers
+        if self.progress:
+            self.progress(result)
+
+
+def grade_on(workers, cohort, settings):
+    """Grade what is ungraded on the workers; a submission whose worker dies is tried ATTEMPTS times.
+
+    settings  the arguments of `grade_here` after the submission
+    """
+    ungraded, running, to_repeat = cohort.ungraded(), {}, []
+    while True:
+        while len(running) < 2 * workers.size:
+            n, submission, attempt = to_repeat.pop() if to_repeat else (*next(ungraded, (None, None)), 1)
+            if submission is None:
+                break
+            running[workers.submit(grade_here, submission, *settings)] = n, submission, attempt
+        if not running:
+            return
+        for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+            n, submission, attempt = running.pop(future)
+            try:
+                result = future.result()
+            except Exception as error:
+                if attempt < ATTEMPTS:
+                    to_repeat.append((n, submission, attempt + 1))
+                    continue
+                result = error_entry(submission, error), "unknown"
+            cohort.graded(n, submission, *result)
 
 
 def error_entry(submission, error):

@@ -147,34 +147,39 @@ def landlock_rules(readable, hidden, devices, scratch, remove=True):
     net, scope = (3 if abi >= 4 else 0), (3 if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     rules = syscall(444, struct.pack("=QQQ", handled, net, scope)[:size], ctypes.c_size_t(size), ctypes.c_uint32(0))
-
-    def allow(path, rights):
-        try:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except (FileNotFoundError, PermissionError):
-            return
-        if not os.path.isdir(path):
-            rights &= READ_FILE | WRITE_FILE | TRUNCATE
-        syscall(445, ctypes.c_int(rules), ctypes.c_int(1), struct.pack("=Qi", rights & handled, fd), ctypes.c_uint32(0))
-        os.close(fd)
-
-    def allow_except_hidden(path):
-        if path in hidden:
-            return
-        if any(other.startswith(path + "/") for other in hidden) and os.path.isdir(path):
-            for entry in os.scandir(path):
-                if not entry.is_symlink():
-                    allow_except_hidden(entry.path)
-        else:
-            allow(path, READ_FILE | READ_DIR)
-
-    for path in readable:
-        allow_except_hidden(path)
+    for top in readable:
+        for path in without_hidden(top, hidden):
+            landlock_allow(rules, path, (READ_FILE | READ_DIR) & handled)
     for path in devices:
-        allow(path, READ_FILE | WRITE_FILE)
+        landlock_allow(rules, path, (READ_FILE | WRITE_FILE) & handled)
     if scratch:
-        allow(scratch, (CHANGE_FILES if remove else ADD_FILES) | READ_FILE | READ_DIR)
+        rights = (CHANGE_FILES if remove else ADD_FILES) | READ_FILE | READ_DIR
+        landlock_allow(rules, scratch, rights & handled)
     return rules
+
+
+def landlock_allow(rules, path, rights):
+    """Add to the rule set: these rights for a file, or for all that is below a folder; nothing for no such path."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, PermissionError):
+        return
+    if not os.path.isdir(path):
+        rights &= READ_FILE | WRITE_FILE | TRUNCATE
+    syscall(445, ctypes.c_int(rules), ctypes.c_int(1), struct.pack("=Qi", rights, fd), ctypes.c_uint32(0))
+    os.close(fd)
+
+
+def without_hidden(path, hidden):
+    """The path itself where nothing hidden is in it; else, entry by entry, the paths in it that are not hidden."""
+    if path in hidden:
+        return
+    if any(other.startswith(path + "/") for other in hidden) and os.path.isdir(path):
+        for entry in os.scandir(path):
+            if not entry.is_symlink():
+                yield from without_hidden(entry.path, hidden)
+    else:
+        yield path
 
 
 def landlock_restrict(rules):

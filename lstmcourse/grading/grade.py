@@ -72,20 +72,14 @@ def main(argv=None):
 
 
 def run(args, stack):
+    """Grade, write the results and say what happened; the exit status. What is opened, `stack` closes."""
     bounds, required, out = bounds_of(args), layers_of(args.require_isolation), Path(args.out)
     inside_each_other(Path(args.submissions), out)
     found, ignored = entries(args.submissions, whole=args.gradescope)
     again = [key_of(name, found) for name in args.regrade]
     books = gradebooks(args)
-    jobs, sandbox = min(args.jobs or os.cpu_count() or 1, len(found)), None
-    if not args.scheduler:
-        sandbox = stack.enter_context(Sandbox(bounds, required=required))
-        if required:
-            sandbox.session().close()            # tells before anything is graded
-        elif jobs == 1:
-            sandbox.launch()                     # its NumPy loads while ours does, below
-        if jobs > 1:
-            sandbox = None                       # every process has its own
+    jobs = min(args.jobs or os.cpu_count() or 1, len(found))
+    sandbox = None if args.scheduler else first_sandbox(bounds, required, jobs, stack)
 
     from lstmcourse.grading import report
     from lstmcourse.grading.cohort import grade_all
@@ -108,13 +102,28 @@ def run(args, stack):
     print(report.summary(results))
     if kept:
         print(f"{len(kept)} of these are not among SUBMISSIONS; what earlier runs with this DIR gave them stays")
-    for book in books:
-        strangers = book.fill([row[:2] for row in rows], titles)
-        print(f"filled in: {book.save(out)}" + (f"; not in it: {', '.join(strangers)}" if strangers else ""))
+    fill_in(books, rows, titles, out)
     if ignored:
         print(f"not looked at, as no notebook: {', '.join(ignored[:10])}{' …' if len(ignored) > 10 else ''}")
     print(f"isolation: {isolation}\nresults: {out / 'grades.csv'}, {out / 'grades.json'}, {out / 'feedback'}")
     return 0 if all(result["status"] == "graded" for result in results) else 1
+
+
+def first_sandbox(bounds, required, jobs, stack):
+    """The sandbox that grades in this process, on its way; None where every process has its own."""
+    sandbox = stack.enter_context(Sandbox(bounds, required=required))
+    if required:
+        sandbox.session().close()            # tells before anything is graded
+    elif jobs == 1:
+        sandbox.launch()                     # its NumPy loads while ours does
+    return None if jobs > 1 else sandbox
+
+
+def fill_in(books, rows, titles, out):
+    """Write the grades into copies of the learning platform's files, and say who is not in them."""
+    for book in books:
+        strangers = book.fill([row[:2] for row in rows], titles)
+        print(f"filled in: {book.save(out)}" + (f"; not in it: {', '.join(strangers)}" if strangers else ""))
 
 
 def key_of(name, found):

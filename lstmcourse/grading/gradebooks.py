@@ -59,6 +59,11 @@ class Gradebook:
                    for row in self.rows[1:]]
         return [(number[1], row) for number, row in numbers if number]
 
+    def rows_named(self, student):
+        """The rows in which a cell is this name."""
+        name = bare(student)
+        return [row for _, row in self.students() if name and name in map(bare, row)]
+
     def most(self, row):
         """The points that this row's grade is out of; None where the file does not say."""
         if self.kind == "moodle":
@@ -72,8 +77,7 @@ class Gradebook:
         students, strangers = self.students(), []
         for key, entry in graded:
             id = (moodle_id if self.kind == "moodle" else canvas_id)(key)
-            rows = [row for number, row in students if number == id] or [
-                row for _, row in students if any(bare(cell) == bare(entry["student"]) for cell in row if bare(cell))]
+            rows = [row for number, row in students if number == id] or self.rows_named(entry["student"])
             if len(rows) != 1:
                 strangers.append(entry["student"])
                 continue

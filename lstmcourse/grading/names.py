@@ -89,14 +89,14 @@ def unique(found):
     counts = {}
     for entry in found:
         counts[entry.student.casefold()] = counts.get(entry.student.casefold(), 0) + 1
-    seen, result = set(), []
+    taken, result = set(), []
     for entry in found:
         base = name = f"{entry.student} ({entry.id})" if entry.id and counts[entry.student.casefold()] > 1 else \
             entry.student
         n = 1
-        while name.casefold() in seen:
+        while name.casefold() in taken:
             n += 1
             name = f"{base} ({n})"
-        seen.add(name.casefold())
+        taken.add(name.casefold())
         result.append(entry._replace(student=name))
     return result

@@ -58,125 +58,159 @@ LIMITS = Limits()
 
 def encode(value, limits=LIMITS):
     """The bytes of one value; Unsendable if it has none within the limits."""
-    parts, left = [], [limits.size, limits.values]
+    encoder = _Encoder(limits)
+    encoder.put_value(value, 0)
+    return b"".join(encoder.parts)
 
-    def put(data):
-        left[0] -= len(data)
-        if left[0] < 0:
-            raise Unsendable(f"more than {limits.size >> 20} MB")
-        parts.append(data)
 
-    def walk(value, depth):
-        left[1] -= 1
-        if left[1] < 0 or depth > limits.depth:
-            raise Unsendable(f"a nest of more than {limits.values} values, or more than {limits.depth} deep")
+def decode(read, limits=LIMITS):
+    """One value; `read(n)` gives the next n bytes. ProtocolError for anything else."""
+    return _Decoder(read, limits).value(0)
+
+
+class _Encoder:
+    """A message while it is written: its parts, and how many bytes and values it may still get."""
+
+    def __init__(self, limits):
+        self.limits, self.parts = limits, []
+        self.bytes_left, self.values_left = limits.size, limits.values
+
+    def put(self, data):
+        self.bytes_left -= len(data)
+        if self.bytes_left < 0:
+            raise Unsendable(f"more than {self.limits.size >> 20} MB")
+        self.parts.append(data)
+
+    def put_value(self, value, depth):
+        self.values_left -= 1
+        if self.values_left < 0 or depth > self.limits.depth:
+            raise Unsendable(f"a nest of more than {self.limits.values} values, or more than {self.limits.depth} deep")
         if value is None or value is True or value is False:
-            put(b"N" if value is None else b"T" if value else b"F")
+            self.put(b"N" if value is None else b"T" if value else b"F")
         elif isinstance(value, (np.ndarray, np.generic)):
-            put_array(np.asarray(value))
+            self.put_array(np.asarray(value))
         elif isinstance(value, int):
-            try:
-                put(b"i" + struct.pack("<q", value))
-            except struct.error:
-                raise Unsendable("an integer of more than 64 bits") from None
+            self.put_integer(value)
         elif isinstance(value, float):
-            put(b"f" + struct.pack("<d", value))
+            self.put(b"f" + struct.pack("<d", value))
         elif isinstance(value, str):
-            text = str.encode(value, "utf-8", "replace")
-            if len(text) > limits.text:
-                raise Unsendable(f"a string of more than {limits.text} bytes")
-            put(b"s" + struct.pack("<I", len(text)) + text)
+            self.put_text(value)
         elif isinstance(value, (tuple, list)):
-            kind = tuple if isinstance(value, tuple) else list
-            put((b"t" if kind is tuple else b"l") + struct.pack("<I", kind.__len__(value)))
-            for item in kind.__iter__(value):
-                walk(item, depth + 1)
+            self.put_sequence(value, tuple if isinstance(value, tuple) else list, depth)
         elif isinstance(value, dict):
-            put(b"d" + struct.pack("<I", dict.__len__(value)))
-            for key, item in dict.items(value):
-                if not isinstance(key, str):
-                    raise Unsendable(f"a dict with a key of type {type(key).__name__}")
-                walk(key, depth + 1)
-                walk(item, depth + 1)
+            self.put_dict(value, depth)
         else:
             raise Unsendable(f"a value of type {type(value).__name__}")
 
-    def put_array(array):
+    def put_integer(self, value):
+        try:
+            self.put(b"i" + struct.pack("<q", value))
+        except struct.error:
+            raise Unsendable("an integer of more than 64 bits") from None
+
+    # A student's class may inherit from str, tuple, list or dict and say anything about itself; so these ask the
+    # built-in type.
+
+    def put_text(self, value):
+        text = str.encode(value, "utf-8", "replace")
+        if len(text) > self.limits.text:
+            raise Unsendable(f"a string of more than {self.limits.text} bytes")
+        self.put(b"s" + struct.pack("<I", len(text)) + text)
+
+    def put_sequence(self, value, kind, depth):
+        self.put((b"t" if kind is tuple else b"l") + struct.pack("<I", kind.__len__(value)))
+        for item in kind.__iter__(value):
+            self.put_value(item, depth + 1)
+
+    def put_dict(self, value, depth):
+        self.put(b"d" + struct.pack("<I", dict.__len__(value)))
+        for key, item in dict.items(value):
+            if not isinstance(key, str):
+                raise Unsendable(f"a dict with a key of type {type(key).__name__}")
+            self.put_value(key, depth + 1)
+            self.put_value(item, depth + 1)
+
+    def put_array(self, array):
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
             array = array.astype("float64")
         code = CODES.get(array.dtype, CODES.get(array.dtype.newbyteorder("=")))
         if code is None:
             raise Unsendable(f"an array of {array.dtype.name}")
-        if array.nbytes > left[0] or array.ndim > limits.axes:
+        if array.nbytes > self.bytes_left or array.ndim > self.limits.axes:
             raise Unsendable(f"an array of shape {array.shape}, too large to be an answer")
-        put(struct.pack(f"<cBB{array.ndim}Q", b"a", code, array.ndim, *array.shape))
-        put(np.ascontiguousarray(array, LITTLE[code]).tobytes())
-
-    walk(value, 0)
-    return b"".join(parts)
+        self.put(struct.pack(f"<cBB{array.ndim}Q", b"a", code, array.ndim, *array.shape))
+        self.put(np.ascontiguousarray(array, LITTLE[code]).tobytes())
 
 
-def decode(read, limits=LIMITS):
-    """One value; `read(n)` gives the next n bytes. ProtocolError for anything else."""
-    left = [limits.size, limits.values]
+class _Decoder:
+    """A message while it is read: where its bytes come from, and how many bytes and values it may still have."""
 
-    def take(n):
-        left[0] -= n
-        if left[0] < 0:
-            raise ProtocolError(f"a message of more than {limits.size} bytes")
-        return read(n)
+    def __init__(self, read, limits):
+        self.read, self.limits = read, limits
+        self.bytes_left, self.values_left = limits.size, limits.values
 
-    def number(form):
-        return struct.unpack(form, take(struct.calcsize(form)))[0]
+    def take(self, n):
+        self.bytes_left -= n
+        if self.bytes_left < 0:
+            raise ProtocolError(f"a message of more than {self.limits.size} bytes")
+        return self.read(n)
 
-    def text():
-        length = number("<I")
-        if length > limits.text:
+    def number(self, form):
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def tag(self, depth):
+        """The byte that says what the next value is."""
+        self.values_left -= 1
+        if self.values_left < 0 or depth > self.limits.depth:
+            raise ProtocolError("too many values")
+        return self.take(1)
+
+    def value(self, depth):
+        tag = self.tag(depth)
+        if tag == b"s":
+            return self.text()
+        if tag in (b"N", b"T", b"F"):
+            return {b"N": None, b"T": True, b"F": False}[tag]
+        if tag in (b"i", b"f"):
+            return self.number("<q" if tag == b"i" else "<d")
+        if tag == b"a":
+            return self.array()
+        if tag in (b"t", b"l", b"d"):
+            length = self.number("<I")
+            if length > self.values_left:
+                raise ProtocolError(f"{length} values")
+            if tag == b"d":
+                return {self.key(depth + 1): self.value(depth + 1) for _ in range(length)}
+            return (tuple if tag == b"t" else list)([self.value(depth + 1) for _ in range(length)])
+        raise ProtocolError(f"no value begins with {bytes(tag)!r}")
+
+    def key(self, depth):
+        if self.tag(depth) != b"s":
+            raise ProtocolError("a key that is not a string")
+        return self.text()
+
+    def text(self):
+        length = self.number("<I")
+        if length > self.limits.text:
             raise ProtocolError(f"a string of {length} bytes")
         try:
-            return str(take(length), "utf-8")
+            return str(self.take(length), "utf-8")
         except UnicodeDecodeError:
             raise ProtocolError("a string that is not UTF-8") from None
 
-    def array():
-        code, axes = number("<B"), number("<B")
-        if code >= len(DTYPES) or axes > limits.axes:
+    def array(self):
+        code, axes = self.number("<B"), self.number("<B")
+        if code >= len(DTYPES) or axes > self.limits.axes:
             raise ProtocolError(f"an array with dtype code {code} and {axes} axes")
-        shape = tuple(number("<Q") for _ in range(axes))
+        shape = tuple(self.number("<Q") for _ in range(axes))
         size = NATIVE[code].itemsize * math.prod(shape)       # Python's integers: nothing overflows
-        if math.prod(max(length, 1) for length in shape) > limits.size or size > left[0]:
+        if math.prod(max(length, 1) for length in shape) > self.limits.size or size > self.bytes_left:
             raise ProtocolError(f"an array of shape {shape}")
-        data = take(size)
+        data = self.take(size)
         if code == 0 and data.strip(b"\0\1"):
             raise ProtocolError("a bool that is neither 0 nor 1")
         own = np.frombuffer(data, LITTLE[code]).reshape(shape).astype(NATIVE[code])      # a copy, writeable
         return own if axes else own[()]
-
-    def walk(depth, only_text=False):
-        left[1] -= 1
-        if left[1] < 0 or depth > limits.depth:
-            raise ProtocolError("too many values")
-        tag = take(1)
-        if tag == b"s":
-            return text()
-        if only_text:
-            raise ProtocolError("a key that is not a string")
-        if tag in (b"N", b"T", b"F"):
-            return {b"N": None, b"T": True, b"F": False}[tag]
-        if tag in (b"i", b"f"):
-            return number("<q" if tag == b"i" else "<d")
-        if tag == b"a":
-            return array()
-        if tag in (b"t", b"l", b"d"):
-            length = number("<I")
-            if length > left[1]:
-                raise ProtocolError(f"{length} values")
-            if tag == b"d":
-                return {walk(depth + 1, only_text=True): walk(depth + 1) for _ in range(length)}
-            return (tuple if tag == b"t" else list)([walk(depth + 1) for _ in range(length)])
-        raise ProtocolError(f"no value begins with {bytes(tag)!r}")
-
-    return walk(0)
 
 
 class Pipe:
@@ -214,30 +248,30 @@ class Pipe:
         return data
 
     def _some(self, transfer, what):
-        left = None if self.deadline is None else self.deadline - time.monotonic()
-        if left is not None and left <= 0:
+        seconds = None if self.deadline is None else self.deadline - time.monotonic()
+        if seconds is not None and seconds <= 0:
             raise Late("nothing more in time")
         try:
-            return transfer(what, left)
+            return transfer(what, seconds)
         except TimeoutError:
             raise Late("nothing more in time") from None
         except OSError as error:
             raise Closed(str(error)) from None
 
-    def _read(self, n, left):
-        self.sock.settimeout(left)
+    def _read(self, n, seconds):
+        self.sock.settimeout(seconds)
         return self.sock.recv(n)
 
-    def _write(self, data, left):
-        self.sock.settimeout(left)
+    def _write(self, data, seconds):
+        self.sock.settimeout(seconds)
         return self.sock.send(data)
 
 
 class FilePipe(Pipe):
     """The same by read() and write() alone, so that seccomp can deny everything about sockets."""
 
-    def _read(self, n, left):
+    def _read(self, n, seconds):
         return os.read(self.sock, n)
 
-    def _write(self, data, left):
+    def _write(self, data, seconds):
         return os.write(self.sock, data)

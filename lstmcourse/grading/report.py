@@ -139,14 +139,14 @@ def no_formula(text):
 
 def page_names(entries):
     """A file name for each student, no two the same on any file system."""
-    seen, names = set(), []
+    taken, names = set(), []
     for entry in entries:
         base = re.sub(r"[^\w .,()+-]", "_", entry["student"])[:60].strip(" .") or "student"
         name, n = base, 1
-        while name.casefold() in seen:
+        while name.casefold() in taken:
             n += 1
             name = f"{base} {n}"
-        seen.add(name.casefold())
+        taken.add(name.casefold())
         names.append(name)
     return names
 

@@ -127,7 +127,7 @@ class Run:
         bounds = self.sandbox.bounds
 
         def call(args):
-            seconds = min(max(exercise.seconds, bounds.call), self.left())
+            seconds = min(max(exercise.seconds, bounds.call), self.seconds_left())
             if seconds <= 0:
                 return Outcome(error=f"The time for the whole notebook, {bounds.total:.0f} s, was used up.")
             if self.session is None and not self.open():
@@ -144,10 +144,9 @@ class Run:
 
     def open(self):
         """Run the cells in a new session; False if they do not come to an end, however many are left out."""
-        self.found, remarks, unread = self.found or [], [], 0
+        self.found, notes, unread = self.found or [], [], 0
         for _ in range(RESTARTS + 1):
-            cell, line, remarks = None, "", []
-            session = self.sandbox.session()
+            session, notes = self.sandbox.session(), []
             try:
                 refused = session.read(self.data)
             except ProtocolError:                                # no student's code has run yet: it is the file
@@ -163,30 +162,38 @@ class Run:
                 self.remarks = [f'This is a lesson of the course ("{session.heading.strip("# ")}"): what it defines is '
                                 "not the student's work, and does not count."]
                 return False
-            try:
-                seconds = min(self.sandbox.bounds.cells, max(1, self.left()))
-                for kind, what, *more in session.run(self.skip, seconds, self.functions, self.helpers):
-                    if kind == "cell":
-                        cell, line = what, more[0]
-                    elif kind == "note":
-                        remarks.append(what)
-                    else:
-                        names = {name for name in what if isinstance(name, str)}
-                        self.found = [name for name in self.functions if name in names]
-                self.session = session
+            if self.run_cells(session, notes) or self.seconds_left() <= 0:
                 break
-            except ProtocolError as error:
-                if cell is None:
-                    raise SandboxError(f"the sandbox broke down before the first cell: {error}") from error
-                self.skip.append(cell)
-                how = "could not be stopped" if isinstance(error, Late) else "ended the process"
-                self.left_out.append(f'Cell {cell + 1} ("{line}") {how} and was left out.')
-            if self.left() <= 0:
-                break
-        self.remarks = [*self.left_out, *remarks][:20]
+        self.remarks = [*self.left_out, *notes][:20]
         return self.session is not None
 
-    def left(self):
+    def run_cells(self, session, notes):
+        """Is the session ready to be called? If a cell ended it, that cell is left out from now on.
+
+        notes  list that gets what the inside says about cells that failed
+        """
+        cell, line = None, ""
+        seconds = min(self.sandbox.bounds.cells, max(1, self.seconds_left()))
+        try:
+            for kind, what, *more in session.run(self.skip, seconds, self.functions, self.helpers):
+                if kind == "cell":
+                    cell, line = what, more[0]
+                elif kind == "note":
+                    notes.append(what)
+                else:
+                    names = {name for name in what if isinstance(name, str)}
+                    self.found = [name for name in self.functions if name in names]
+        except ProtocolError as error:
+            if cell is None:
+                raise SandboxError(f"the sandbox broke down before the first cell: {error}") from error
+            self.skip.append(cell)
+            how = "could not be stopped" if isinstance(error, Late) else "ended the process"
+            self.left_out.append(f'Cell {cell + 1} ("{line}") {how} and was left out.')
+            return False
+        self.session = session
+        return True
+
+    def seconds_left(self):
         return self.end - time.monotonic()
 
     def close(self):

@@ -32,7 +32,7 @@ def char_lm_forward(tokens, params, states=None):
 
     states  h_0 and c_0, each (B, H): what was read before; None: nothing was, both are zero
 
-    Returns logits (B, T, V), the states after the last step, the cells c (B, T, H) and the cache.
+    Returns logits (B, T, V), the states after the last step, the cell states c (B, T, H) and the cache.
     """
     if states is None:
         states = [np.zeros((len(tokens), params["lstm"]["W_hh"].shape[1]), params["linear"]["b"].dtype)] * 2

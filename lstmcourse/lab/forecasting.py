@@ -113,7 +113,7 @@ def last_value(values, train, validation, season, horizon):
 
 
 def seasonal_naive(values, train, validation, season, horizon):
-    """What stood there one season earlier; the yardstick of the trial."""
+    """The value one season earlier: the baseline that the others are compared with."""
     ahead = np.arange(horizon) % season - season
     return lambda values, origins: values[np.asarray(origins)[:, None] + ahead]
 

@@ -8,10 +8,11 @@ from lstmcourse.validation import check_tokens
 def ngram_bits(train, test, order, V):
     """Bits per character of n-gram models on the test text, for every order from 0 to `order`.
 
-        p_n(x | last n) = (count(last n, x) + kinds(last n) p_{n-1}(x | last n-1)) / (count(last n) + kinds(last n))
+        p_n(x | context) = (count(context x) + types(context) p_{n-1}(x | context')) / (count(context) + types(context))
 
-    kinds is how many different characters followed the last n (Witten and Bell 1991): the more there were, the
-    more is left to the shorter context. p_{-1} is 1/V. A context that is not in the training text is left to p_{n-1}.
+    context is the last n characters, context' the last n - 1. types is how many different characters followed the
+    context (Witten and Bell 1991): the more there were, the more weight the lower order gets. p_{-1} is 1/V, and p_n
+    is p_{n-1} for a context that the training text does not have.
 
     train, test  (N,) integers 0 … V-1
     order        as large as V**(order + 1) fits into 63 bits: 8 where V is 96
@@ -34,11 +35,11 @@ def ngram_bits(train, test, order, V):
             test_context = test_context[1:] + test[:-n] * V ** (n - 1)
         pairs, count = np.unique(context * V + train[n:], return_counts=True)
         first = np.flatnonzero(np.diff(pairs // V, prepend=-1))         # the pairs of one context are neighbours
-        total, kinds = np.add.reduceat(count, first), np.diff(first, append=len(pairs))
+        total, types = np.add.reduceat(count, first), np.diff(first, append=len(pairs))
         context_at = _find(pairs[first] // V, test_context)
         pair_at = _find(pairs, test_context * V + test[n:])
         known = context_at >= 0
-        c, N, K = np.where(pair_at >= 0, count[pair_at], 0)[known], total[context_at][known], kinds[context_at][known]
+        c, N, K = np.where(pair_at >= 0, count[pair_at], 0)[known], total[context_at][known], types[context_at][known]
         p[n:][known] = (c + K * p[n:][known]) / (N + K)
         bits.append(-np.log2(p).mean())
     return np.array(bits)

@@ -62,7 +62,7 @@ def teacher_forced(params, model, pairs, mask=None, **replace):
     return logits, alpha
 
 
-def read(params, model, pairs):
+def encoder_states(params, model, pairs):
     """What the encoder makes of the pairs' Hindi, as `teacher_forced` takes it: state, keys and values, a dict."""
     source, lengths, *_ = hindi.batch(pairs)
     state, memory, _ = read_source(source, lengths, params, model)

@@ -32,9 +32,9 @@ def read_page(path):
     """Claim and verdict of one page."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     claim = "".join(cells[0]["source"]).split("\n")[0].removeprefix("# ").removeprefix("On trial: ")
-    shown = ["".join(output["data"]["text/markdown"]) for cell in cells if cell["cell_type"] == "code"
-             for output in cell["outputs"] if output["output_type"] == "execute_result"
-             and "text/markdown" in output["data"]]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    results = [output["data"] for output in outputs if output["output_type"] == "execute_result"]
+    shown = ["".join(data["text/markdown"]) for data in results if "text/markdown" in data]
     found = [match for text in shown if (match := SHOWN.fullmatch(text))]
     if len(found) != 1:
         raise ValueError(f"{path.name} shows {len(found)} verdicts; wanted 1, as the result of a cell")

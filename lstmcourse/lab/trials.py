@@ -53,9 +53,7 @@ def run(script, settings, jobs, one, part=None, workers=1):
     progress = target.with_suffix(".progress")
     if reserved := RESERVED & set(settings):
         raise ValueError(f"settings has {sorted(reserved)}; these are written by run itself")
-    keys = [json.dumps(job, sort_keys=True) for job in jobs]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"jobs has {max(keys, key=keys.count)} twice; wanted each once")
+    keys = _keys(jobs)
     code, commit = fingerprint(script), commit_of(script)
     version = hashlib.sha256(json.dumps([settings, code], sort_keys=True).encode()).hexdigest()[:16]
     done = _done_before(progress, version)
@@ -66,13 +64,8 @@ def run(script, settings, jobs, one, part=None, workers=1):
             done[key] = record, seconds
             file.write("\n" + json.dumps([version, key, *done[key]]))    # after a line that was cut off, too
             file.flush()
-    head = settings | {"code": code, "commit": commit,
-                       "cpu_minutes": round(sum(done[key][1] for key in keys) / 60, 1), "runs": []}
-    text = (json.dumps(head).removesuffix("]}") + "\n"                                      # one run a line
-            + ",\n".join(json.dumps(done[key][0]) for key in keys) + "\n]}\n")
-    unfinished = target.with_suffix(".json.new")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, target)
+    minutes = round(sum(done[key][1] for key in keys) / 60, 1)
+    _save(target, settings | {"code": code, "commit": commit, "cpu_minutes": minutes}, [done[key][0] for key in keys])
     progress.unlink()
     return load(target)
 
@@ -93,6 +86,14 @@ def remake(script, settings, one, pilot_jobs, counting_jobs, first=COUNTING):
         run(script, settings, pilot_jobs, one, "pilot", workers)
     jobs = counting_jobs(load(pilot)["runs"] if pilot_jobs else [], start)
     return run(script, settings, jobs, one, None if start == first else str(start), workers)
+
+
+def _keys(jobs):
+    """Each job as text, by which its record is found again; ValueError for two that are alike."""
+    keys = [json.dumps(job, sort_keys=True) for job in jobs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"jobs has {max(keys, key=keys.count)} twice; wanted each once")
+    return keys
 
 
 def _timed(task):
@@ -173,6 +174,15 @@ def _record(job, result):
         return json.loads(json.dumps(job | result))
     except TypeError as error:
         raise ValueError(f"one({job}) returned what JSON cannot hold: {error}") from None
+
+
+def _save(target, head, records):
+    """Write head and records as JSON, one record a line. The file is there as a whole or not at all."""
+    text = (json.dumps(head | {"runs": []}).removesuffix("]}") + "\n"
+            + ",\n".join(map(json.dumps, records)) + "\n]}\n")
+    unfinished = target.with_suffix(".json.new")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, target)
 
 
 def load(path):

@@ -44,44 +44,53 @@ def attention_step(source, written):
     source   list of words; a column for each
     written  the word that comes out
     """
-    n, step = len(source), 1.06
-    last, right = 0.65 + step * (n - 1), 0.65 + step * n + 0.75
-    s = Diagram(right + 1.35, 4.75)
-    word_at, state, score, weight, product, mean = 0.68, 1.45, 2.2, 2.87, 3.62, 4.32
+    first, step = 0.65, 1.06
+    last, decoder = first + step * (len(source) - 1), first + step * len(source) + 0.75
+    s = Diagram(decoder + 1.35, 4.75)
     for k, word in enumerate(source):
-        x = 0.65 + step * k
-        s.text(x, 0.14, word, fontsize=10)
-        s.line([(x, 0.28), (x, word_at - 0.18)], None)
-        s.box(x, word_at, f"$x_{{{k + 1}}}$", None, width=0.52, height=0.36)
-        s.line([(x - 0.1, word_at + 0.18), (x - 0.1, state - 0.18)], None)
-        s.box(x - 0.1, state, f"$h_{{{k + 1}}}$", "h", width=0.5, height=0.36)
-        if k:
-            for height, way in ((0.08, 1), (-0.08, -1)):
-                ends = [(x - step + 0.15, state + height), (x - 0.35, state + height)]
-                s.line(ends[::way], "h", width=1.2)
-        s.line([(x - 0.1, state + 0.18), (x - 0.1, score - 0.17)], None)
-        s.dot(x - 0.1, score, "·", "i")
-        s.line([(x - 0.1, score + 0.17), (x - 0.1, weight - 0.2)], "i")
-        s.line([(x - 0.1, weight + 0.2), (x - 0.1, product - 0.17)], "f")
-        s.text(x - 0.34, (weight + product) / 2 + 0.02, rf"$\alpha_{{{k + 1}}}$", "f", fontsize=10)
-        s.line([(x + 0.26, word_at), (x + 0.36, word_at), (x + 0.36, product), (x + 0.07, product)], "o")
-        s.dot(x - 0.1, product, "×", "f")
-        s.line([(x - 0.1, product + 0.17), (x - 0.1, mean)], None, arrow=False)
-        if k == 0:
-            s.text(x - 0.36, 1.81, "key", fontsize=10)
-            s.text(x + 0.64, 1.02, "value", "o", fontsize=10)
-    s.box((0.55 + last - 0.1) / 2, weight, "masked softmax", "i", width=last - 0.65 + 0.72)
-    s.line([(0.55, mean), (last + 0.33, mean)], None)
-    s.dot(last + 0.5, mean, "+", None)
-    s.line([(last + 0.67, mean), (right - 0.47, mean)], None)
-    s.text(last + 0.98, mean + 0.17, "context", fontsize=10)
-    s.box(right, state, "decoder", None, width=0.95)
-    s.line([(right, state + 0.2), (right, mean - 0.2)], None)
-    s.text(right + 0.24, (score + mean) / 2, "$h_t$")
-    s.line([(right, score), (last + 0.07, score)], "i")
-    s.line([(last - 0.27, score), (0.72, score)], "i", arrow=False)
-    s.text(right - 0.45, score + 0.17, "query", "i", fontsize=10)
-    s.box(right, mean, "tanh", None, width=0.9)
-    s.line([(right + 0.45, mean), (right + 0.68, mean)], None)
-    s.text(right + 0.74, mean, written, fontsize=10, ha="left")
+        _source_column(s, first + step * k, step, k + 1, word)
+    s.box((first - 0.1 + last - 0.1) / 2, WEIGHT, "masked softmax", "i", width=last - first + 0.72)
+    _query_and_context(s, last, decoder, written)
     return s.fig
+
+
+WORD, STATE, SCORE, WEIGHT, PRODUCT, MEAN = 0.68, 1.45, 2.2, 2.87, 3.62, 4.32       # heights in `attention_step`
+
+
+def _source_column(s, x, step, number, word):
+    """From a source word up: its embedding, the encoder's state, the score, the weight, the weighted value."""
+    s.text(x, 0.14, word, fontsize=10)
+    s.line([(x, 0.28), (x, WORD - 0.18)], None)
+    s.box(x, WORD, f"$x_{{{number}}}$", None, width=0.52, height=0.36)
+    s.line([(x - 0.1, WORD + 0.18), (x - 0.1, STATE - 0.18)], None)
+    s.box(x - 0.1, STATE, f"$h_{{{number}}}$", "h", width=0.5, height=0.36)
+    for height, order in ((0.08, 1), (-0.08, -1)) if number > 1 else ():       # the encoder reads in both directions
+        s.line([(x - step + 0.15, STATE + height), (x - 0.35, STATE + height)][::order], "h", width=1.2)
+    s.line([(x - 0.1, STATE + 0.18), (x - 0.1, SCORE - 0.17)], None)
+    s.dot(x - 0.1, SCORE, "·", "i")
+    s.line([(x - 0.1, SCORE + 0.17), (x - 0.1, WEIGHT - 0.2)], "i")
+    s.line([(x - 0.1, WEIGHT + 0.2), (x - 0.1, PRODUCT - 0.17)], "f")
+    s.text(x - 0.34, (WEIGHT + PRODUCT) / 2 + 0.02, rf"$\alpha_{{{number}}}$", "f", fontsize=10)
+    s.line([(x + 0.26, WORD), (x + 0.36, WORD), (x + 0.36, PRODUCT), (x + 0.07, PRODUCT)], "o")
+    s.dot(x - 0.1, PRODUCT, "×", "f")
+    s.line([(x - 0.1, PRODUCT + 0.17), (x - 0.1, MEAN)], None, arrow=False)
+    if number == 1:
+        s.text(x - 0.36, 1.81, "key", fontsize=10)
+        s.text(x + 0.64, 1.02, "value", "o", fontsize=10)
+
+
+def _query_and_context(s, last, x, written):
+    """The decoder at x: its state is the query, and goes with the context into the word that is written."""
+    s.line([(0.55, MEAN), (last + 0.33, MEAN)], None)
+    s.dot(last + 0.5, MEAN, "+", None)
+    s.line([(last + 0.67, MEAN), (x - 0.47, MEAN)], None)
+    s.text(last + 0.98, MEAN + 0.17, "context", fontsize=10)
+    s.box(x, STATE, "decoder", None, width=0.95)
+    s.line([(x, STATE + 0.2), (x, MEAN - 0.2)], None)
+    s.text(x + 0.24, (SCORE + MEAN) / 2, "$h_t$")
+    s.line([(x, SCORE), (last + 0.07, SCORE)], "i")
+    s.line([(last - 0.27, SCORE), (0.72, SCORE)], "i", arrow=False)
+    s.text(x - 0.45, SCORE + 0.17, "query", "i", fontsize=10)
+    s.box(x, MEAN, "tanh", None, width=0.9)
+    s.line([(x + 0.45, MEAN), (x + 0.68, MEAN)], None)
+    s.text(x + 0.74, MEAN, written, fontsize=10, ha="left")

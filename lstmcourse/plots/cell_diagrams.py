@@ -3,6 +3,8 @@
 Coordinates are in inches; boxes and arrows carry the names of the equations.
 """
 
+import functools
+
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from lstmcourse.plots.style import COLOR, FAINT, INK, PAPER, new_figure
@@ -117,16 +119,16 @@ def lstm_cell(lit=None):
     lit  names of the parts to draw in colour, of "f", "i", "g", "o", "c", "read", "h"; None: all
     """
     s = Diagram(7.4, 3.75, lit)
-    belt, gates, joined = 3.0, 1.25, 0.45
+    state, gates, joined = 3.0, 1.25, 0.45
     xs = {"f": 1.75, "i": 2.85, "g": 3.75, "o": 4.85}
-    s.line([(0.62, belt), (1.58, belt)], "c", width=3)                       # the belt
-    s.dot(1.75, belt, "×", "f")
-    s.line([(1.92, belt), (3.13, belt)], "c", width=3)
-    s.dot(3.3, belt, "+", "i")
-    s.line([(3.47, belt), (6.75, belt)], "c", width=3)
-    s.text(0.32, belt, "$c_{t-1}$", "c")
-    s.text(7.03, belt, "$c_t$", "c")
-    s.line([(0.62, joined), (xs["o"], joined)], None, arrow=False)           # what every gate sees
+    s.line([(0.62, state), (1.58, state)], "c", width=3)                       # the cell state
+    s.dot(1.75, state, "×", "f")
+    s.line([(1.92, state), (3.13, state)], "c", width=3)
+    s.dot(3.3, state, "+", "i")
+    s.line([(3.47, state), (6.75, state)], "c", width=3)
+    s.text(0.32, state, "$c_{t-1}$", "c")
+    s.text(7.03, state, "$c_t$", "c")
+    s.line([(0.62, joined), (xs["o"], joined)], None, arrow=False)           # what every gate reads
     s.text(0.3, joined, "$h_{t-1}$")
     s.line([(1.05, 0.18), (1.05, joined)], None, arrow=False)
     s.text(1.05, 0.06, "$x_t$")
@@ -134,20 +136,20 @@ def lstm_cell(lit=None):
         s.line([(xs[part], joined), (xs[part], gates - 0.2)], part)
         s.box(xs[part], gates, text, part)
         s.text(xs[part] + 0.17, gates + 0.42, f"${part}$", part, fontsize=12)
-    s.line([(xs["f"], gates + 0.2), (xs["f"], belt - 0.17)], "f")
+    s.line([(xs["f"], gates + 0.2), (xs["f"], state - 0.17)], "f")
     s.dot(3.3, 2.15, "×", "i")
     s.line([(xs["i"], gates + 0.2), (xs["i"], 2.15), (3.13, 2.15)], "i")
     s.line([(xs["g"], gates + 0.2), (xs["g"], 2.15), (3.47, 2.15)], "g")
-    s.line([(3.3, 2.32), (3.3, belt - 0.17)], "i")
+    s.line([(3.3, 2.32), (3.3, state - 0.17)], "i")
     s.box(5.9, 2.4, "tanh", "read")
-    s.line([(5.9, belt), (5.9, 2.6)], "read")
+    s.line([(5.9, state), (5.9, 2.6)], "read")
     s.dot(5.9, gates, "×", "o")
     s.line([(5.9, 2.2), (5.9, gates + 0.17)], "read")
     s.line([(xs["o"] + 0.31, gates), (5.73, gates)], "o")
     s.line([(5.9, gates - 0.17), (5.9, joined), (6.75, joined)], "h")
     s.text(7.03, joined, "$h_t$", "h")
-    s.text(xs["f"], belt + 0.42, "keep", "f", fontsize=10)
-    s.text(3.3, belt + 0.42, "write", "i", fontsize=10)
+    s.text(xs["f"], state + 0.42, "keep", "f", fontsize=10)
+    s.text(3.3, state + 0.42, "write", "i", fontsize=10)
     s.text(6.25, 1.05, "read", "o", fontsize=10)
     return s.fig
 
@@ -158,16 +160,16 @@ def lstm_cell_backward():
     At each crossing stands what the gradient is multiplied by on the way that leads away from it.
     """
     s = Diagram(7.4, 3.75)
-    belt, gates, joined = 3.0, 1.25, 0.45
+    state, gates, joined = 3.0, 1.25, 0.45
     xs = {"f": 1.75, "i": 2.85, "g": 3.75, "o": 4.85}
     for left, right in ((6.75, 6.0), (5.8, 3.47), (3.13, 1.92), (1.58, 0.72)):       # along the cell state
-        s.line([(left, belt), (right, belt)], "d", width=3, dash="--")
+        s.line([(left, state), (right, state)], "d", width=3, dash="--")
     s.line([(6.75, joined), (5.9, joined), (5.9, gates - 0.17)], "d", dash="--")     # from h_t: read
     s.line([(5.9, gates + 0.17), (5.9, 2.2)], "d", dash="--")
-    s.line([(5.9, 2.6), (5.9, belt - 0.1)], "d", dash="--")
+    s.line([(5.9, 2.6), (5.9, state - 0.1)], "d", dash="--")
     s.line([(5.73, gates), (xs["o"] + 0.31, gates)], "d", dash="--")
-    s.line([(1.75, belt - 0.17), (1.75, gates + 0.2)], "d", dash="--")               # into the gates
-    s.line([(3.3, belt - 0.17), (3.3, 2.32)], "d", dash="--")
+    s.line([(1.75, state - 0.17), (1.75, gates + 0.2)], "d", dash="--")               # into the gates
+    s.line([(3.3, state - 0.17), (3.3, 2.32)], "d", dash="--")
     s.line([(3.13, 2.15), (xs["i"], 2.15), (xs["i"], gates + 0.2)], "d", dash="--")
     s.line([(3.47, 2.15), (xs["g"], 2.15), (xs["g"], gates + 0.2)], "d", dash="--")
     for part, text in (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")):
@@ -176,14 +178,14 @@ def lstm_cell_backward():
     s.line([(xs["o"], joined), (0.72, joined)], "d", dash="--")
     s.line([(1.2, joined), (1.2, 0.2)], "d", dash="--")
     s.box(5.9, 2.4, "tanh", "read")
-    for x, y, sign, part in ((1.75, belt, "×", "f"), (3.3, belt, "+", "i"), (3.3, 2.15, "×", "i"),
+    for x, y, sign, part in ((1.75, state, "×", "f"), (3.3, state, "+", "i"), (3.3, 2.15, "×", "i"),
                              (5.9, gates, "×", "o")):
         s.dot(x, y, sign, part)
-    s.ax.add_patch(Circle((5.9, belt), 0.07, color=COLOR["d"], zorder=4))            # the two uses of c_t meet
-    for x, y, text in ((7.07, belt, "$dc_{next}$"), (4.6, belt + 0.24, "$dc_t$"), (0.36, belt, "$dc_{t-1}$"),
+    s.ax.add_patch(Circle((5.9, state), 0.07, color=COLOR["d"], zorder=4))            # the two uses of c_t meet
+    for x, y, text in ((7.07, state, "$dc_{next}$"), (4.6, state + 0.24, "$dc_t$"), (0.36, state, "$dc_{t-1}$"),
                        (7.07, joined, "$dh_t$"), (0.36, joined, "$dh_{t-1}$"), (1.2, 0.06, "$dx_t$")):
         s.text(x, y, text, "d", fontsize=12)
-    for x, y, text, part in ((1.24, belt + 0.22, "$× f_t$", "f"), (2.1, 2.1, "$× c_{t-1}$", None),
+    for x, y, text, part in ((1.24, state + 0.22, "$× f_t$", "f"), (2.1, 2.1, "$× c_{t-1}$", None),
                              (2.5, 1.85, "$× g_t$", "g"), (4.07, 1.85, "$× i_t$", "i"),
                              (6.22, 1.75, "$× o_t$", "o"), (5.3, gates - 0.27, r"$× \tanh c_t$", None)):
         s.text(x, y, text, part, fontsize=10)
@@ -325,12 +327,7 @@ def translator(whose):
     whose  {part: the exercise whose function it is, or None: the library's}, as of a capstone's `Machine`
     """
     s = Diagram(8.6, 4.3, lit={"yours"})
-
-    def part(x, y, text, name, width=1.3):
-        drawn = "yours" if whose[name] else "the library's"
-        s.box(x, y, text, drawn, width=width, height=0.5)
-        s.text(x, y + (0.38 if y > 2 else -0.38), f"{drawn} ({whose[name]})" if whose[name] else drawn,
-               drawn if whose[name] else None, fontsize=8.5)
+    part = functools.partial(_translator_part, s, whose)
     s.text(0.45, 1.1, "source\nwords", fontsize=10)
     s.line([(0.8, 1.1), (1.1, 1.1)], None)
     part(1.75, 1.1, "LSTM cell", "cell")
@@ -353,6 +350,20 @@ def translator(whose):
     part(7.5, 1.1, "decoding", "decoding")
     s.line([(6.3, 2.2), (6.85, 2.2)], None)
     part(7.5, 2.2, "loss", "loss")
+    _translator_gradients(s, part)
+    return s.fig
+
+
+def _translator_part(s, whose, x, y, text, name, width=1.3):
+    """A box of the translator, and beside it whose function it is."""
+    drawn = "yours" if whose[name] else "the library's"
+    s.box(x, y, text, drawn, width=width, height=0.5)
+    s.text(x, y + (0.38 if y > 2 else -0.38), f"{drawn} ({whose[name]})" if whose[name] else drawn,
+           drawn if whose[name] else None, fontsize=8.5)
+
+
+def _translator_gradients(s, part):
+    """From the loss back through attention and LSTM to clipping, dashed."""
     gradient = {"dash": "--", "width": 1.4}
     s.line([(7.5, 2.72), (7.5, 3.7), (6.2, 3.7)], None, **gradient)
     part(5.3, 3.7, "attention, backward", "attention, backward pass", width=1.8)
@@ -361,7 +372,6 @@ def translator(whose):
     s.line([(2.3, 3.7), (1.75, 3.7)], None, **gradient)
     part(1.1, 3.7, "clipping", "clipping")
     s.text(7.57, 3.2, "gradients", fontsize=9.5, ha="left")
-    return s.fig
 
 
 def gru_cell(lit=None, reset_after=True):
@@ -371,15 +381,15 @@ def gru_cell(lit=None, reset_after=True):
     reset_after  r stands behind the recurrent product (PyTorch) or, False, before it (Cho et al. 2014)
     """
     s = Diagram(6.3, 3.75, lit)
-    belt, mixing, making, h_rail, x_rail = 3.0, 2.35, 1.7, 0.62, 0.22
+    state, mixing, making, h_rail, x_rail = 3.0, 2.35, 1.7, 0.62, 0.22
     z, r, past, n = 1.75, 2.75, 3.75, 4.75
-    s.line([(0.62, belt), (z - 0.17, belt)], "h", width=3)                   # the memory
-    s.dot(z, belt, "×", "z")
-    s.line([(z + 0.17, belt), (n - 0.17, belt)], "h", width=3)
-    s.dot(n, belt, "+", "z")
-    s.line([(n + 0.17, belt), (5.75, belt)], "h", width=3)
-    s.text(0.32, belt, "$h_{t-1}$", "h")
-    s.text(6.0, belt, "$h_t$", "h")
+    s.line([(0.62, state), (z - 0.17, state)], "h", width=3)                   # the memory
+    s.dot(z, state, "×", "z")
+    s.line([(z + 0.17, state), (n - 0.17, state)], "h", width=3)
+    s.dot(n, state, "+", "z")
+    s.line([(n + 0.17, state), (5.75, state)], "h", width=3)
+    s.text(0.32, state, "$h_{t-1}$", "h")
+    s.text(6.0, state, "$h_t$", "h")
     s.text(0.3, h_rail, "$h_{t-1}$")                                         # what the gates see
     s.text(0.3, x_rail, "$x_t$")
     s.line([(0.62, h_rail), (past, h_rail)], None, arrow=False)
@@ -391,15 +401,15 @@ def gru_cell(lit=None, reset_after=True):
         s.text(x + 0.17 if part == "z" else x - 0.14, 1.62, f"${part}$", part, fontsize=12)
         for dx, rail in ((-0.12, h_rail), (0.12, x_rail)):
             s.ax.add_patch(Circle((x + dx, rail), 0.04, color=s.color(part), zorder=3))
-    s.line([(z, 1.45), (z, belt - 0.17)], "z")
+    s.line([(z, 1.45), (z, state - 0.17)], "z")
     s.line([(z, mixing), (2.44, mixing)], "z")
     s.box(r, mixing, "$1 - z$", "z")
     s.line([(3.06, mixing), (n - 0.17, mixing)], "z")
     s.dot(n, mixing, "×", "z")
-    s.line([(n, mixing + 0.17), (n, belt - 0.17)], "z")
+    s.line([(n, mixing + 0.17), (n, state - 0.17)], "z")
     _gru_candidate(s, r, past, n, making, mixing, rails=(h_rail, x_rail), reset_after=reset_after)
-    s.text(z, belt + 0.42, "keep", "z", fontsize=10)
-    s.text(n, belt + 0.42, "write", "z", fontsize=10)
+    s.text(z, state + 0.42, "keep", "z", fontsize=10)
+    s.text(n, state + 0.42, "write", "z", fontsize=10)
     return s.fig
 
 

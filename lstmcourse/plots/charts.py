@@ -158,14 +158,14 @@ def paths_on_surface(x, y, heights, paths, xlabel, ylabel, label):
         path, color = np.asarray(path, float), SERIES[k % len(SERIES)]
         inside = np.all((path >= low) & (path <= high), axis=1)
         stop = len(path) if inside.all() else int(inside.argmin())        # the first place outside
-        seen = path[:stop]
-        ax.plot(*seen.T, "o-", color=color, markersize=4, linewidth=1.4, label=name)
-        end, offset = seen[-1], (8, -4)
+        drawn = path[:stop]
+        ax.plot(*drawn.T, "o-", color=color, markersize=4, linewidth=1.4, label=name)
+        end, offset = drawn[-1], (8, -4)
         if stop < len(path):                               # to the frame and no further, in the step's own direction
             step = path[stop] - end
             reach = np.where(step > 0, high - end, low - end)
             end = end + step * np.min(np.divide(reach, step, out=np.full(2, np.inf), where=step != 0))
-            ax.annotate("", end, seen[-1], arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6})
+            ax.annotate("", end, drawn[-1], arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6})
             offset = (-12, -14)
         ax.annotate(name, end, xytext=offset, textcoords="offset points", color=color, va="center",
                     ha="left" if offset[0] > 0 else "right")

@@ -151,17 +151,17 @@ def sizes_of(exercise, args):
     """What the letters of the signature stand for in this case: {"B": 3, "T": 4, …}."""
     sizes = {}
 
-    def read(name, shape, value):
+    def collect(name, shape, value):
         if isinstance(shape, dict):
             for key in shape:
-                read(key, shape[key], value[key])
+                collect(key, shape[key], value[key])
         elif shape is not None:
             sizes.update({letter: n for letter, n in zip(shape, np.shape(value), strict=True) if letter.isidentifier()})
         elif name[0].isupper():
             sizes[name] = int(value)
 
     for (name, shape), value in zip(exercise.arguments.items(), args, strict=True):
-        read(name, shape, value)
+        collect(name, shape, value)
     return sizes
 
 

@@ -25,29 +25,29 @@ def judge(exercise, call, rng, pairs=False):
     rng    a numpy Generator that draws the cases
     pairs  True: look also for two known mistakes at once, which takes up to seconds
     """
-    cases, seen = exercise.cases(rng), []
+    cases, observed = exercise.cases(rng), []
     for args in cases:
         soil(exercise.reference(*copy_of(args)))
-        seen.append((args, call(args)))
-        if seen[-1][1].error or seen[-1][1].not_started:
+        observed.append((args, call(args)))
+        if observed[-1][1].error or observed[-1][1].not_started:
             break
-    if seen[-1][1].not_started:
+    if observed[-1][1].not_started:
         return Verdict(exercise.id, False, "Write the function in place of the line with `raise`, then run the cell "
                        "with `check` again.", started=False)
-    problems = [problem_of(exercise, args, outcome) for args, outcome in seen]
+    problems = [problem_of(exercise, args, outcome) for args, outcome in observed]
     if not any(problems):
-        return Verdict(exercise.id, True, f"Right in {len(cases)} of {len(cases)} cases." + printed(seen[-1][1]))
+        return Verdict(exercise.id, True, f"Right in {len(cases)} of {len(cases)} cases." + printed(observed[-1][1]))
 
     number = next(k for k, problem in enumerate(problems) if problem)
-    (args, outcome), problem = seen[number], problems[number]
+    (args, outcome), problem = observed[number], problems[number]
     sizes = ", ".join(f"{letter} = {n}" for letter, n in sizes_of(exercise, args).items())
     where = f"Case {number + 1} of {len(cases)}"
     if exercise.about and exercise.about[number]:
         where += f", {exercise.about[number]}"
     lines = [f"{where}{f' ({sizes})' if sizes else ''}: {problem}"]
-    found = recognise(exercise, seen, problems, pairs)
+    found = recognise(exercise, observed, problems, pairs)
     if found:
-        lines += told(found)
+        lines += mistakes_in_words(found)
     elif outcome.error:
         lines.append(error_pattern(outcome.error, args))
     elif outcome.value is not None and not exercise.accept:
@@ -58,18 +58,21 @@ def judge(exercise, call, rng, pairs=False):
                    " and ".join(mistake.name for mistake in found[0]) if found else None)
 
 
-def recognise(exercise, seen, problems, pairs=False):
+def recognise(exercise, observed, problems, pairs=False):
     """What comes to the same outcome as the learner's function in every case: a list of tuples of mistakes.
 
     One tuple for each known mistake that does so alone; where there is none and pairs are asked for, one
     for the first two that do so together.
+
+    observed  [(args, Outcome)], one for each case that was called
+    problems  what is wrong with each of these, in words, or None
     """
     def fits(function):
         return all(agree(exercise, args, outcome, problem, observe(exercise, function, args))
-                   for (args, outcome), problem in zip(seen, problems, strict=True))
+                   for (args, outcome), problem in zip(observed, problems, strict=True))
 
     alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if fits(mistake.function)}
-    if alone or not pairs or exercise.accept or seen[0][1].error or any(outcome.changed for _, outcome in seen):
+    if alone or not pairs or exercise.accept or observed[0][1].error or any(outcome.changed for _, outcome in observed):
         return [(mistake,) for mistake in reversed(alone.values())]
     for one, other in itertools.combinations(exercise.mistakes, 2):
         function = one.name != other.name and together(one.function, other.function)
@@ -91,16 +94,20 @@ def together(a, b):
     return None if any(part is None for part in parts.values()) else partial(a.func, **parts)
 
 
-def told(found):
+def mistakes_in_words(found):
     """What `recognise` found, as lines of the message."""
-    def line(start, mistake):
-        return f"{start}{'a valid other convention' if mistake.convention else 'this looks like'}: {mistake.name}. " + \
-            mistake.hint
-
-    starts = ["Two things at once. First, ", "Second, "] if len(found[0]) > 1 else \
-        ["Several things come to this. Either, ", *["or, "] * (len(found) - 1)] if len(found) > 1 else [""]
-    lines = [line(*both) for both in zip(starts, itertools.chain(*found), strict=True)]
-    return [text[0].upper() + text[1:] for text in lines]
+    if len(found[0]) > 1:
+        starts = ["Two things at once. First, ", "Second, "]
+    elif len(found) > 1:
+        starts = ["Several things come to this. Either, ", *["or, "] * (len(found) - 1)]
+    else:
+        starts = [""]
+    lines = []
+    for start, mistake in zip(starts, itertools.chain(*found), strict=True):
+        what = "a valid other convention" if mistake.convention else "this looks like"
+        line = f"{start}{what}: {mistake.name}. {mistake.hint}"
+        lines.append(line[0].upper() + line[1:])
+    return lines
 
 
 def agree(exercise, args, mine, problem, theirs):
@@ -196,11 +203,12 @@ def a_kind(value):
 
 
 def wrong_shape(label, got, want, sizes):
-    def told(shape):
+    def with_letters(shape):
         letters = in_letters(shape, sizes)
         return f"{shape}" + (f" = {letters}" if letters and shape else "")
-    came = f"has shape {told(got.shape)}" if got.ndim else "is a single number"
-    return f"{label} {came}; wanted {f'shape {told(want.shape)}' if want.ndim else 'a single number'}."
+    came = f"has shape {with_letters(got.shape)}" if got.ndim else "is a single number"
+    wanted = f"shape {with_letters(want.shape)}" if want.ndim else "a single number"
+    return f"{label} {came}; wanted {wanted}."
 
 
 def wrong_values(wrong, labels):

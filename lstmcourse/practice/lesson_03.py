@@ -138,12 +138,12 @@ def _jacobian(n_t, W_hh, alpha, straight=lambda alpha: 1 - alpha, through=lambda
     return straight(alpha) * np.eye(len(W_hh)) + through(alpha) * (1 - n_t**2)[:, None] * W_hh
 
 
-def _by_lag(n, W_hh, alpha, jacobian=_jacobian, norm=lambda J: np.linalg.norm(J, 2), shift=0, left=False):
+def _by_lag(n, W_hh, alpha, jacobian=_jacobian, norm=lambda J: np.linalg.norm(J, 2), shift=0, from_left=False):
     """Norms of J_T, J_T J_{T-1}, …, in which a part can be replaced by a wrong one."""
     product, norms = np.eye(n.shape[1]), [norm(np.eye(n.shape[1]))]
     for lag in range(1, len(n)):
         J = jacobian(n[len(n) - lag - shift], W_hh, alpha)
-        product = J @ product if left else product @ J
+        product = J @ product if from_left else product @ J
         norms.append(norm(product))
     return np.array(norms)
 
@@ -247,14 +247,14 @@ return np.array(norms)""",
         Mistake("the matrices are multiplied in the wrong order",
                 "The order of the steps matters. dh_T/dh_{T-2} is dh_T/dh_{T-1} times dh_{T-1}/dh_{T-2}: with each "
                 "further step back the new matrix comes on the right.",
-                partial(_by_lag, left=True)),
+                partial(_by_lag, from_left=True)),
         Mistake("it starts at lag 1",
                 "Your first number belongs to lag 1. At lag 0 no step lies between the two: dh_T/dh_T is the "
                 "identity, and its norm is 1.", _from_lag_one),
         Mistake("counted from the first step on",
                 "You begin at the start of the sequence and walk forward. The question is how the *last* state "
                 "depends on one further and further back: begin with the last step and walk towards the start.",
-                lambda n, W_hh, alpha: _by_lag(np.concatenate([n[:1], n[:0:-1]]), W_hh, alpha, left=True)),
+                lambda n, W_hh, alpha: _by_lag(np.concatenate([n[:1], n[:0:-1]]), W_hh, alpha, from_left=True)),
         Mistake("the lags are in reverse order",
                 "The numbers are right, but in reverse order: the first has to belong to lag 0.",
                 lambda n, W_hh, alpha: _by_lag(n, W_hh, alpha)[::-1])))

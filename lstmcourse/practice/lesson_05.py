@@ -587,7 +587,7 @@ return b_ih, b_hh""",
                 "and the two are added.",
                 partial(_with_bias, second=None)),
         Mistake("added to what was there",
-                "You add the bias to what was there. The gate is to stand at a certain value: replace the old "
+                "You add the bias to what was there. The gate is to have a certain value: replace the old "
                 "numbers.",
                 lambda lags, left, b_ih, b_hh: _with_bias(lags, left, b_ih, b_hh, first=lambda b: (
                     b_ih[len(b):2 * len(b)] + b), second=None)),

@@ -447,10 +447,10 @@ def _ibm_round(table, source, target, fractions=None, normalized=None, links=Non
     """
     tokens, real = (_with_empty_word if links is None else links)(source)
     p = table[target[:, :, None], tokens[:, None]] * real[:, None]
-    share = (_over_source if fractions is None else fractions)(p)
-    share = share * ((target > 0) if weight is None else weight(target))[:, :, None]
+    fraction = (_over_source if fractions is None else fractions)(p)
+    fraction = fraction * ((target > 0) if weight is None else weight(target))[:, :, None]
     counts = np.zeros_like(table)
-    np.add.at(counts, (target[:, :, None], tokens[:, None]), share)
+    np.add.at(counts, (target[:, :, None], tokens[:, None]), fraction)
     return (_per_source_word if normalized is None else normalized)(counts)
 
 
@@ -474,9 +474,9 @@ def _per_source_word(counts):
 
 def _last_one_wins(table, source, target):
     tokens, real = _with_empty_word(source)
-    share = _over_source(table[target[:, :, None], tokens[:, None]] * real[:, None]) * (target > 0)[:, :, None]
+    fraction = _over_source(table[target[:, :, None], tokens[:, None]] * real[:, None]) * (target > 0)[:, :, None]
     counts = np.zeros_like(table)
-    counts[target[:, :, None], tokens[:, None]] += share
+    counts[target[:, :, None], tokens[:, None]] += fraction
     return _per_source_word(counts)
 
 

@@ -10,11 +10,11 @@ from lstmcourse.practice.inputs import normal, uniform
 # 11.1 packing
 
 
-def _pack(x, lengths, order=lambda lengths: np.argsort(-lengths, kind="stable"), left=lambda length, t: length > t,
+def _pack(x, lengths, order=lambda lengths: np.argsort(-lengths, kind="stable"), continues=lambda length, t: length > t,
           sizes=lambda counts, lengths: counts):
     """The packed batch, in which a part can be replaced by a wrong one."""
     order = order(lengths)
-    steps = [x[[b for b in order if left(lengths[b], t)], t] for t in range(x.shape[1])]
+    steps = [x[[b for b in order if continues(lengths[b], t)], t] for t in range(x.shape[1])]
     counts = np.array([len(step) for step in steps])
     return np.concatenate(steps), sizes(counts, lengths)
 

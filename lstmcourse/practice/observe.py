@@ -29,13 +29,14 @@ def observe(exercise, function, args, run=straight):
     lines = dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in warned)
     changed = tuple(name for name, before, after in zip(exercise.arguments, args, given, strict=True)
                     if not unchanged(before, after))
-    return Outcome(copy_of(value), error and told(error, function), changed,
+    return Outcome(copy_of(value), error and error_in_words(error, function), changed,
                    caught.getvalue(), isinstance(error, NotImplementedError), "\n".join(lines))
 
 
-def told(error, function):
+def error_in_words(error, function):
     """An exception in words: its type, what it says, and the learner's line in which it arose."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    here = getattr(getattr(function, "__code__", None), "co_filename", None)
-    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == here and frame.line]
+    own_file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == own_file and frame.line]
     return text + (f"\nIt arose in your line:  {lines[-1]}" if lines else "")

@@ -2,7 +2,7 @@
 
     encoder    reads the source once: one state per word, and the final one
     decoder    writes the target from them, one word after the other, with attention or without
-    model      which parts a model has, their first weights, its loss and all gradients
+    model      which parts a model has, their initial weights, its loss and all gradients
     search     the trained model writes: greedily, or with a beam
 """
 

@@ -124,7 +124,7 @@ def gate_explorer(words, x=None, answer_at=(), **networks):
     widget.runs = runs
     widget.sentence = (f"Gate explorer: the states of {_listed(networks)} after each word of "
                        f"'{' '.join(words)}'. Live in JupyterLab: step through the words and clamp the gates.")
-    widget.still = _board(described, runs, words)
+    widget.still = _state_heatmap(described, runs, words)
     return widget
 
 
@@ -153,13 +153,17 @@ def _described(name, params, units, x):
             "linear": linear and {"W": linear["W"].tolist(), "b": linear["b"].tolist(), "names": list(WORDS)}}
 
 
-def _board(described, runs, words):
-    """The still figure of a gate explorer: the states of every network over the words, of its first units."""
-    rows = [(net["name"], state, unit, name) for net in described for state in ("c", "h") if state in runs[net["name"]]
-            for unit, name in list(zip(net["shown"], net["units"], strict=True))[:4]]
-    values = [runs[network][state][:, unit] for network, state, unit, _ in rows]
-    return plots.heatmap(values, [f"{network} {state}: {name}" for network, state, _, name in rows], list(words),
-                         "state after each word", symmetric=1.0)
+def _state_heatmap(described, runs, words):
+    """The still figure of a gate explorer: the states of every network over the words, of its first four units."""
+    labels, values = [], []
+    for network in described:
+        units = list(zip(network["shown"], network["units"], strict=True))[:4]
+        run = runs[network["name"]]
+        for state in ("c", "h"):
+            if state in run:
+                labels += [f"{network['name']} {state}: {name}" for _, name in units]
+                values += [run[state][:, unit] for unit, _ in units]
+    return plots.heatmap(values, labels, list(words), "state after each word", symmetric=1.0)
 
 
 def gradient_explorer(families, knob, xlabel="lag (steps back)"):

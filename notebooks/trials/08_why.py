@@ -15,7 +15,7 @@ import pathlib
 import numpy as np
 
 from lstmcourse.data import hindi
-from lstmcourse.lab.translation import exact, gender_twin, only, read, teacher_forced, train_translator
+from lstmcourse.lab.translation import encoder_states, exact, gender_twin, only, teacher_forced, train_translator
 from lstmcourse.lab.trials import load, median_interval, reaches, remake, verdict_of, wilson
 from lstmcourse.seq2seq import Model
 
@@ -76,7 +76,7 @@ def he_or_she(params):
     is_she = np.array([pair.english.split()[0] == "she" for pair in pairs])
     logits, alpha = teacher_forced(params, MODEL, pairs)
     at = dict(zip(PLACES, (np.zeros_like(lengths), lengths - 2, lengths - 1), strict=True))
-    rows, other = np.arange(len(pairs)), read(params, MODEL, [gender_twin(pair) for pair in pairs])
+    rows, other = np.arange(len(pairs)), encoder_states(params, MODEL, [gender_twin(pair) for pair in pairs])
 
     def first(**how):
         return teacher_forced(params, MODEL, pairs, **how)[0][:, 0].argmax(-1)

@@ -68,7 +68,7 @@ def mutants(source):
                     and isinstance(node.ctx, ast.Store)} | {a.arg for a in function.args.args})
     keys = sorted({node.value for node in ast.walk(function) if isinstance(node, ast.Constant)
                    and isinstance(node.value, str) and node.value.isidentifier()})
-    seen = set()
+    known = set()
     for position, node in enumerate(ast.walk(function)):
         for text, changed in changes(node, names, keys):
             mutant = copy.deepcopy(function)
@@ -80,8 +80,8 @@ def mutants(source):
             else:
                 getattr(parent, field)[index] = changed
             code = ast.unparse(ast.fix_missing_locations(mutant))
-            if code not in seen and code != ast.unparse(function):
-                seen.add(code)
+            if code not in known and code != ast.unparse(function):
+                known.add(code)
                 yield f"{where(node, function)}: {text}", code
 
 
@@ -103,79 +103,112 @@ def place(tree, position):
 
 
 def changes(node, names, keys):
-    """(text, new node) for every change of one node."""
-    def changed(text, **fields):
-        new = copy.deepcopy(node)
-        for name, value in fields.items():
-            setattr(new, name, value)
-        return f"{ast.unparse(node)} -> {text or ast.unparse(ast.fix_missing_locations(new))}", new
+    """(text, new node) for every change of one node.
 
-    def replaced(new):
-        return f"{ast.unparse(node)} -> {ast.unparse(ast.fix_missing_locations(new))}", new
-
-    if isinstance(node, ast.BinOp):
-        for operator in OPERATORS.get(type(node.op), ()):
-            yield changed(None, op=operator())
-        yield replaced(copy.deepcopy(node.left))                   # one side dropped
-        yield replaced(copy.deepcopy(node.right))
-        if isinstance(node.op, (ast.MatMult, ast.Sub, ast.Div)):
-            yield changed(None, left=node.right, right=node.left)
-    if isinstance(node, ast.UnaryOp):
-        yield replaced(copy.deepcopy(node.operand))
-    if isinstance(node, ast.Compare):
-        for operator in COMPARISONS.get(type(node.ops[0]), ()):
-            yield changed(None, ops=[operator()])
-    if isinstance(node, ast.IfExp):
-        yield replaced(copy.deepcopy(node.body))
-        yield replaced(copy.deepcopy(node.orelse))
-    if isinstance(node, ast.Constant):
-        if isinstance(node.value, bool):
-            yield replaced(ast.Constant(not node.value))
-        elif isinstance(node.value, (int, float)):
-            for value in (node.value + 1, node.value - 1, -node.value, 2 * node.value):
-                if value != node.value:
-                    yield replaced(ast.Constant(value))
-        elif isinstance(node.value, str) and node.value in keys:
-            for key in keys:
-                if key != node.value:
-                    yield replaced(ast.Constant(key))
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
-        for name in names:
-            if name != node.id:
-                yield replaced(ast.Name(name, ast.Load()))
-        yield replaced(ast.UnaryOp(ast.USub(), copy.deepcopy(node)))
-    if isinstance(node, ast.Attribute):
-        if node.attr == "T":
-            yield replaced(copy.deepcopy(node.value))
-        if node.attr in FUNCTIONS:
-            yield changed(None, attr=FUNCTIONS[node.attr])
-    if isinstance(node, ast.Name) and node.id == "sigmoid":
-        yield replaced(ast.parse("np.tanh", mode="eval").body)
+    names, keys  the function's variables and the keys of its dicts: what may be swapped for one another
+    """
+    for kind, variants in VARIANTS:
+        if isinstance(node, kind):
+            for new in variants(node, names, keys):
+                yield f"{ast.unparse(node)} -> {ast.unparse(ast.fix_missing_locations(new))}", new
     if isinstance(node, ast.Call):
-        if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):      # f(x) -> x
-            yield replaced(copy.deepcopy(node.args[0]))
-        if len(node.args) > 1:
-            yield changed(None, args=[node.args[1], node.args[0], *node.args[2:]])
-        if isinstance(node.func, ast.Attribute) and not (isinstance(node.func.value, ast.Name)
-                                                         and node.func.value.id == "np"):
-            yield replaced(copy.deepcopy(node.func.value))         # x.f() -> x
         for k, keyword in enumerate(node.keywords):
-            yield changed(f"without {keyword.arg}", keywords=node.keywords[:k] + node.keywords[k + 1:])
-    if isinstance(node, ast.Slice):
-        for bound in ("lower", "upper"):
-            if getattr(node, bound) is not None:
-                yield changed(None, **{bound: None})
-            else:
-                yield changed(None, **{bound: ast.Constant(1 if bound == "lower" else -1)})
-    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-        yield replaced(copy.deepcopy(node.value))
-    if isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load) and len(node.elts) > 1:
-        for k in range(len(node.elts) - 1):
-            elts = list(node.elts)
-            elts[k], elts[k + 1] = elts[k + 1], elts[k]
-            yield changed(None, elts=elts)
+            new = with_fields(node, keywords=node.keywords[:k] + node.keywords[k + 1:])
+            yield f"{ast.unparse(node)} -> without {keyword.arg}", new
     if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr, ast.If, ast.For)) and not is_docstring(node):
         yield f"{ast.unparse(node).splitlines()[0]} -> dropped", ast.Pass()
+
+
+def with_fields(node, **fields):
+    """A copy of the node with some of its parts replaced."""
+    new = copy.deepcopy(node)
+    for name, value in fields.items():
+        setattr(new, name, value)
+    return new
+
+
+def of_operation(node, names, keys):
+    for operator in OPERATORS.get(type(node.op), ()):
+        yield with_fields(node, op=operator())
+    yield copy.deepcopy(node.left)                     # one side dropped
+    yield copy.deepcopy(node.right)
+    if isinstance(node.op, (ast.MatMult, ast.Sub, ast.Div)):
+        yield with_fields(node, left=node.right, right=node.left)
+
+
+def of_sign(node, names, keys):
+    yield copy.deepcopy(node.operand)
+
+
+def of_comparison(node, names, keys):
+    for operator in COMPARISONS.get(type(node.ops[0]), ()):
+        yield with_fields(node, ops=[operator()])
+
+
+def of_condition(node, names, keys):
+    yield copy.deepcopy(node.body)
+    yield copy.deepcopy(node.orelse)
+
+
+def of_constant(node, names, keys):
+    if isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node.value, (int, float)):
+        for value in (node.value + 1, node.value - 1, -node.value, 2 * node.value):
+            if value != node.value:
+                yield ast.Constant(value)
+    elif isinstance(node.value, str) and node.value in keys:
+        for key in keys:
+            if key != node.value:
+                yield ast.Constant(key)
+
+
+def of_name(node, names, keys):
+    if isinstance(node.ctx, ast.Load) and node.id in names:
+        for name in names:
+            if name != node.id:
+                yield ast.Name(name, ast.Load())
+        yield ast.UnaryOp(ast.USub(), copy.deepcopy(node))
+    if node.id == "sigmoid":
+        yield ast.parse("np.tanh", mode="eval").body
+
+
+def of_attribute(node, names, keys):
+    if node.attr == "T":
+        yield copy.deepcopy(node.value)
+    if node.attr in FUNCTIONS:
+        yield with_fields(node, attr=FUNCTIONS[node.attr])
+
+
+def of_call(node, names, keys):
+    if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):      # f(x) -> x
+        yield copy.deepcopy(node.args[0])
+    if len(node.args) > 1:
+        yield with_fields(node, args=[node.args[1], node.args[0], *node.args[2:]])
+    if isinstance(node.func, ast.Attribute) and not (isinstance(node.func.value, ast.Name)
+                                                     and node.func.value.id == "np"):
+        yield copy.deepcopy(node.func.value)           # x.f() -> x
+
+
+def of_slice(node, names, keys):
+    for bound, inner in (("lower", 1), ("upper", -1)):
+        yield with_fields(node, **{bound: ast.Constant(inner) if getattr(node, bound) is None else None})
+
+
+def of_index(node, names, keys):
+    if isinstance(node.ctx, ast.Load):
+        yield copy.deepcopy(node.value)
+
+
+def of_tuple(node, names, keys):
+    if isinstance(node.ctx, ast.Load):
+        for k in range(len(node.elts) - 1):
+            yield with_fields(node, elts=[*node.elts[:k], node.elts[k + 1], node.elts[k], *node.elts[k + 2:]])
+
+
+VARIANTS = ((ast.BinOp, of_operation), (ast.UnaryOp, of_sign), (ast.Compare, of_comparison), (ast.IfExp, of_condition),
+            (ast.Constant, of_constant), (ast.Name, of_name), (ast.Attribute, of_attribute), (ast.Call, of_call),
+            (ast.Slice, of_slice), (ast.Subscript, of_index), (ast.Tuple, of_tuple))
 
 
 def is_docstring(node):
@@ -219,8 +252,8 @@ def unexplained(found):
     """Survivors without a reason in the list, and reasons whose mutant no longer survives."""
     reasons = json.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
     new = {id: [text for text in survivors if text not in reasons.get(id, {})] for id, (_, survivors) in found.items()}
-    gone = {id: [text for text in reasons.get(id, {}) if text not in found[id][1]] for id in found}
-    return new, gone
+    outdated = {id: [text for text in reasons.get(id, {}) if text not in found[id][1]] for id in found}
+    return new, outdated
 
 
 def main(ids):
@@ -229,7 +262,7 @@ def main(ids):
         print(f"there is no exercise {', '.join(unknown)}; there are: {', '.join(EXERCISES)}", file=sys.stderr)
         return 2
     found = run(ids)
-    new, gone = unexplained(found)
+    new, outdated = unexplained(found)
     print(f"{'exercise':10}{'mutants':>9}{'rejected':>10}{'equivalent':>12}{'unexplained':>13}")
     for id, (count, survivors) in found.items():
         print(f"{id:10}{count:9}{count - len(survivors):10}{len(survivors) - len(new[id]):12}{len(new[id]):13}")
@@ -240,9 +273,9 @@ def main(ids):
     for id in found:
         for text in new[id]:
             print(f"  {id}  survives, why?  {text}")
-        for text in gone[id]:
+        for text in outdated[id]:
             print(f"  {id}  in the list, but does not survive  {text}")
-    return 1 if any(new.values()) or any(gone.values()) else 0
+    return 1 if any(new.values()) or any(outdated.values()) else 0
 
 
 if __name__ == "__main__":

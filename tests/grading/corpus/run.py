@@ -60,16 +60,7 @@ def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), user=Non
     patch code at the end of the grader's confine.py: an older kernel
     """
     folder, findings = Path(folder), Findings()
-    folder.chmod(0o755)
-    package = folder / "package" / "lstmcourse"          # a copy: what the vandals would find
-    shutil.copytree(Path(lstmcourse.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (package / "grading" / "confine.py").open("a") as file:
-        file.write(patch)
-    canary = folder / "canary"
-    canary.mkdir(mode=0o777)
-    canary.chmod(0o777)
-    (canary / "secret.txt").write_text(SECRET)
-    (canary / "secret.txt").chmod(0o666)
+    package, canary = lay_out(folder, patch)
     target = Target(folder / "submissions", folder / "out", package, canary, 0, folder / "socket")
     with Ears(target.socket) as ears:
         target = Target(**vars(target) | {"port": ears.port})
@@ -77,38 +68,64 @@ def run(folder, cases=CASES, options=("--seconds", "8", "--jobs", "2"), user=Non
         if user is not None:
             give(folder, user)
         before, loose = {p: digest(p) for p in (target.submissions, package, canary)}, strangers()
-        start = time.monotonic()
-        reader, writer = os.pipe()
-        done = subprocess.run(
-            [sys.executable, "-c", LAUNCH, str(writer), "grade", str(target.submissions), "--out", str(target.out),
-             "--exercises", IDS, *options], cwd=folder / "package", capture_output=True, text=True, timeout=900,
-            pass_fds=(writer,), env=os.environ | {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1",
-                              "LSTMCOURSE_CANARY": VARIABLE, "OPENBLAS_NUM_THREADS": "1",
-                              "PATH": os.environ["PATH"] if path is None else str(path)}, **as_user(user))
-        findings.seconds = time.monotonic() - start
-        os.close(writer)
-        with os.fdopen(reader) as told:
-            findings.memory = int(told.read() or 0) << (0 if sys.platform == "darwin" else 10)
+        done = launch(target, package.parent, options, user, path, findings)
         heard = ears.heard()
     if done.returncode not in (0, 1) or "Traceback" in done.stderr:
         findings.damage.append(f"exit status {done.returncode}: {done.stderr[-2000:]}")
         findings.broken = {case.name: "was not graded" for case in cases}
         return findings
     deserved(target.out, cases, findings)
-    for path, was in before.items():
-        if digest(path) != was:
-            findings.damage.append(f"{path.name} was changed")
-    if set(folder.iterdir()) - {target.socket} != {package.parent, canary, target.submissions, target.out}:
-        findings.damage.append(f"new files: {sorted(p.name for p in folder.iterdir())}")
-    for outside in OUTSIDE:
-        if os.access(outside, os.R_OK):
-            findings.damage += [f"{outside}/{name} is new" for name in os.listdir(outside)
-                                if "PWNED" in name or name in ("a_left_for_b.py", "evil.pth", "sitecustomize.py")]
+    findings.damage += changed_or_new(folder, target, before)
     if heard:
         findings.damage.append(f"the network heard {heard}")
-    if left := left_behind(loose):
-        findings.damage.append(f"processes are left: {left}")
+    if processes := left_behind(loose):
+        findings.damage.append(f"processes are left: {processes}")
     return findings
+
+
+def lay_out(folder, patch):
+    """What the vandals aim at, below `folder`: a copy of the library, and a secret in a file. Both folders."""
+    folder.chmod(0o755)
+    package, canary = folder / "package" / "lstmcourse", folder / "canary"
+    shutil.copytree(Path(lstmcourse.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (package / "grading" / "confine.py").open("a") as file:
+        file.write(patch)
+    canary.mkdir(mode=0o777)
+    canary.chmod(0o777)
+    (canary / "secret.txt").write_text(SECRET)
+    (canary / "secret.txt").chmod(0o666)
+    return package, canary
+
+
+def launch(target, folder, options, user, path, findings):
+    """Run the grader in a process of its own; its time and its memory go into the findings."""
+    start = time.monotonic()
+    reader, writer = os.pipe()
+    environment = os.environ | {
+        "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "LSTMCOURSE_CANARY": VARIABLE,
+        "OPENBLAS_NUM_THREADS": "1", "PATH": os.environ["PATH"] if path is None else str(path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, str(writer), "grade", str(target.submissions), "--out", str(target.out),
+         "--exercises", IDS, *options], cwd=folder, capture_output=True, text=True, timeout=900,
+        pass_fds=(writer,), env=environment, **as_user(user))
+    findings.seconds = time.monotonic() - start
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        findings.memory = int(told.read() or 0) << (0 if sys.platform == "darwin" else 10)
+    return done
+
+
+def changed_or_new(folder, target, before):
+    """What the submissions have changed or left outside their scratch, in words. before: {path: its digest}"""
+    damage = [f"{path.name} was changed" for path, was in before.items() if digest(path) != was]
+    known = {folder / "package", folder / "canary", target.submissions, target.out}
+    if set(folder.iterdir()) - {target.socket} != known:
+        damage.append(f"new files: {sorted(p.name for p in folder.iterdir())}")
+    for outside in OUTSIDE:
+        if os.access(outside, os.R_OK):
+            damage += [f"{outside}/{name} is new" for name in os.listdir(outside)
+                       if "PWNED" in name or name in ("a_left_for_b.py", "evil.pth", "sitecustomize.py")]
+    return damage
 
 
 def largest_process():
