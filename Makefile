@@ -91,6 +91,7 @@ endif
 	@$(call install,-c constraints.txt -e ".[test]")
 	@mkdir -p .venv/share/jupyter/lab/settings .venv/jupyter
 	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > .venv/share/jupyter/lab/settings/overrides.json
+	@$(PY) -c 'import matplotlib.font_manager' 2>/dev/null || true    # finds the fonts now, so that no first cell has to
 	@touch .venv/ready $@
 
 lock:            ## pin every package, the indirect ones too, for all systems and Pythons, in constraints.txt (UPGRADE=1: newer ones)
@@ -159,7 +160,7 @@ test-browser: setup      ## JupyterLab in Chromium: lessons run, live figures mo
 
 site: .venv/site ## the course as a website, in build/site (SERVE=1: shown on this machine, PORT=8000; SOLUTIONS=0: without them)
 	@rm -rf build/site         # a page is made of many files; nothing old is left in it
-	$(NEWCOMER) $(PY) -m sphinx -q -E -W --keep-going -b html -c docs -d build/doctrees -D course_solutions=$(or $(SOLUTIONS),1) . build/site
+	$(NEWCOMER) $(PY) -m sphinx -q -j auto -E -W --keep-going -b html -c docs -d build/doctrees -D course_solutions=$(or $(SOLUTIONS),1) . build/site
 	@echo "The website is in build/site: open build/site/index.html"
 	$(if $(filter 1,$(SERVE)),$(PY) -m http.server --bind 127.0.0.1 --directory build/site $(or $(PORT),8000))
 

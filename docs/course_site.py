@@ -270,6 +270,7 @@ def readme(title):
     part = (re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1] if title
             else re.search(r"^# .*?\n(.*?)(?=^!\[|^## )", text, re.MULTILINE | re.DOTALL)[1])
     part = part.replace("](#install)", "](docs/install.md)")
+    part = re.sub(r"^To read without installing.*\n*", "", part, flags=re.MULTILINE)      # the reader is there
     return re.sub(r"\]\((?![a-z]+:|#)([^()\s]+)\)", r"](../\1)", part.strip())
 
 
@@ -277,8 +278,10 @@ def front_figure():
     """The live figure of the front page: three cells whose weights are set by hand, and one sentence."""
     from lstmcourse.widgets import gate_explorer
     from lstmcourse.widgets.by_hand import gru_by_hand, lstm_by_hand, rnn_by_hand
-    return gate_explorer("nishchal likes pizza but his friend likes burger so friend orders",
-                         LSTM=lstm_by_hand(), GRU=gru_by_hand(), RNN=rnn_by_hand())
+    widget = gate_explorer("nishchal likes pizza but his friend likes burger so friend orders",
+                           LSTM=lstm_by_hand(), GRU=gru_by_hand(), RNN=rnn_by_hand())
+    widget.word = widget.words.index("friend")                   # where the page asks for a gate to be clamped
+    return widget
 
 
 def front(out):
@@ -307,12 +310,29 @@ def modules(folder=""):
                        for name in (sorted(names) if folder else names))
 
 
-def filled(text, out):
+def bibtex(repository):
+    """CITATION.cff as a BibTeX entry."""
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    said = dict(re.findall(r'^(?:  - )?([a-z-]+): "?(.*?)"?$', text, re.MULTILINE))
+    lines = [f"  title   = {{{said['title']}}},", f"  author  = {{{{{said['name']}}}}},",
+             f"  year    = {{{said['date-released'][:4]}}},", f"  version = {{{said['version']}}},",
+             *([f"  url     = {{https://github.com/{repository}}},"] if repository else [])]
+    return "\n".join(["```bibtex", "@software{lstmcourse,", *lines, "}", "```"])
+
+
+def get(repository):
+    """How a reader of the website gets the course."""
+    return (f"Get the course with `git clone https://github.com/{repository}`. Both commands are typed in its folder."
+            if repository else "Both commands are typed in the folder of the course.")
+
+
+def filled(text, out, repository):
     """A page of docs/ with what its `<!-- … -->` lines ask for."""
     def one(match):
         what, _, argument = match[1].partition(": ")
         return {"readme": lambda: readme(argument), "figure": lambda: front(out),
                 "modules": lambda: modules("" if argument == "core" else argument),
+                "bibtex": lambda: bibtex(repository), "get": lambda: get(repository),
                 "file": lambda: f"```\n{(ROOT / argument).read_text(encoding='utf-8')}```",
                 "notebooks": lambda: listing(argument)}[what]()
     return re.sub(r"^<!-- (.+?) -->$", one, text, flags=re.MULTILINE)
@@ -363,7 +383,7 @@ def read(app, doc, content):
                         f'<a href="{path.stem}.html">{path.stem.split("_")[0]}</a>' for path in users)
         content[0] = nbformat.writes(lesson(notebook, doc, out, app.anchors, below))
     else:
-        content[0] = linked(filled(content[0], out), doc, out)
+        content[0] = linked(filled(content[0], out, app.config.course_repository), doc, out)
 
 
 def page(app, name, template, context, tree):
@@ -372,7 +392,8 @@ def page(app, name, template, context, tree):
         (f"{name}{end}" for end in (".ipynb", ".md") if (ROOT / f"{name}{end}").exists()), None)
     context["course_source"] = source
     tree = context.get("furo_navigation_tree", "")                   # the headings of the theme's list have no level
-    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+    tree = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+    context["furo_navigation_tree"] = tree.replace(">On trial: ", ">")       # they stand below "Claims on trial"
     context["course_live"] = "lstmcourse.show(" in context.get("body", "")
     edited = source and source.replace("exercises/", "solutions/", 1)
     if source and app.config.course_repository:
@@ -385,7 +406,8 @@ def docstring(app, what, name, thing, options, lines):
     """The library's docstrings are laid out for a terminal: the first line is prose, the rest stays as it is."""
     text = "\n".join(lines).strip()
     first, _, rest = text.partition("\n\n")
-    escaped = re.sub(r"([\\*_`|])", r"\\\1", first)
+    escaped = "".join(f"\\ ``{part[1:-1]}``\\ " if part.startswith("`") else re.sub(r"([\\*_`|])", r"\\\1", part)
+                      for part in re.split(r"(`[^`\n]+`)", first))
     lines[:] = [*escaped.split("\n"), ""]
     if rest.strip():
         lines += [".. code-block:: text", "", *("   " + line for line in rest.split("\n")), ""]

@@ -4,7 +4,7 @@
 
 nbconvert writes every file it runs: text that a kernel happened to send in two pieces, the Python's patch version,
 a time. Here pieces are joined, the version is left out, and a file stays as it is where nothing else differs. Of a
-cell that is tagged `nbval-ignore-output` the saved output stays as long as its code does.
+cell that is tagged `nbval-ignore-output` the saved output, where there is one, stays as long as its code does.
 """
 
 import configparser
@@ -44,7 +44,8 @@ def tidy(new, old):
             continue
         cell.outputs = [nbformat.from_dict(out) for out in joined(cell.outputs)]
         before = saved.get(cell.get("id"), {})
-        if "nbval-ignore-output" in cell.metadata.get("tags", []) and before.get("source") == cell.source:
+        kept = "nbval-ignore-output" in cell.metadata.get("tags", []) and before.get("source") == cell.source
+        if kept and before.outputs:
             cell.outputs = before.outputs
     return new
 

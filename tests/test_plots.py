@@ -42,6 +42,11 @@ def test_curves_differ_in_dash_as_well_as_in_colour():
     assert len({line.get_linestyle() for line in lines}) == len({line.get_color() for line in lines}) == 4
 
 
+def test_curves_mark_a_line_of_a_single_point():
+    lines = plots.curves([0, 1, 2], {"a": [1, np.nan, np.nan], "b": [1, 2, np.nan]}, "x", "y").axes[0].lines
+    assert [line.get_marker() for line in lines] == ["x", "None"]
+
+
 def test_curves_names_do_not_overlap():
     fig = plots.curves([0, 1], {k: [0, 0.5] for k in "abc"}, "x", "y")
     heights = sorted(text.xyann[1] for text in fig.axes[0].texts)

@@ -11,13 +11,6 @@ ROOT = pathlib.Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "questions.md"
 LINK = re.compile(r"\]\(\.\./notebooks/(\w+\.ipynb)(?:#cell-id=([\w-]+))?\)")
 
-# No cell shows the answer yet: question -> why.
-WITHOUT = {
-    **dict.fromkeys([
-        "One paper reports bits per character and another bits per byte: how do I compare them?",
-    ], "lesson 10 is being rewritten"),
-}
-
 
 def entries():
     """(question, answer, line of links) of every entry of the page."""
@@ -54,11 +47,7 @@ def test_question_has_a_short_answer_and_the_cell_that_shows_it(question, answer
     for notebook, cell in links:
         cells = json.loads((ROOT / "notebooks" / notebook).read_text(encoding="utf-8"))["cells"]
         assert not cell or cell in {one["id"] for one in cells}, f"{notebook} has no cell {cell}"
-    assert any(cell for _, cell in links) != (question in WITHOUT)
-
-
-def test_those_without_a_cell_are_on_the_page():
-    assert set(WITHOUT) <= {question for question, _, _ in ENTRIES}
+    assert any(cell for _, cell in links)
 
 
 def test_numbers_in_the_answers_are_right():

@@ -37,6 +37,8 @@ def test_tidy_keeps_the_ignored_output_of_a_cell_that_did_not_change():
     assert tidy(notebook("yours", tags=["nbval-ignore-output"]), old).cells[0].outputs[0].text == "mine"
     assert tidy(notebook("yours", tags=["nbval-ignore-output"], source="x"), old).cells[0].outputs[0].text == "yours"
     assert tidy(notebook("yours"), old).cells[0].outputs[0].text == "yours"
+    none = notebook(tags=["nbval-ignore-output"])
+    assert tidy(notebook("yours", tags=["nbval-ignore-output"]), none).cells[0].outputs[0].text == "yours"
 
 
 def test_run_writes_only_what_changed(tmp_path):

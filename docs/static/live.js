@@ -17,6 +17,6 @@ lstmcourse.show = (id) => {
   const numbers = JSON.parse(document.getElementById(`${id}-numbers`).textContent);
   const live = document.createElement("div");
   live.className = "live";
+  place.replaceChildren(live);                               // first, so that a figure can scroll to the chosen word
   lstmcourse.figures[place.dataset.figure].render({ model: lstmcourse.model({ ...numbers, asks: false }), el: live });
-  place.replaceChildren(live);
 };

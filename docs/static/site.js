@@ -52,7 +52,7 @@
 
   // What scrolls sideways can be scrolled by keyboard.
   const reachable = () => {
-    for (const box of document.querySelectorAll(".table-wrapper, .highlight pre, div.math, .lc-scroll, .cell_output pre")) {
+    for (const box of document.querySelectorAll(".table-wrapper, .highlight pre, div.math, .lc-scroll, .cell_output, .cell_output pre")) {
       if (box.scrollWidth > box.clientWidth + 1) {
         box.tabIndex = 0;
         if (!box.getAttribute("role")) box.setAttribute("role", "region");

@@ -7,7 +7,7 @@
     interventions  clamped gates: what changes when a gate is held
     transformer_lm a small causal Transformer
     translation    lesson 08's translator: train, translate, move where it looks
-    forecasting    one series: CSV, windows, simple forecasts, errors by horizon
+    forecasting    one series: CSV, windows, simple forecasts, errors by horizon, the next steps
     torch_training the PyTorch loop of lessons 11 to 13: validation set, early stopping
     checkup        what is wrong with this PyTorch model and this batch?
     gradients      gradient norms and Jacobian norms by lag

@@ -9,8 +9,10 @@ train and validation are ends: values[:train] may be learned from, values[train:
 """
 
 import csv
+import pathlib
+import re
 import warnings
-from datetime import date
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -27,82 +29,120 @@ class Series(NamedTuple):
 
 # Reading
 
-def read_series(path, season, column=None, gaps=None):
+def read_series(path, season, column=None, gaps=None, dates=None, decimal="."):
     """A series from a CSV file with a header: dates in its first column, numbers in another.
 
-    season  steps in one season: 12 for months, 7 for days with a weekly rhythm, 1 for none
-    column  the name of the column with the numbers; None: the second one
-    gaps    None: a missing step or value is an error; "interpolate": it is filled on a straight line
+    season   steps in one season: 12 for months, 7 for days with a weekly rhythm, 24 for hours with a daily one, 1: none
+    column   the name of the column with the numbers; None: the second one. All other columns are left out
+    gaps     None: a missing step or value is an error; "interpolate": it is filled on a straight line
+    dates    how a date is written, as in `datetime.strptime`: "%d.%m.%Y", "%m/%d/%Y %H:%M"; None: 2024-05-31,
+             2024-05-31 13:00, 2024-05 or 2024
+    decimal  "," where numbers are written 3,5
 
-    Dates are 2024-05-31, 2024-05 or 2024. The step is the most frequent distance of two dates.
-    Raises ValueError that names the line and what was wanted: no dates, a date twice or out of order, a gap, a
-    value that is no number, too few values.
+    Columns are parted by commas, semicolons or tabs. The step is the most frequent distance of two dates.
+    Raises ValueError that names the line and what was wanted: no text, no header, no dates, a date twice or out of
+    order, a gap, a value that is no number, too few values.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    header, *rows = _table(path)
     if len(header) < 2 or (column is not None and column not in header[1:]):
         raise ValueError(f"{path} has the columns {header}; wanted dates in the first one and "
                          f"{'numbers in the second' if column is None else repr(column)}")
+    if _time(header[0], dates):
+        raise ValueError(f"{path} begins with {header}; wanted the names of the columns in its first line")
     at = 1 if column is None else header.index(column)
-    days, values = [], []
-    for number, row in enumerate(rows, 2):
-        if not any(cell.strip() for cell in row):
-            continue
-        days.append(_day(row[0], path, number))
-        if len(days) > 1 and days[-1] <= days[-2]:
-            raise ValueError(f"{path}, line {number}: {row[0]} comes {'twice' if days[-1] == days[-2] else 'too late'}"
-                             "; wanted dates that rise from line to line")
-        values.append(_number(row[at] if at < len(row) else "", path, number, gaps))
-    series = Series(header[at], *_evenly_spaced(days, np.array(values), path, gaps)) if days else None
-    if not days or len(series.values) < SHORTEST * max(season, 4):
-        raise ValueError(f"{path} has {len(days)} values; wanted at least {SHORTEST * max(season, 4)}, "
-                         f"{SHORTEST} seasons of {max(season, 4)}")
+    times, values = _dates_and_numbers(rows, at, path, gaps, dates, decimal)
+    wanted = SHORTEST * season if season > 3 else 20
+    series = Series(header[at], *_evenly_spaced(times, values, path, gaps)) if times else None
+    if not times or len(series.values) < wanted:
+        raise ValueError(f"{path} has {len(times)} values; wanted at least {wanted}"
+                         + (f", {SHORTEST} seasons of {season}" if season > 3 else ""))
     return series
 
 
-def _day(text, path, line):
-    """A date; of a month or a year its first day."""
-    parts = text.strip()[:10].split("-")
+def _dates_and_numbers(rows, at, path, gaps, dates, decimal):
+    """The first column as times, and column `at` as numbers."""
+    times, values = [], []
+    for number, row in enumerate(rows, 2):
+        if not any(row):
+            continue
+        where = f"{path}, line {number}"
+        times.append(_time(row[0], dates))
+        if times[-1] is None:
+            raise ValueError(f"{where}: {row[0]!r} is no date; wanted " + (
+                "2024-05-31, 2024-05-31 13:00, 2024-05 or 2024 in the first column, or its pattern: dates='%d/%m/%Y'"
+                if dates is None else f"one written as {dates!r}"))
+        if len(times) > 1 and times[-1] <= times[-2]:
+            raise ValueError(f"{where}: {row[0]} comes {'twice' if times[-1] == times[-2] else 'after a later date'}"
+                             "; wanted dates that rise from line to line")
+        values.append(_number(row[at] if at < len(row) else "", decimal, gaps, where))
+    return times, np.array(values)
+
+
+def _table(path):
+    """The rows of a CSV file, its header first."""
     try:
-        return date(*map(int, parts + ["1"] * (3 - len(parts))))
-    except (ValueError, TypeError):
-        raise ValueError(f"{path}, line {line}: {text!r} is no date; wanted 2024-05-31, 2024-05 or 2024") from None
+        lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8; wanted a CSV file: a spreadsheet program saves one as "
+                         "'CSV UTF-8'") from None
+    parted_by = max(",;\t", key=lines[0].count) if lines else ","
+    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=parted_by)] or [[]]
 
 
-def _number(text, path, line, gaps):
-    """The number in a cell; NaN for an empty one where gaps are filled."""
-    if not text.strip() and gaps == "interpolate":
+def _time(text, pattern):
+    """When: of a month or a year its first day, with a time zone in UTC; None where it is no date."""
+    short = re.fullmatch(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?", text)
+    try:
+        if pattern is None and short:
+            return datetime(*(int(part or 1) for part in short.groups()))
+        when = datetime.fromisoformat(text) if pattern is None else datetime.strptime(text, pattern)
+    except ValueError:
+        return None
+    return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+
+
+def _number(text, decimal, gaps, where):
+    """The number in a cell; NaN for a missing one where gaps are filled."""
+    missing = text.lower() in ("", "na", "n/a", "nan", "null")
+    if missing and gaps == "interpolate":
         return np.nan
     try:
-        value = float(text)
+        value = np.nan if decimal != "." and "." in text else float(text.replace(decimal, "."))
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise ValueError(f"{path}, line {line}: {text!r} is no number; wanted one like 3.5"
-                         + ("" if text.strip() else ", or gaps='interpolate' to fill it on a straight line"))
+        example = "3.5" if decimal == "." else f"3{decimal}5"
+        also = " (decimal=',' for 3,5)" if re.fullmatch(r"-?\d+,\d+", text) and decimal == "." else ""
+        raise ValueError(f"{where}: {text!r} is no number; wanted one like {example}" + (
+            ", or gaps='interpolate' to fill it on a straight line" if missing else
+            f", without unit or separator of thousands{also}"))
     return value
 
 
-def _evenly_spaced(days, values, path, gaps):
+def _evenly_spaced(times, values, path, gaps):
     """(dates as text, values), one for each step, the missing ones filled where gaps says so."""
-    apart = np.diff([day.toordinal() for day in days])
-    by_month = len(apart) > 0 and np.median(apart) > 27        # months, quarters and years are not so many days
-    at = np.array([12 * day.year + day.month if by_month else day.toordinal() for day in days])
-    step = int(np.bincount(np.diff(at)).argmax()) if len(at) > 1 else 1
-    wanted = np.arange(at[0], at[-1] + 1, step)
-    if step == 0 or not np.isin(at, wanted).all():
-        odd = next((k for k in range(1, len(at)) if step == 0 or (at[k] - at[0]) % step), 1)
-        raise ValueError(f"{path}: {days[odd]} does not fit; wanted one value every {step} "
-                         f"{'months' if by_month else 'days'} from {days[0]} on: resample the series first")
+    at, unit = np.array(times, "datetime64[s]"), "s"
+    months = at.astype("datetime64[M]")                # months, quarters and years are not so many days
+    if len(at) > 1 and np.median(np.diff(at)) > np.timedelta64(27, "D") and (np.diff(months).astype(int) > 0).all():
+        at, unit = months, "M"
+    elif (at == at.astype("datetime64[D]")).all():
+        at, unit = at.astype("datetime64[D]"), "D"
+    steps, counts = np.unique(np.diff(at), return_counts=True)
+    step = steps[counts.argmax()] if len(steps) else np.timedelta64(1, unit)
+    wanted = np.arange(at[0], at[-1] + step, step)
+    fits = np.isin(at, wanted)
+    if not fits.all():
+        raise ValueError(f"{path}: {at[~fits][0]} does not fit; wanted one value every {step} from {at[0]} on: "
+                         "resample the series first")
     missing = np.setdiff1d(wanted, at)
     if len(missing) and gaps != "interpolate":
-        after = days[int(np.searchsorted(at, missing[0])) - 1]
-        raise ValueError(f"{path} has a gap after {after} ({len(missing)} missing values in all); wanted none, or "
-                         "gaps='interpolate' to fill them on a straight line")
+        raise ValueError(f"{path} has a gap after {missing[0] - step} ({len(missing)} missing in all); wanted "
+                         "none, or gaps='interpolate' to fill them on a straight line")
     known = np.isfinite(values)
-    filled = np.interp(wanted, at[known], values[known])
-    names = [f"{(k - 1) // 12}-{(k - 1) % 12 + 1:02}" if by_month else str(date.fromordinal(int(k))) for k in wanted]
-    return tuple(names), filled
+    if not known.any():
+        raise ValueError(f"{path} has no number in the column; wanted one on each line")
+    filled = np.interp(wanted.astype(int), at[known].astype(int), values[known])
+    return tuple(map(str, wanted)), filled
 
 
 # Forecasters: each is fitted on values[:train], and reads values[:origin]
@@ -224,19 +264,74 @@ def compare(series, season, horizon, models=None, seed=0):
 
     Returns a `Comparison` with one sentence that says which models beat the seasonal naive forecast, and by how much.
     """
-    values = series.values if isinstance(series, Series) else np.asarray(series, float)
+    values = _values(series)
     train, validation, origins = ends(len(values), horizon)
     if len(origins) < 2 * season:
+        longest, enough = len(origins) + horizon - 2 * season, 5 * (2 * season + horizon - 1)
         raise ValueError(f"series has {len(values)} values, {len(origins)} of them test origins; wanted at least two "
-                         f"seasons of {season}: a longer series, or a shorter horizon than {horizon}")
+                         f"seasons of {season}: {enough} values"
+                         + (f", or a horizon of at most {longest} in place of {horizon}" if longest > 0 else ""))
     errors = {name: absolute_errors(fitted(values, train, validation, season, horizon), values, origins, horizon)
               for name, fitted in ({"seasonal naive": seasonal_naive} | (models or BASELINES)).items()}
+    naive = errors["seasonal naive"]
+    if not naive.any():
+        raise ValueError(f"series repeats itself every {season} steps, so the seasonal naive forecast makes no error; "
+                         "wanted one in which there is something to gain")
     rng = np.random.default_rng(seed)
-    found = {name: skill(e, errors["seasonal naive"], max(season, horizon), rng) for name, e in errors.items()
-             if name != "seasonal naive"}
-    better = [f"{name} by {100 * middle:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
-              for name, (low, middle, high) in sorted(found.items(), key=lambda item: -item[1][1]) if low > 0]
-    sentence = ("None of them beats the seasonal naive forecast." if not better else
-                f"The seasonal naive forecast is beaten {'; '.join(better)}.")
+    found = {name: skill(e, naive, max(season, horizon), rng) for name, e in errors.items() if name != "seasonal naive"}
     return Comparison({name: e.mean(axis=0) for name, e in errors.items()}, found,
-                      f"{len(origins)} test origins, {horizon} steps ahead. {sentence}")
+                      f"{len(origins)} test origins, {horizon} steps ahead: {_sentence(found)}")
+
+
+def _values(series):
+    return series.values if isinstance(series, Series) else np.asarray(series, float)
+
+
+def _sentence(found):
+    """Which models beat the seasonal naive forecast, by how much; and the others."""
+    def listed(parts):
+        return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+    won, others = [], []
+    for name, (low, middle, high) in sorted(found.items(), key=lambda item: -item[1][1]):
+        gain = f"{100 * middle:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+        if low > 0:
+            won.append(f"{name} by {gain}" if won else f"{name} beats the seasonal naive forecast by {gain}")
+        else:
+            others.append(f"{name} ({gain})")
+    if not won:
+        return f"no model beats the seasonal naive forecast: {listed(others)}."
+    return listed(won) + (f"; {listed(others)} {'does' if len(others) == 1 else 'do'} not." if others else ".")
+
+
+class Ahead(NamedTuple):
+    """The steps that come after a series: their dates as text, the forecast and its interval, (horizon,) each."""
+    dates: tuple
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def next_steps(series, season, horizon, fitted, coverage=0.9):
+    """The forecast of what comes after the series ends, by one of the models of `compare`.
+
+    fitted    a forecaster such as `linear`, fitted as `compare` does it
+    coverage  the interval holds this fraction of the model's errors at the test origins, at each step ahead
+
+    Returns an `Ahead`; dates of values without dates are "+1", "+2", …
+    """
+    values = _values(series)
+    train, validation, origins = ends(len(values), horizon)
+    if len(origins) < 10:
+        raise ValueError(f"series has {len(values)} values, {len(origins)} of them test origins; wanted at least 10 "
+                         "for an interval: a longer series or a shorter horizon")
+    forecast = fitted(values, train, validation, season, horizon)
+    errors = values[origins[:, None] + np.arange(horizon)] - forecast(values, origins)
+    ahead = forecast(values, [len(values)])[0]
+    low, high = np.quantile(errors, [(1 - coverage) / 2, (1 + coverage) / 2], axis=0)
+    if isinstance(series, Series):
+        before, last = map(np.datetime64, series.dates[-2:])
+        dates = tuple(str(last + (k + 1) * (last - before)) for k in range(horizon))
+    else:
+        dates = tuple(f"+{k + 1}" for k in range(horizon))
+    return Ahead(dates, ahead, ahead + low, ahead + high)

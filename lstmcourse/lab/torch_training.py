@@ -100,8 +100,12 @@ class Forecaster(torch.nn.Module):
         return self.linear(self.recurrent(x)[0][:, -1])
 
 
-def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10, relative=True):
-    """A recurrent forecaster for `forecasting.compare`: a function as `forecasting.linear`. kind: "gru" or "lstm".
+def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10, relative=True, dtype=torch.float32):
+    """A recurrent forecaster for `forecasting.compare`: a function as `forecasting.linear`.
+
+    kind    "gru", "lstm", or a class of your own as `Forecaster`, called with (hidden, horizon)
+    hidden  H
+    dtype   torch.float64 gives the same digits on every machine, and takes longer
 
     Trained on windows of `past` values (None: three seasons), each relative to its last value and divided by the
     standard deviation of all training windows; stopped early by the windows that end in the validation part.
@@ -116,10 +120,11 @@ def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10,
                 (x, level), (y, level), (held_x, held_level), (held_y, held_level)))
         scale = float(np.std(x)) or 1.0
         torch.manual_seed(seed)
-        model, rng = Forecaster(kind, hidden, horizon), np.random.default_rng(seed)
+        model = (kind(hidden, horizon) if callable(kind) else Forecaster(kind, hidden, horizon)).to(dtype)
+        rng = np.random.default_rng(seed)
 
         def tensors(x, y):
-            return [torch.tensor(part / scale, dtype=torch.float32) for part in (x[..., None], y)]
+            return [torch.tensor(part / scale, dtype=dtype) for part in (x[..., None], y)]
 
         def batches():
             return [tensors(x[rows], y[rows]) for rows in np.array_split(rng.permutation(len(x)), -(-len(x) // 32))]
@@ -131,6 +136,6 @@ def recurrent(kind, seed, hidden=32, past=None, lr=3e-3, epochs=60, patience=10,
             x, level = pasts(values, origins, steps)
             x, level = (x, level) if relative else (x + level, 0)
             with torch.no_grad():
-                return model(torch.tensor(x[..., None] / scale, dtype=torch.float32)).numpy() * scale + level
+                return model(torch.tensor(x[..., None] / scale, dtype=dtype)).numpy() * scale + level
         return forecast
     return fitted

@@ -187,7 +187,7 @@ def lstm_cell_backward():
         s.text(x, y, text, "d", fontsize=12)
     for x, y, text, part in ((1.24, state + 0.22, "$× f_t$", "f"), (2.1, 2.1, "$× c_{t-1}$", None),
                              (2.5, 1.85, "$× g_t$", "g"), (4.07, 1.85, "$× i_t$", "i"),
-                             (6.22, 1.75, "$× o_t$", "o"), (5.3, gates - 0.27, r"$× \tanh c_t$", None)):
+                             (6.22, 1.75, "$× o_t$", "o"), (5.36, gates - 0.42, r"$× \tanh c_t$", None)):
         s.text(x, y, text, part, fontsize=10)
     return s.fig
 

@@ -6,7 +6,7 @@ from lstmcourse.plots.style import COLOR, DASHES, INK, SERIES, new_figure
 
 
 def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None, threshold=None):
-    """Lines over a common x, each named at its right end.
+    """Lines over a common x, each named at its right end; a line of a single point is a cross.
 
     x          (N,)
     ys         dict: name -> (N,)
@@ -22,8 +22,10 @@ def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None, threshold=
         color = COLOR.get(name, SERIES[k % len(SERIES)])
         if band and name in band:
             ax.fill_between(x, *band[name], color=color, alpha=0.15, linewidth=0)
-        ax.plot(x, y, color=color, linestyle=DASHES[k % len(DASHES)], label=name, marker=marker, markersize=4)
         seen = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
+        line, = ax.plot(x, y, color=color, linestyle=DASHES[k % len(DASHES)], label=name, marker=marker, markersize=4)
+        if len(seen) == 1:
+            line.set(marker="x", markersize=9, markeredgewidth=2)
         if len(seen):
             ends.append((y[seen[-1]], name, color))
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if logy else "linear")

@@ -93,7 +93,7 @@ function board(words, answerAt, choose) {
   const corner = element("td");
   const heads = element("tr", {}, corner);
   const longest = (names) => Math.max(...names.map((name) => name.length));
-  const column = Math.max(4.4, 0.6 * longest(words) + 0.8);  // fixed widths, in em: a new number moves no other
+  const column = Math.max(4.1, 0.55 * longest(words) + 0.5);  // fixed widths, in em: a new number moves no other
   const radios = words.map((word, t) => {
     const radio = element("input", { type: "radio", name: group, value: t, "aria-label": `word ${t + 1}: ${word}` });
     radio.addEventListener("change", () => choose({ word: t }));
@@ -110,7 +110,7 @@ function board(words, answerAt, choose) {
     rows = [];
     answers = [];
     body.replaceChildren();
-    const first = 0.58 * longest(net.units) + 3;
+    const first = 0.55 * longest(net.units) + 2.2;
     corner.style.width = `${first}em`;
     table.style.width = `${first + column * words.length}em`;
     for (const state of net.kind === "lstm" ? ["c", "h"] : ["h"]) {

@@ -4,184 +4,183 @@ import math
 
 import torch
 
-from lstmcourse.lab.checkup.graphs import behind, kind, run_graph
-from lstmcourse.lab.checkup.reading import CannotTell, edge_runs
+from lstmcourse.lab.checkup.graphs import axis, behind, graph, kind, run_graph
+from lstmcourse.lab.checkup.reading import CannotTell, edge_runs, is_binary
+
+LOGITS, NLL = {"LogSoftmax", "BinaryCrossEntropyWithLogits"}, {"NllLoss", "NllLoss2D"}
+LOSSES = LOGITS | NLL | {"MseLoss", "SmoothL1Loss", "HuberLoss", "L1Loss"}
+LOG = {"LogSoftmax", "Log", "LogSigmoid", "Sub", "Logsumexp", "Add", "Logaddexp"}  # may give log-probabilities
+RANGE = {"Sigmoid": (0, 1), "Tanh": (-1, 1), "Relu": (0, math.inf), "Softmax": (0, 1)}
 
 
 def before_the_loss(run):
-    """The activations right before the loss, by the graph's nodes."""
+    """The activations right before the loss, and the axes of softmax, by the graph's nodes."""
     nodes = run_graph(run)
     run.loss(run.graph_end[1])
-    found, seen = [], set()
+    found, seen = {}, set()
     for node in nodes:
-        name = kind(node)
-        if name not in (
-            "LogSoftmax",
-            "BinaryCrossEntropyWithLogits",
-            "NllLoss",
-            "NllLoss2D",
-            "MseLoss",
-            "SmoothL1Loss",
-            "HuberLoss",
-            "L1Loss",
-        ):
-            continue
-        for last in behind(node):
-            seen.add(f"{name} after {kind(last)}")
-            found += _before(name, last, run)
-        if name == "LogSoftmax" and _wrong_axis(node, run):
-            found.append(("softmax over the wrong axis", f"dim {_dim(node)} of {tuple(node._saved_result.shape)}"))
-    if not seen:
-        seen = {kind(node) for node in behind(run.graph_end[0].grad_fn)} if run.graph_end[0].grad_fn else {"nothing"}
-    return ", ".join(sorted(seen)[:4]), list(dict(found).items())
+        if kind(node) in LOSSES:
+            seen |= {f"{kind(node)} after {kind(last)}" for last in behind(node)}
+            found |= dict(pair for last in behind(node) for pair in _before(kind(node), last, run))
+        if kind(node) in ("LogSoftmax", "Softmax") and _wrong_axis(node, run):
+            found["softmax over the wrong axis"] = f"dim {axis(node)} of {tuple(node._saved_result.shape)}"
+        if kind(node) == "Bmm" and _sums_elsewhere(node):
+            found["softmax over the wrong axis"] = "the weights of a mean don't add up to 1; over another axis they do"
+    if not seen and run.graph_end[0].grad_fn:
+        seen = {kind(node) for node in behind(run.graph_end[0].grad_fn)}
+    return ", ".join(sorted(seen)[:4]) or "nothing", *found.items()
 
 
 def _before(loss, last, run):
-    name = kind(last)
-    if loss in ("LogSoftmax", "BinaryCrossEntropyWithLogits"):
+    name, y = kind(last), run.y
+    if loss in LOGITS:
         if name == "Softmax":
             yield "softmax before a loss that takes logits", "the loss's own softmax gets the output of a softmax"
         elif name == "Sigmoid":
             yield "sigmoid before a loss that takes logits", "the loss gets the output of a sigmoid"
         elif name in ("Relu", "Tanh", "LeakyRelu", "Elu"):
             yield "an activation limits the logits", f"{name} is the last step before the loss"
-    elif loss.startswith("NllLoss"):
-        if name not in ("LogSoftmax", "Log", "LogSigmoid", "Sub", "Logsumexp", "Add", "Logaddexp", "LogsumexpBackward"):
+    elif loss in NLL:
+        if name not in LOG:
             yield "the loss wants log-probabilities", f"NLLLoss after {name}: the loss has no lower bound or no slope"
-    elif run._y() is not None and run._y().is_floating_point():
-        low, high = {"Sigmoid": (0, 1), "Tanh": (-1, 1), "Relu": (0, math.inf), "Softmax": (0, 1)}.get(
-            name, (-math.inf, math.inf)
-        )
-        y = run._y()
+    elif y is not None and y.is_floating_point() and name in RANGE:
+        low, high = RANGE[name]
         outside = ((y < low - 0.01) | (y > high + 0.01)).double().mean().item()
         if outside > 0.05:
-            yield (
-                "the output can't reach the target",
-                (f"{name} gives numbers from {low} to {high}; {outside:.0%} of the targets lie outside"),
-            )
-
-
-def _dim(node):
-    dim, ndim = node._saved_dim, node._saved_result.ndim
-    return dim - 2**64 if dim > 2**63 else dim if dim < ndim else dim
+            came = f"{name} gives numbers from {low} to {high}; {outside:.0%} of the targets lie outside"
+            yield "the output can't reach the target", came
 
 
 def _wrong_axis(node, run):
-    """A log-softmax whose axis is not the one that the negative log-likelihood takes for classes."""
-    shape, dim = node._saved_result.shape, _dim(node) % node._saved_result.ndim
-    y = run._y()
+    """A softmax over one number of many steps; a log-softmax over another axis than the loss's classes."""
+    shape, dim = node._saved_result.shape, axis(node)
+    if kind(node) == "Softmax":
+        return len(shape) == 3 and shape[dim] == 1 and run.T in shape and run.T > 1
+    y = run.y
     if y is None or y.is_floating_point() or len(shape) < 2:
         return False
-    losses = [n for n in run.graph_nodes if kind(n) in ("NllLoss", "NllLoss2D") and node in behind(n)]
+    losses = [n for n in run.graph_nodes if kind(n) in NLL and node in behind(n)]
     return any(shape[dim] != n._saved_self.shape[1] or n._saved_self.shape == shape and dim != 1 for n in losses)
 
 
+def _sums_elsewhere(node):
+    """Is a factor of a matrix product a softmax's result, and the product summed over another axis than the softmax?"""
+    for at, over in ((0, -1), (1, -2)):
+        before = node.next_functions[at][0]
+        while before is not None and kind(before) in ("Expand", "View", "UnsafeView", "Reshape", "Transpose"):
+            before = before.next_functions[0][0]
+        w = (node._saved_self, node._saved_mat2)[at] if before is not None and kind(before) == "Softmax" else None
+        if w is not None and w.shape[-1] > 1 and w.shape[-2] > 1:
+            here, there = (((w.sum(dim) - 1).abs() < 1e-3).all() for dim in (over, -3 - over))
+            if there and not here:
+                return True
+    return False
+
+
 def pairs_of(run, at):
-    """For target positions (row, step): the output positions whose gradient of the loss changes with that target."""
-    y, main = run._y(), run.main(run.raw).detach()
-    if y is None or run.numpy:
+    """For target positions (row, step): where the loss's slope changes with that target, and the change there."""
+    if run.y is None or run.numpy:
         raise CannotTell("needs autograd and a target tensor")
-    full = run.forward()
-
-    def slopes(target):
-        leaf = main.clone().requires_grad_()
-        value = run.loss(full, leaf, target)
-        if not value.requires_grad:
-            raise CannotTell("the loss doesn't take the output itself")
-        (grad,) = torch.autograd.grad(value, leaf, allow_unused=True)
-        if grad is None:
-            raise CannotTell("the loss doesn't take the output itself")
-        return run.rows(grad)
-
-    base, found = slopes(y), []
+    found = []
     for position in at:
-        target = y.clone()
-        view = run.rows_of_target(target)
-        old = view[position].clone()
-        view[position] = old + 1.0 if target.is_floating_point() else _another_class(run, old)
-        change = slopes(target)
-        if not target.is_floating_point():  # a class's weight may rescale everything
-            change, compare = _direction(change), _direction(base)
+        slopes = []
+        for value in _two_values(run, run.rows_of_target(run.y)[position]):
+            target = run.y.clone()
+            run.rows_of_target(target)[position] = value
+            slopes.append(run.slope(target))
+        change = slopes[1] - slopes[0]
+        if not run.y.is_floating_point():  # a class's weight may rescale everything
+            size = [s.norm(dim=-1, keepdim=True).clamp(min=1e-30) for s in slopes]
+            moved = (slopes[1] / size[1] - slopes[0] / size[0]).abs()
         else:
-            compare = base
-        keep = 2 if run.per_step else 1
-        moved = (change - compare).abs().reshape(*base.shape[:keep], -1).amax(-1)
-        found.append(
-            (
-                position,
-                [tuple(p) for p in (moved > 1e-3 * moved.max().clamp(min=1e-30)).nonzero().tolist()]
-                if moved.max() > 0
-                else [],
-            )
-        )
+            moved = change.abs()
+        moved = moved.reshape(*run.base.shape[: 2 if run.per_step else 1], -1).amax(-1)
+        where = (moved > 1e-3 * moved.max().clamp(min=1e-30)).nonzero().tolist()
+        found.append((position, [tuple(p) for p in where], change))
     return found
 
 
-def _direction(grad):
-    return grad / grad.norm(dim=-1, keepdim=True).clamp(min=1e-30)
-
-
-def _another_class(run, old):
-    known = run._y().unique()
+def _two_values(run, old):
+    """Two values of a target that every loss tells apart: below and above all outputs, or two classes."""
+    y = run.y
+    if y.is_floating_point() and not is_binary(y):
+        both = torch.cat([y.flatten().double(), run.base.flatten()])
+        low, high = both.min(), both.max()
+        return [torch.full_like(old, v.item()) for v in (low if low >= 0 else low - (high - low), high + (high - low))]
+    known = y.unique()
     known = known[known >= 0]
     if len(known) < 2:
         raise CannotTell("the targets have one class")
-    return torch.where(old == known[0], known[1], known[0])
+    return [old, torch.where(old == known[0], known[1], known[0])]
 
 
 def in_line(run):
     """Change one target, and see at which outputs the slope of the loss changes."""
-    y = run.target_rows
-    rows, T = run.B, run.base.shape[1] if run.per_step else 0
-    main = run.main(run.raw)
-    if y.is_floating_point() and main.shape != run._y().shape and _broadcasts(main.shape, run._y().shape):
-        pairs = pairs_of(run, [(0,) if y.ndim == 1 or not run.per_step else (0, 0)])
-        touched = {p[0] for p in pairs[0][1]}
-        if len(touched) > 1:
-            return "broadcast", [
-                (
-                    "output and target are broadcast",
-                    f"output {tuple(main.shape)} against target "
-                    f"{tuple(run._y().shape)}: each output is held against {len(touched)} rows' targets",
-                )
-            ]
-        return f"shapes {tuple(main.shape)} and {tuple(run._y().shape)}, and each target meets its own output", []
-    if run.per_step and y.ndim >= 2 and y.shape[1] == T and T > 2:
-        valid = y if y.ndim == 2 else y.flatten(2)[..., 0]
-        real = valid >= 0 if not y.is_floating_point() else torch.ones_like(valid, dtype=torch.bool)
-        if run.lengths is not None and run.T == T:
-            real &= real_steps(run)
-        places = [p for p in ((0, T // 2), (rows - 1, 1), (rows // 2, T - 2)) if real[p]]
-    else:
-        places = [(0,), (rows - 1,)]
+    y, main = run.target_rows, run.main(run.raw)
+    per_step = run.per_step and y.ndim >= 2 and y.shape[1] == run.base.shape[1] > 2
+    if y.is_floating_point() and main.shape != run.y.shape and _broadcasts(main.shape, run.y.shape):
+        shapes = f"output {tuple(main.shape)} against target {tuple(run.y.shape)}"
+        _, where, _ = pairs_of(run, [(0,) if y.ndim == 1 or not run.per_step else (0, 0)])[0]
+        touched = len({p[0] for p in where})
+        if touched > 1:
+            came = f"{shapes}: each output is held against {touched} rows' targets"
+            return "broadcast", ("output and target are broadcast", came)
+        return f"{shapes}, and each target meets its own output"
+    pairs = pairs_of(run, _places(run, y) if per_step else [(0,), (run.B - 1,)])
     wrong = []
-    for position, where in pairs_of(run, places):
-        if (
-            where
-            and len(position) == 2
-            and not any(p[0] == position[0] and abs(p[1] - position[1]) <= 1 for p in where)
-        ):
-            wrong.append(f"target {position} meets output {where[0]}")
-        elif where and len(position) == 1 and not any(p[0] == position[0] for p in where):
-            wrong.append(f"target {position[0]} meets output {where[0][0]}")
-    if not wrong and not y.is_floating_point() and run.per_step and main.ndim == 3 and run.layout in ("rows", "steps"):
-        wrong = _classes_scrambled(run)
+    for position, where, _ in pairs:
+        own = [p for p in where if p[0] == position[0] and (len(position) == 1 or abs(p[1] - position[1]) <= 1)]
+        if where and not own:
+            wrong.append(f"target {', '.join(map(str, position))} meets output {where[0]}")
+    if not wrong and not y.is_floating_point() and run.per_step and main.ndim == 3 and _classes_scrambled(run):
+        wrong = ["the loss's slopes don't add up to 0 over the last axis, the classes"]
     if wrong:
-        return "out of line", [("output and target are out of line", "; ".join(wrong[:2]))]
-    return "each target meets its own output", []
+        return "out of line", ("output and target are out of line", "; ".join(wrong[:2]))
+    reversed_ = _worst_at_target(run) if y.is_floating_point() else all(_rewards_wrong(run, y, *pair) for pair in pairs)
+    if pairs and reversed_:
+        return "reversed", ("the loss rewards wrong answers", "the nearer an output to its target, the higher the loss")
+    return "each target meets its own output"
+
+
+def _places(run, y):
+    """Three positions (row, step) of targets that count."""
+    T = y.shape[1]
+    first = y if y.ndim == 2 else y.flatten(2)[..., 0]
+    real = torch.ones_like(first, dtype=torch.bool) if y.is_floating_point() else first >= 0
+    if run.aligned:
+        real &= real_steps(run)
+    return [p for p in ((0, T // 2), (run.B - 1, 1), (run.B // 2, T - 2)) if real[p]]
+
+
+def _rewards_wrong(run, y, position, where, change):
+    """Does the loss ask an output to move away from the class that became right?"""
+    if not where:
+        return False
+    change = change[tuple(where[0])].reshape(-1)
+    old, new = (v.flatten() for v in _two_values(run, y[position]))
+    if len(old) > 1 or change.count_nonzero() != 2 or not 0 <= max(old, new) < len(change):
+        return False
+    return bool(change[new] > 0 > change[old])
+
+
+def _worst_at_target(run):
+    """Is the loss higher where the outputs are the targets than where they lie above, and below?"""
+    y = run.y.to(run.main(run.raw).dtype)
+    if y.shape != run.main(run.raw).shape or len(y.unique()) < 3:
+        return False
+    raw, far = run.forward(), 1 + y.std()
+    here, *there = (run.loss(raw, y + shift * far).item() for shift in (0, 1, -1))
+    return here > max(there)
 
 
 def _classes_scrambled(run):
     """Cross-entropy's slopes add up to 0 over the classes; where they don't, another axis is taken for the classes."""
-    names = {kind(node) for node in run_graph(run)}
-    if not names & {"NllLoss", "NllLoss2D"} or "LogSoftmax" not in names:
-        return []
     leaf = run.main(run.raw).detach().clone().requires_grad_()
-    (grad,) = torch.autograd.grad(run.loss(run.forward(), leaf), leaf)
-    grad = run.rows(grad)
-    if grad.sum(-1).abs().max() > 1e-2 * grad.abs().max():
-        return ["the loss's slopes don't add up to 0 over the last axis, the classes"]
-    return []
+    names = {kind(node) for node in graph(run.loss(run.forward(), leaf))}
+    if not names & NLL or "LogSoftmax" not in names or run.layout not in ("rows", "steps"):
+        return False
+    slope = run.slope()
+    return bool(slope.sum(-1).abs().max() > 1e-2 * slope.abs().max())
 
 
 def _broadcasts(a, b):
@@ -193,67 +192,49 @@ def _broadcasts(a, b):
 
 def real_steps(run):
     """(B, T), True at steps before the padding."""
-    steps = torch.arange(run.T)
-    inside = steps < run.lengths[:, None]
+    inside = torch.arange(run.T) < run.lengths[:, None]
     return inside if run.side == "right" else inside.flip(1)
 
 
 def padding_in_loss(run):
     """The slope of the loss at padded steps, and at targets of a class that occurs."""
-    y, main = run.target_rows, run.main(run.raw)
-    if run.numpy or run.loss_fn is None and run.target is None:
-        raise CannotTell("needs autograd")
-    leaf = main.detach().clone().requires_grad_()
-    value = run.loss(run.forward(), leaf)
-    grad = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
-    if grad is None:
-        raise CannotTell("the loss doesn't take the output itself")
-    keep = 2 if run.per_step else 1
-    slope = run.rows(grad).reshape(*run.base.shape[:keep], -1).abs().sum(-1)
-    if y.is_floating_point() or y.ndim != keep or y.shape != slope.shape:
-        y = None
+    y, keep = run.target_rows, 2 if run.per_step else 1
+    slope = run.slope().reshape(*run.base.shape[:keep], -1).abs().sum(-1)
+    y = None if y.is_floating_point() or y.shape != slope.shape else y
+    pads = None
+    if run.per_step and run.aligned:
+        pads = ~real_steps(run)
+    elif run.per_step and y is not None:
+        pads = _padded(y)
+    pads = torch.zeros_like(slope, dtype=torch.bool) if pads is None else pads
+    if y is not None and (pads.any() or not run.per_step):
+        silent = _silent_class(y, pads, slope)
+        if silent is not None:
+            return "silent", ("a real class is ignored by the loss", f"the loss doesn't see targets of class {silent}")
     if not run.per_step:
-        silent = (
-            [] if y is None else [k for k in y.unique().tolist() if k >= 0 and not slope[y == k].any() and slope.any()]
-        )
-        if silent and len(y.unique()) > 1:
-            return "silent", [
-                ("a real class is ignored by the loss", f"the loss doesn't see the rows of class {silent[0]}")
-            ]
-        return "every row counts", []
-    pads = ~real_steps(run) if run.lengths is not None and run.base.shape[1] == run.T else None
-    if pads is None and y is not None:
-        found = edge_runs_of(y)
-        pads = found
-    if y is not None and pads is not None and pads.any():
-        inside = ~pads
-        silent = [k for k in y[inside].unique().tolist() if k >= 0 and not slope[inside & (y == k)].any()]
-        ends = y[pads].unique()
-        if (
-            silent
-            and slope.any()
-            and not (len(ends) == 1 and ends.item() == silent[0] and _only_at_edge(y, pads, silent[0]))
-        ):
-            return "silent", [
-                ("a real class is ignored by the loss", f"the loss doesn't see real steps of class {silent[0]}")
-            ]
-    if pads is None or not pads.any():
+        return "every row counts"
+    if not pads.any():
         raise CannotTell("no padding is known: pass lengths=")
     counted = (slope[pads] > 1e-6 * slope.max()).double().mean().item()
     if counted > 0.01:
-        return f"{counted:.0%} of the padded steps count", [
-            ("padding counts in the loss", f"{counted:.0%} of {int(pads.sum())} padded steps have a slope in the loss")
-        ]
-    return "no padded step counts", []
+        came = f"{counted:.0%} of {int(pads.sum())} padded steps have a slope in the loss"
+        return f"{counted:.0%} of the padded steps count", ("padding counts in the loss", came)
+    return "no padded step counts"
 
 
-def _only_at_edge(y, pads, k):
-    """Is class k met inside only right before the padding (a target shifted by one)?"""
-    inside = (y == k) & ~pads
-    return bool((inside[:, :-1] & ~(pads[:, 1:] | (y[:, 1:] == k))).sum() == 0)
+def _silent_class(y, pads, slope):
+    """A class of real targets that the loss doesn't see; not one that only stands right before the padding."""
+    ends = y[pads].unique()
+    for k in [k for k in y[~pads].unique().tolist() if k >= 0] if slope.any() and len(y.unique()) > 1 else ():
+        if slope[~pads & (y == k)].any():
+            continue
+        inside = (y == k) & ~pads
+        if len(ends) != 1 or ends.item() != k or (inside[:, :-1] & ~(pads[:, 1:] | (y[:, 1:] == k))).any():
+            return k
+    return None
 
 
-def edge_runs_of(y):
+def _padded(y):
     """A mask of the padded steps of targets, read from the ends of their rows; None where the rows don't show any."""
     found = edge_runs(y)
     if found is None:
@@ -265,56 +246,50 @@ def edge_runs_of(y):
 def first_loss(run):
     """The loss before training against the guess's: ln K, or the target's variance."""
     loss = run.loss(run.forward(train=True, grad=not run.numpy)).item()
-    y = run._y()
+    y = run.y
     if y is not None and y.is_floating_point():
         return _regression(run, y.double(), loss)
-    nodes = [] if run.numpy else run_graph(run)
-    nll = [node for node in nodes if kind(node) in ("NllLoss", "NllLoss2D")]
+    nll = [node for node in ([] if run.numpy else run_graph(run)) if kind(node) in NLL]
     if nll and nll[0]._saved_reduction == 1 and nll[0]._saved_weight is None:
         K = nll[0]._saved_self.shape[1]
     elif run.numpy and y is not None:
         K = run.base.shape[-1]
     else:
         raise CannotTell(f"the loss is {loss:.3g}; what a guess costs is not known for this loss")
-    guess = math.log(K)
-    came = f"{loss:.3g}; ln {K} = {guess:.3g}"
-    if loss > 2.5 * guess + 2 and not _tied(run):
-        return came, [("the first loss is not the guess's", came)]
-    return came, []
+    came = f"{loss:.3g}; ln {K} = {math.log(K):.3g}"
+    if loss > 2.5 * math.log(K) + 2 and not _tied(run):
+        return came, ("the first loss is not the guess's", came)
+    return came
 
 
 def _tied(run):
     """Do an embedding and the last layer share their weights?"""
-    names = [name for root in run.kept.roots for name, _ in root.named_parameters(remove_duplicate=False)]
-    return len(names) > len([name for root in run.kept.roots for name, _ in root.named_parameters()])
+    every = [name for root in run.kept.roots for name, _ in root.named_parameters(remove_duplicate=False)]
+    return len(every) > len([name for root in run.kept.roots for name, _ in root.named_parameters()])
 
 
 def _regression(run, y, loss):
-    finite_y = y[y.isfinite()]
-    rms, spread = finite_y.pow(2).mean().sqrt().item(), finite_y.std().item() if finite_y.numel() > 1 else 1.0
-    out = run.base.pow(2).mean().sqrt().item()
+    y = y[y.isfinite()]
+    rms, spread = y.pow(2).mean().sqrt().item(), y.std().item() if y.numel() > 1 else 1.0
+    out = run.main(run.raw).double().pow(2).mean().sqrt().item()
     came = f"{loss:.3g}; targets have variance {spread**2:.3g} and root mean square {rms:.3g}, outputs {out:.3g}"
-    binary = bool(((finite_y == 0) | (finite_y == 1)).all())
-    if binary:
-        return came, []
-    if rms > 30 and rms > 30 * out:
-        return came, [("the target's scale", came)]
-    if 0 < spread < 1e-3 and rms < 1e-2 and out > 10 * rms:
-        return came, [("the target's scale", came)]
+    if is_binary(y):
+        return came
+    if rms > 30 and rms > 30 * out or 0 < spread < 1e-3 and rms < 1e-2 and out > 10 * rms:
+        return came, ("the target's scale", came)
     if out > 30 * max(rms, 1.0):
-        return came, [("the first loss is not the guess's", came)]
-    return came, []
+        return came, ("the first loss is not the guess's", came)
+    return came
 
 
 def balance(run):
     """The most frequent class."""
-    y = run._y()
-    if y is None or y.ndim != 1 or y.is_floating_point() and not bool(((y == 0) | (y == 1)).all()) or len(y) != run.B:
+    if not run.one_class_a_row:
         raise CannotTell("the targets are not one class a row")
-    count = y.unique(return_counts=True)[1]
-    part = count.max().item() / len(y)
-    weighted = getattr(run.loss_fn, "weight", None) is not None or getattr(run.loss_fn, "pos_weight", None) is not None
+    y = run.y
+    part = y.unique(return_counts=True)[1].max().item() / len(y)
+    weights = [getattr(run.loss_fn, name, None) for name in ("weight", "pos_weight")]
     came = f"{part:.0%} of the rows"
-    if part >= 0.9 and len(y) >= 20 and not weighted and not (run.lengths is None and len(count) == 1 and len(y) < 20):
-        return came, [("one class is nearly all", f"{came} have one class")]
-    return came, []
+    if part >= 0.9 and len(y) >= 20 and all(weight is None for weight in weights):
+        return came, ("one class is nearly all", f"{came} have one class")
+    return came

@@ -2,7 +2,8 @@
 
 import torch
 
-from lstmcourse.lab.checkup.reading import CannotTell
+from lstmcourse.lab.checkup.graphs import axis, kind, run_graph
+from lstmcourse.lab.checkup.reading import CannotTell, hooked
 
 
 def rows_apart(run):
@@ -12,28 +13,21 @@ def rows_apart(run):
         raise CannotTell("needs a batch of two rows or more")
     run.base  # noqa: B018 - raises if the output has no rows
     hit = torch.stack([rows_hit(run, row) for row in (0, B // 2, B - 1)])
-    others = [int(h.sum()) - int(h[row]) for h, row in zip(hit, (0, B // 2, B - 1), strict=True)]
-    if not any(others):
-        run.apart = True
-        if not any(h[row] for h, row in zip(hit, (0, B // 2, B - 1), strict=True)) and not _hit_without_zeros(run):
-            return "no output changes", [("the output doesn't depend on the input", "no output changes with its row")]
-        return "each output changes with its own row alone", []
-    run.apart = False
+    own = hit[torch.arange(3), torch.tensor([0, B // 2, B - 1])]
+    others = hit.sum(1) - own.int()
+    run.apart = not others.any()
+    if run.apart:
+        if not own.any() and (run.out(run.changed()) != run.base).any():
+            return "the outputs hardly change with their rows"
+        if not own.any():
+            return "no output changes", ("the output doesn't depend on the input", "no output changes with its row")
+        return "each output changes with its own row alone"
     if run.leaves[0].time is None and run.inputs[0].ndim == 1:
         raise CannotTell("the input has one axis: one sequence without a batch, or one number a row?")
     came = f"rows whose output changes with row 0: {others[0]} others, with the last: {others[2]} others"
-    if all(int(h.sum()) == 1 for h in hit):
-        return came, [("rows come back in another order", f"row 0 changes output {hit[0].nonzero()[0].item()}")]
-    return came, [(_why_mixed(run, hit), came)]
-
-
-def _hit_without_zeros(run):
-    """Does a row reach its output once weights that are all zero (a last layer that starts so) are not?"""
-    for root in run.kept.roots:
-        for p in root.parameters():
-            if not p.detach().any():
-                p.data.normal_(std=0.1)
-    return bool((run.out(run.changed(0)) - run.out()).any())
+    if (hit.sum(1) == 1).all():
+        return came, ("rows come back in another order", f"row 0 changes output {hit[0].nonzero()[0].item()}")
+    return came, (_why_mixed(run, hit), came)
 
 
 def rows_hit(run, row, step=None):
@@ -42,31 +36,48 @@ def rows_hit(run, row, step=None):
 
 
 def _why_mixed(run, hit):
-    """Whether time and batch are exchanged, a reshape cuts across, or a mean joins the rows."""
-    T = run.T
+    """Whether time and batch are exchanged, a reshape cuts across, or a softmax or a mean joins the rows."""
+    T, time = run.T, "the batch axis is taken for time"
+    if _softmax_over_rows(run):
+        return "softmax over the wrong axis"
     if T is None or T < 2:
-        return "the batch axis is taken for time" if _like_a_sequence(hit, run.B) else "rows depend on each other"
-    if _layer_over_rows(run):
-        return "the batch axis is taken for time"
+        return time if _like_a_sequence(hit, run.B) else "rows depend on each other"
     joined = bool(hit.all())
-    one = run.difference(run.base, run.out(run.changed(0, 0))) > run.tolerance
-    last = run.difference(run.base, run.out(run.changed(0, T - 1))) > run.tolerance
-    if run.per_step and one.ndim == 2 and one.shape[1] == T:
-        if one.any() and not one[:, 1:].any() and not last[:, :-1].any() and not joined:
-            return "the batch axis is taken for time"
-    elif not run.per_step and not one.any() and last.any() and _like_a_sequence(hit, run.B):
-        return "the batch axis is taken for time"
-    elif not run.per_step and run.B == T and joined:
-        steps = [(run.difference(run.base, run.out(run.changed(0, step))) > run.tolerance) for step in (0, T // 2)]
-        if all(int(s.sum()) == 1 and s[at] for s, at in zip(steps, (0, T // 2), strict=True)):
-            return "the batch axis is taken for time"
+    one, last = (run.difference(run.base, run.out(run.changed(0, step))) > run.tolerance for step in (0, T - 1))
+    if _layer_over_rows(run) or _time_by_steps(run, hit, one, last):
+        return time
     if joined and not run.per_step and 1 in (int(one.sum()), int(last.sum())):
         return "rows are mixed by a reshape"  # one step reaches one row alone, all steps together reach all rows
     if _like_a_sequence(hit, run.B) and not joined and run.B > 2:
-        return "the batch axis is taken for time"
+        return time
     if one.ndim == 2 and (one[1:] != one[1]).any():
         return "rows are mixed by a reshape"  # other steps in each of the other rows
     return "rows depend on each other" if joined else "rows are mixed by a reshape"
+
+
+def _time_by_steps(run, hit, one, last):
+    """Do the first and the last step of row 0 reach what they would if rows were steps?"""
+    T = run.T
+    if run.per_step:
+        whole = one.ndim == 2 and one.shape[1] == T
+        return whole and one.any() and not one[:, 1:].any() and not last[:, :-1].any() and not hit.all()
+    if not one.any() and last.any() and _like_a_sequence(hit, run.B):
+        return True
+    if run.B != T or not hit.all():
+        return False
+    steps = [(run.difference(run.base, run.out(run.changed(0, step))) > run.tolerance) for step in (0, T // 2)]
+    return all(int(s.sum()) == 1 and s[at] for s, at in zip(steps, (0, T // 2), strict=True))
+
+
+def _softmax_over_rows(run):
+    """Is there a softmax whose axis holds the rows?"""
+    at = run.batch_axis
+    for node in run_graph(run) if run.B != run.T else ():
+        if kind(node) in ("Softmax", "LogSoftmax") and axis(node) == at:
+            shape = node._saved_result.shape
+            if len(shape) > 1 and shape[at] == run.B and run.B not in shape[at + 1 :]:
+                return True
+    return False
 
 
 def _layer_over_rows(run):
@@ -78,16 +89,9 @@ def _layer_over_rows(run):
         if isinstance(x, torch.Tensor) and x.ndim == 3 and run.B != run.T:
             found.append(x.shape[:2] == ((run.T, run.B) if layer.batch_first else (run.B, run.T)))
 
-    hooks = [
-        m.register_forward_hook(look, with_kwargs=True)
-        for m in run.kept.modules
-        if isinstance(m, (torch.nn.RNNBase, torch.nn.MultiheadAttention))
-    ]
-    try:
+    layers = [m for m in run.kept.modules if isinstance(m, (torch.nn.RNNBase, torch.nn.MultiheadAttention))]
+    with hooked(layers, look, with_kwargs=True):
         run.forward(train=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return any(found)
 
 
@@ -103,13 +107,9 @@ def place_in_batch(run):
     lengths = None if run.lengths is None else run.lengths.roll(1)
     change = run.difference(run.base, run.out(new, lengths=lengths).roll(-1, 0)).max().item()
     if change > 10 * run.tolerance:
-        return f"differs by {change:.1e}", [
-            (
-                "a row's place in the batch matters",
-                f"in another order of the rows the outputs differ by {change:.1e} of the largest",
-            )
-        ]
-    return "the outputs follow", []
+        came = f"in another order of the rows the outputs differ by {change:.1e} of the largest"
+        return f"differs by {change:.1e}", ("a row's place in the batch matters", came)
+    return "the outputs follow"
 
 
 def need_apart(run):
@@ -126,33 +126,32 @@ def alone(run):
         raise CannotTell("no padding is known: pass lengths=")
     row = int(run.lengths.argmin())
     n = int(run.lengths[row])
+    first = 0 if run.side == "right" else run.T - n
+    batch = run.base[row]
+    single = run.rows(run.main(run.forward(_only(run, row, n, first), lengths=torch.tensor([n]))).detach(), 1)[0]
+    if run.per_step and batch.ndim and batch.shape[0] == run.T:
+        batch = batch[first : first + n]
+        single = single[:n] if run.side == "right" else single[single.shape[0] - n :]
+    if single.shape != batch.shape:
+        raise CannotTell(f"the row alone gives an output of shape {tuple(single.shape)}")
+    change = ((single.double() - batch).abs().max() / run.base.abs().max().clamp(min=1e-30)).item()
+    if change <= 30 * run.tolerance:
+        return f"row {row} alone gives the same output"
+    came = f"row {row} ({n} of {run.T} steps) alone differs from itself in the batch by {change:.1e} of the largest"
+    if not run.per_step and not rows_hit(run, row)[row]:
+        return came, ("the state is read at padding", f"{came}; its real steps don't reach the output at all")
+    return came, ("padding leaks into the output", came)
+
+
+def _only(run, row, n, first):
+    """The inputs of one row, without its padding."""
     inputs = []
     for i, (x, leaf) in enumerate(zip(run.inputs, run.leaves, strict=True)):
-        if leaf.batch is None:
-            inputs.append(x)
-            continue
-        x = x.narrow(leaf.batch, row, 1)
-        if leaf.role == "lengths":
-            inputs.append(x if i == 0 or x.item() != run.lengths[row] else torch.full_like(x, n))
-        elif leaf.time is not None and x.shape[leaf.time] == run.T:
-            inputs.append(x.narrow(leaf.time, 0 if run.side == "right" else run.T - n, n).contiguous())
-        else:
-            inputs.append(x.contiguous())
-    batch = run.base[row]
-    single = run.main(run.forward(inputs, lengths=torch.tensor([n]))).detach().double()
-    if run.per_step and batch.ndim and batch.shape[0] == run.T:
-        batch = batch[:n] if run.side == "right" else batch[run.T - n :]
-    if single.numel() > batch.numel() and single.numel() % n == 0 and run.per_step:
-        raise CannotTell("the row alone gives more steps than it has")
-    if single.numel() != batch.numel():
-        raise CannotTell(f"the row alone gives an output of shape {tuple(single.shape)}")
-    size = run.base.abs().max().item()
-    change = (single.reshape(-1) - batch.reshape(-1)).abs().max().item() / max(size, 1e-30)
-    if change <= 30 * run.tolerance:
-        return f"row {row} alone gives the same output", []
-    came = (
-        f"row {row} ({n} of {run.T} steps) alone differs from itself in the batch by {change:.1e} of the largest output"
-    )
-    if not run.per_step and not rows_hit(run, row)[row]:
-        return came, [("the state is read at padding", f"{came}; its real steps don't reach the output at all")]
-    return came, [("padding leaks into the output", came)]
+        if leaf.batch is not None:
+            x = x.narrow(leaf.batch, row, 1)
+            if leaf.role == "lengths" and i > 0 and x.item() == run.lengths[row]:
+                x = torch.full_like(x, n)
+            elif leaf.time is not None and x.shape[leaf.time] == run.T:
+                x = x.narrow(leaf.time, first, n)
+        inputs.append(x.contiguous())
+    return inputs

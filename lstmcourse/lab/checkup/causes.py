@@ -15,14 +15,17 @@ CAUSES = {
     "no parameter is trained": "requires_grad of the parameters",
     "a layer isn't registered": "layers in a plain list or dict: use nn.ModuleList, nn.ModuleDict or nn.Parameter",
     "parameters are missing in the optimizer": "build the optimizer after the last layer, from model.parameters()",
+    "a step without a slope": "argmax, round, sign, comparisons: no gradient comes through; softmax or sigmoid there",
+    "softmax over the wrong axis": "dim of the (log-)softmax: the classes, or the steps that attention looks at",
     "the batch axis is taken for time": "batch_first=True, and the axis of every reshape and softmax; "
     "if your batch has time first, pass batch_axis=1",
     "rows are mixed by a reshape": "view or reshape where transpose (or permute) is meant; h_n has the layers first",
     "rows come back in another order": "undo the sorting: enforce_sorted=False, or the inverse permutation",
-    "softmax over the wrong axis": "dim of the (log-)softmax: the axis of the classes",
     "rows depend on each other": "a mean, softmax or normalization over the batch axis",
     "a row's place in the batch matters": "positions added along the batch axis, or a state that belongs to a place",
+    "the loss rewards wrong answers": "the loss's sign: a log-likelihood is to be maximized, its negative is the loss",
     "the output sees the target": "the mask (off by one?), a bidirectional layer, or targets that aren't shifted",
+    "the target is shifted twice": "shift once: in the batch, or in the loss (or the model that makes it)",
     "the target is in the input": "the window's end: the target must lie after the last step of the input",
     "an output depends on later steps": "the mask (off by one?), a bidirectional layer, or a mean over time",
     "output and target are broadcast": "one shape for both: output.squeeze(-1), or targets.unsqueeze(-1)",
@@ -38,29 +41,38 @@ CAUSES = {
     "the state is read at padding": "the state at the last real step (h_n of a packed sequence, or gather by lengths)",
     "token 0 is real, and padding_idx at once": "keep an index for padding that no token has",
     "the last output of a bidirectional layer is read": "h_n, or output[:, -1, :H] and output[:, 0, H:]",
+    "one direction of a bidirectional layer is not read": "both last states: torch.cat([h_n[-2], h_n[-1]], -1)",
     "only the first step is read": "output[:, -1], or h_n: an output of the first step has read one step",
+    "a recurrent layer gets one step": "input (batch, time, features): with one step there is no recurrence; for rows "
+    "that aren't sequences take linear layers",
     "the state isn't carried from step to step": "hand the state on: h = cell(x_t, h)",
     "the order of the steps is not seen": "positional encodings: attention alone doesn't see the order",
     "units are dead": "the bias, the learning rate, or another activation than ReLU",
     "initial weights are all equal": "random initial weights: equal units get equal gradients and stay equal",
     "initial weights are all zero": "random initial weights: with zeros no gradient comes through",
-    "the output doesn't depend on the input": "a variable that is overwritten, or an input that is not used",
-    "the gradient is cut between steps": "detach, .data or new tensors inside the loop over steps",
-    "random in evaluation mode": "F.dropout(..., training=self.training), nn.Dropout; noise or a random initial state",
-    "the state of the batch before is kept": "rows that are new sequences start from zeros: reset the state",
-    "parameters get no gradient": "layers that are made and not used, an output that isn't read, a detach",
-    "a frozen layer between trained ones": "requires_grad of its parameters",
     "the input's scale": "standardize the features: (x - mean) / std, with the training set's numbers",
     "initial weights are too large": "the initialization: numbers around 1/sqrt(fan-in)",
+    "attention is saturated": "the scores: divide by sqrt(d), and smaller initial weights",
+    "the output doesn't depend on the input": "a variable that is overwritten, or an input that is not used",
+    "the gradient is cut between steps": "detach, .data or new tensors inside the loop over steps",
+    "a part of the model is cut off": "detach, .data or no_grad after these parameters: they are used, and not trained",
+    "random in evaluation mode": "F.dropout(..., training=self.training), nn.Dropout; noise or a random initial state",
+    "the state of the batch before is kept": "rows that are new sequences start from zeros: reset the state",
+    "a layer isn't used": "layers that are made and not called, or whose output is not read",
+    "a frozen layer between trained ones": "requires_grad of its parameters",
     "units are saturated": "the scale of inputs and of initial weights",
+    "a gate is shut": "the gate's bias: sigmoid(-10) is 0 for good, whatever comes",
     "ReLU in an LSTM": "tanh: with ReLU the cell state and the output have no bound",
     "the target's scale": "standardize the target, and transform the forecasts back",
-    "the first loss is not the guess's": "the scale of the last layer's initial weights, and of its input",
+    "parameters get no gradient": "what follows them: zeros, saturated units or gates that are shut",
     "dropout on the output": "dropout before the last layer, not after it",
     "dropout is too strong": "p is the probability to drop, not to keep",
+    "dropout on the recurrent state": "one mask for all steps, or dropout between layers: a new one each step forgets",
+    "batch normalization over the steps": "BatchNorm1d wants (batch, features, time): transpose, or LayerNorm",
     "the learning rate is too high": "ten times less",
     "the learning rate is too low": "ten times more, and again",
     "the gradient explodes": "clip_grad_norm_, smaller initial weights",
+    "the first loss is not the guess's": "the scale of the last layer's initial weights, and of its input",
     "one class is nearly all": "class weights, and a score that isn't accuracy",
     "one batch isn't learned by heart": "the learning rate, then how inputs and targets belong together",
 }
@@ -128,12 +140,8 @@ class Checkup(NamedTuple):
             return f"checkup of {self.model}: {self.refusal}"
         lines = [f"checkup of {self.model}, read as {self.read_as}", ""]
         for n, f in enumerate(self.findings, 1):
-            lines += [
-                f"{n}. {f.cause}",
-                f"   measured: {f.measured}: {f.came}",
-                f"   a sound model: {f.sound}",
-                f"   look at: {f.look}",
-            ]
+            lines += [f"{n}. {f.cause}", f"   measured: {f.measured}: {f.came}", f"   a sound model: {f.sound}"]
+            lines += [f"   look at: {f.look}"]
         lines += [*([] if self.findings else ["Nothing to name."]), ""]
         told = [row for row in self.rows if row.told]
         width = max((len(row.measured) for row in told), default=0)
@@ -147,19 +155,13 @@ class Checkup(NamedTuple):
         if self.refusal:
             return f"**checkup of {self.model}**: {_cell(self.refusal)}"
         lines = [f"**checkup of {self.model}**, read as {_cell(self.read_as)}", ""]
-        lines += [
-            f"{n}. **{f.cause}**: {_cell(f.came)}. Look at: {_cell(f.look)}" for n, f in enumerate(self.findings, 1)
-        ]
-        lines += [
-            *([] if self.findings else ["Nothing to name."]),
-            "",
-            "| measured | what came | a sound model gives | look at |",
-            "|---|---|---|---|",
-        ]
-        for row in self.rows:
-            if row.told:
-                look = "; ".join(CAUSES[cause] for cause, _ in row.causes)
-                lines.append("| " + " | ".join(map(_cell, (row.measured, row.came, row.sound, look))) + " |")
+        for n, f in enumerate(self.findings, 1):
+            lines += [f"{n}. **{f.cause}**: {_cell(f.came)}. Look at: {_cell(f.look)}"]
+        lines += [*([] if self.findings else ["Nothing to name."]), ""]
+        lines += ["| measured | what came | a sound model gives | look at |", "|---|---|---|---|"]
+        for row in (row for row in self.rows if row.told):
+            look = "; ".join(CAUSES[cause] for cause, _ in row.causes)
+            lines += ["| " + " | ".join(map(_cell, (row.measured, row.came, row.sound, look))) + " |"]
         return "\n".join([*lines, "", "It can't tell:", "", *(f"- {_cell(line)}" for line in self.cannot_tell)])
 
 

@@ -1,34 +1,12 @@
-"""The nodes of PyTorch's autograd graph behind a loss, and what they saved."""
+"""The nodes of PyTorch's autograd graph behind a loss, what they saved, and the operations that have no node."""
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from lstmcourse.lab.checkup.reading import CannotTell
 
-SHAPE_ONLY = (
-    "View",
-    "Reshape",
-    "UnsafeView",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Permute",
-    "T",
-    "Select",
-    "Slice",
-    "Clone",
-    "Expand",
-    "Stack",
-    "Cat",
-    "Unbind",
-    "Index",
-    "Copy",
-    "CopySlices",
-    "Alias",
-    "ToCopy",
-    "Gather",
-    "Mt",
-    "MT",
-)
+SHAPE_ONLY = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "T", "Select", "Slice",
+              "Clone", "Expand", "Stack", "Cat", "Unbind", "Index", "Copy", "CopySlices", "Alias", "ToCopy", "Gather")
 
 
 def graph(tensor, stop=200_000):
@@ -45,6 +23,12 @@ def graph(tensor, stop=200_000):
 def kind(node):
     """The name of a node without its Backward0."""
     return node.name().split("::")[-1].split("Backward")[0]
+
+
+def axis(node):
+    """The axis of a (log-)softmax, counted from the front."""
+    dim = node._saved_dim
+    return (dim - 2**64 if dim > 2**63 else dim) % max(node._saved_result.ndim, 1)
 
 
 def behind(node):
@@ -95,3 +79,44 @@ def trainable(run):
     """The parameters that are trained: the modules', and the leaves of the graph that a second call has, too."""
     own = [p for root in run.kept.roots for p in root.parameters() if p.requires_grad]
     return list(dict.fromkeys(own + persistent_leaves(run)))
+
+
+STEPS = ("argmax", "argmin", "round", "sign", "floor", "ceil", "trunc", "gt", "lt", "ge", "le", "eq", "ne", "argsort")
+DRAWS = ("rand", "randn", "rand_like", "randn_like", "normal", "normal_", "uniform_", "bernoulli", "dropout")
+
+
+class Watch(TorchFunctionMode):
+    """While it is on: `cuts`, operations that hand no gradient back; `drawn`, random numbers at a time; `softmax`."""
+
+    def __init__(self):
+        super().__init__()
+        self.cuts, self.drawn, self.softmax = {}, 0, []  # softmax: the scores and the axis of each
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        name = getattr(function, "__name__", "")
+        if name in DRAWS and isinstance(out, torch.Tensor):
+            self.drawn = max(self.drawn, out.numel())
+        if name == "softmax":
+            dim = (kwargs or {}).get("dim", args[1] if len(args) > 1 else None)
+            self.softmax += [(args[0], dim)] if args and isinstance(dim, int) else []
+        if any(isinstance(a, torch.Tensor) and a.requires_grad for a in args):
+            if not torch.is_grad_enabled():
+                self.cuts["no_grad"] = False
+            elif function == torch.Tensor.data.__get__:
+                self.cuts[".data"] = False
+            elif name in ("item", "tolist", "numpy", "detach", "detach_", "tensor", "as_tensor"):
+                self.cuts[name] = False
+            elif name.strip("_") in STEPS:
+                self.cuts[name.strip("_")] = True
+        return out
+
+
+def watched(run):
+    """A training step under `Watch`: (its cuts, whether all of them are functions without a slope)."""
+    if "cuts" not in vars(run):
+        with Watch() as watch:
+            raw = run.forward(train=True, grad=True)
+            run.loss(raw)
+        run.cuts = watch.cuts
+    return ", ".join(run.cuts), bool(run.cuts) and all(run.cuts.values())

@@ -1,5 +1,8 @@
 """How the parts of a batch are read: nested inputs, padding, the next token, a loss that fits."""
 
+import copy
+import inspect
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +11,6 @@ import torch.nn.functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 OUTPUT_NAMES = ("logits", "output", "outputs", "prediction", "predictions")
-
-
 TARGET_NAMES = ("labels", "label", "targets", "target", "y")
 
 
@@ -33,23 +34,23 @@ def leaves(tree):
     """All tensors of nested tuples, lists and dicts, in order; lists of numbers and arrays count as tensors."""
     if isinstance(tree, (torch.Tensor, np.ndarray)) or is_numbers(tree):
         return [tree]
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (tuple, list)) else ()
+    return [leaf for part in parts for leaf in leaves(part)]
+
+
+def mapped(tree, change, whole=()):
+    """The tree with change(part) for every part that is no tuple, list or dict, or is one of the types `whole`."""
     if isinstance(tree, dict):
-        return [leaf for value in tree.values() for leaf in leaves(value)]
-    if isinstance(tree, (tuple, list)):
-        return [leaf for value in tree for leaf in leaves(value)]
-    return []
+        return {key: mapped(value, change, whole) for key, value in tree.items()}
+    if isinstance(tree, (tuple, list)) and not isinstance(tree, whole) and not is_numbers(tree):
+        values = [mapped(value, change, whole) for value in tree]
+        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
+    return change(tree)
 
 
 def rebuilt(tree, new):
     """The tree with its tensors replaced, in order, by those of the iterator `new`."""
-    if isinstance(tree, (torch.Tensor, np.ndarray)) or is_numbers(tree):
-        return next(new)
-    if isinstance(tree, dict):
-        return {key: rebuilt(value, new) for key, value in tree.items()}
-    if isinstance(tree, (tuple, list)):
-        values = [rebuilt(value, new) for value in tree]
-        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
-    return tree
+    return mapped(tree, lambda part: next(new) if leaves(part) else part)
 
 
 def is_numbers(tree):
@@ -58,25 +59,22 @@ def is_numbers(tree):
 
 def unpacked(tree):
     """The tree with every PackedSequence replaced by a padded tensor and its lengths."""
-    if isinstance(tree, PackedSequence):
-        return Packed(*pad_packed_sequence(tree, batch_first=True))
-    if isinstance(tree, dict):
-        return {key: unpacked(value) for key, value in tree.items()}
-    if isinstance(tree, (tuple, list)) and not is_numbers(tree):
-        values = [unpacked(value) for value in tree]
-        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
-    return tree
+
+    def change(part):
+        return Packed(*pad_packed_sequence(part, batch_first=True)) if isinstance(part, PackedSequence) else part
+
+    return mapped(tree, change, PackedSequence)
 
 
 def packed(tree):
-    if isinstance(tree, Packed):
-        return pack_padded_sequence(tree.data, tree.lengths.cpu(), batch_first=True, enforce_sorted=False)
-    if isinstance(tree, dict):
-        return {key: packed(value) for key, value in tree.items()}
-    if isinstance(tree, (tuple, list)) and not is_numbers(tree):
-        values = [packed(value) for value in tree]
-        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
-    return tree
+    """And back."""
+
+    def change(part):
+        if not isinstance(part, Packed):
+            return part
+        return pack_padded_sequence(part.data, part.lengths.cpu(), batch_first=True, enforce_sorted=False)
+
+    return mapped(tree, change, Packed)
 
 
 def edge_runs(tokens):
@@ -126,15 +124,24 @@ def is_next(x, y):
     return (x[:, 1:] == y[:, :-1]).double().mean().item() > 0.95
 
 
+def is_binary(y):
+    return bool(((y == 0) | (y == 1)).all())
+
+
 def tensors_of(tree):
     return rebuilt(tree, iter([torch.as_tensor(leaf).detach().clone() for leaf in leaves(tree)]))
 
 
-def inputs_and_target(batch):
-    """(inputs, targets): the last of a tuple is the target; of a dict, the entry with a target's name."""
+def inputs_and_target(batch, model=None):
+    """(inputs, targets): the last of a tuple is the target; of a dict, the entry with a target's name.
+
+    A model (without a loss beside it) that takes the targets by that name makes the loss itself: they stay inputs.
+    """
     batch = unpacked(batch)
     if isinstance(batch, dict):
         name = next((name for name in TARGET_NAMES if name in batch), None)
+        if name in inspect.signature(getattr(model, "forward", lambda: None)).parameters:
+            return batch, None
         return {key: value for key, value in batch.items() if key != name}, batch.get(name)
     if isinstance(batch, Packed) or not isinstance(batch, (tuple, list)) or is_numbers(batch) or len(batch) < 2:
         return batch[0] if isinstance(batch, (tuple, list)) and len(batch) == 1 else batch, None
@@ -167,14 +174,23 @@ def scalar(loss):
 
 
 def replaced(tree, old, new):
-    if tree is old:
-        return new
-    if isinstance(tree, dict):
-        return {key: replaced(value, old, new) for key, value in tree.items()}
-    if isinstance(tree, (tuple, list)):
-        values = [replaced(value, old, new) for value in tree]
-        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
-    return tree
+    """The output `tree` with the tensor `old` replaced by `new`."""
+    if getattr(tree, "logits", None) is old and not isinstance(tree, tuple):
+        tree = copy.copy(tree)
+        tree.logits = new
+        return tree
+    return mapped(tree, lambda part: new if part is old else part)
+
+
+@contextmanager
+def hooked(modules, look, **options):
+    """While it is on, `look` is a forward hook of the modules."""
+    hooks = [module.register_forward_hook(look, **options) for module in modules]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def short(error):

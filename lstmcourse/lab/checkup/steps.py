@@ -1,11 +1,12 @@
 """Measured here: which steps reach which outputs, forward and backward."""
 
 import torch
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from lstmcourse.lab.checkup.against_loss import pairs_of
 from lstmcourse.lab.checkup.apart import need_apart
-from lstmcourse.lab.checkup.graphs import kind, run_graph
-from lstmcourse.lab.checkup.reading import CannotTell
+from lstmcourse.lab.checkup.graphs import kind, run_graph, watched
+from lstmcourse.lab.checkup.reading import CannotTell, hooked
 
 
 def later_steps(run):
@@ -16,129 +17,122 @@ def later_steps(run):
             continue
         view = x.movedim(leaf.batch, 0)
         if not run.per_step:
-            if run._y() is not None and _is_last_value(view, run.target_rows):
-                found.append(("the target is in the input", "the target equals the input's last step in every row"))
-            continue
-        if view.shape[1] != run.base.shape[1]:
-            continue
-        T, at = view.shape[1], view.shape[1] // 2
-        if run.causal:
-            change = run.difference(run.base, run.out(run.changed(step=slice(at, None), which=i))) > run.tolerance
-            if change[:, :at].any():
-                found.append(
-                    ("an output depends on later steps", f"steps from {at} on change output {at - 1} and before")
-                )
-                continue
-        if run.causal is False or run._y() is None or run.target_rows.ndim < 2 or run.target_rows.shape[1] != T:
-            continue
-        ahead = _ahead(view, run.target_rows)
-        if ahead is None:
-            continue
-        ahead += _loss_shift(run)
-        if ahead < 0:
-            continue
-        steps = [step for step in (1, T // 2, T - 1 - max(ahead, 0)) if step >= 0 and step + ahead < T]
-        leak, sees_later = [], False
-        for step in dict.fromkeys(steps):
-            change = run.difference(run.base, run.out(run.changed(step=step + ahead, which=i))) > run.tolerance
-            leak.append(bool(change[:, step].any()))
-            sees_later |= bool(change[:, :step].any())
-        if ahead == 0 and sees_later:
-            continue  # an autoencoder may see what it is to give back
-        seen.append(any(leak))
-        if any(leak):
-            what = (
-                f"the target of step t is the input of step t + {ahead}" if ahead else "the target is the input itself"
-            )
-            found.append(("the output sees the target", f"{what}, and output t changes with it"))
+            last = run.y is not None and _last_values(view, run.target_rows)
+            found += [("the target is in the input", f"the target equals the input's last {last}")] if last else []
+        elif view.shape[1] == run.base.shape[1] and run.causal:
+            found += _sees_later(run, i, view.shape[1] // 2)
+        elif view.shape[1] == run.base.shape[1] and run.causal is None:
+            leak = _sees_target(run, i, view)
+            seen += [] if leak is None else [bool(leak)]
+            found += leak or []
     if seen and not all(seen):  # one input is the decoder's, the other the source
-        found = [f for f in found if f[0] != "the output sees the target"]
+        found = [pair for pair in found if pair[0] != "the output sees the target"]
     if found:
-        return "it does", found[:1]
+        return "it does", found[0]
     if not seen and not run.causal:
         raise CannotTell("the target is no later input: pass causal=True if no output may see later steps")
-    return "no output sees its target", []
+    return "no output sees its target"
+
+
+def _sees_later(run, i, at):
+    """Do outputs before step `at` change with the steps from there on?"""
+    change = run.difference(run.base, run.out(run.changed(step=slice(at, None), which=i))) > run.tolerance
+    came = f"steps from {at} on change output {at - 1} and before"
+    return [("an output depends on later steps", came)] if change[:, :at].any() else []
+
+
+def _sees_target(run, i, view):
+    """Whether outputs change with the input that is their target; None where the target is no later input."""
+    T = view.shape[1]
+    if run.y is None or run.target_rows.ndim < 2 or run.target_rows.shape[1] != T:
+        return None
+    ahead = _ahead(view, run.target_rows)
+    shift = 0 if ahead is None else _loss_shift(run)
+    if ahead == shift == 1 and not run.y.is_floating_point():
+        came = "the targets are the input's next step, and the loss holds output t against target t + 1"
+        return [("the target is shifted twice", came)]
+    ahead = -1 if ahead is None else ahead + shift
+    if ahead < 0:
+        return None
+    leak, sees_later = False, False
+    for step in {step for step in (1, T // 2, T - 1 - ahead) if 0 <= step < T - ahead}:
+        change = run.difference(run.base, run.out(run.changed(step=step + ahead, which=i))) > run.tolerance
+        leak |= bool(change[:, step].any())
+        sees_later |= bool(change[:, :step].any())
+    if ahead == 0 and sees_later:
+        return None  # an autoencoder may see what it is to give back
+    what = f"the target of step t is the input of step t + {ahead}" if ahead else "the target is the input itself"
+    return [("the output sees the target", f"{what}, and output t changes with it")] if leak else []
 
 
 def _ahead(x, y):
     """By how many steps the input runs after the target: y[:, t] == x[:, t + ahead], or None."""
-    y = y.squeeze(-1) if y.ndim == 3 and y.shape[-1] == 1 else y
-    columns = [x] if x.ndim == 2 else [x[..., k] for k in range(min(x.shape[-1], 64))]
-    if y.ndim == 3:
-        y = y[..., 0] if y.is_floating_point() else y
-    if y.ndim != 2 or y.is_floating_point() != x.is_floating_point() and not _one_hot(x):
+    one_hot = x.ndim == 3 and x.shape[-1] > 1 and bool(((x == 0) | (x == 1)).all() and (x.sum(-1) == 1).all())
+    y = y[..., 0] if y.ndim == 3 and (y.shape[-1] == 1 or y.is_floating_point()) else y
+    if y.ndim != 2 or y.is_floating_point() != x.is_floating_point() and not one_hot:
         return None
-    if _one_hot(x) and not y.is_floating_point():
+    columns = [x] if x.ndim == 2 else [x[..., k] for k in range(min(x.shape[-1], 64))]
+    if one_hot and not y.is_floating_point():
         columns = [x.argmax(-1)]
     T = y.shape[1]
-    for ahead in (1, 0, 2, 3):
-        if T - ahead < 3:
-            continue
+    for ahead in (ahead for ahead in (1, 0, 2, 3) if T - ahead >= 3):
         for column in columns:
             a, b = column[:, ahead:], y[:, : T - ahead]
-            real = b >= 0 if not b.is_floating_point() else torch.ones_like(b, dtype=torch.bool)
+            real = torch.ones_like(b, dtype=torch.bool) if b.is_floating_point() else b >= 0
             if len(a.unique()) > 2 and real.any() and (a == b)[real].double().mean() > 0.95:
                 return ahead
     return None
 
 
-def _one_hot(x):
-    return x.ndim == 3 and x.shape[-1] > 1 and bool(((x == 0) | (x == 1)).all() and (x.sum(-1) == 1).all())
-
-
-def _is_last_value(view, y):
+def _last_values(view, y):
+    """How many of the input's last steps are the target, in every row; 0 if none."""
     if view.ndim != 3 or not view.is_floating_point() or not y.is_floating_point() or len(y) < 4:
-        return False
-    y = y.reshape(len(y), -1)[:, :1]
-    return y.std() > 0 and bool((view[:, -1] == y).all(0).any())
+        return 0
+    y = y.reshape(len(y), -1)
+    n = y.shape[1] if y.shape[1] < view.shape[1] else 1
+    same = (view[:, -n:] == y[:, :n, None]).flatten(0, 1).all(0)
+    return n if y.std() > 0 and same.any() else 0
 
 
 def _loss_shift(run):
     """By how many steps the loss itself shifts the target: output t against target t + shift."""
     try:
-        pairs = pairs_of(run, [(0, run.base.shape[1] // 2)])
+        (_, t), where, _ = pairs_of(run, [(0, run.base.shape[1] // 2)])[0]
     except CannotTell:
         return 0
-    (_, t), where = pairs[0]
     return t - where[0][1] if len(where) == 1 and abs(t - where[0][1]) <= 1 else 0
+
+
+def _longest(run):
+    """The row with the most steps, where it begins, and how many steps it has."""
+    row = 0 if run.lengths is None else int(run.lengths.argmax())
+    n = run.T if run.lengths is None else int(run.lengths[row])
+    return row, 0 if run.side == "right" else run.T - n, n
 
 
 def reads_steps(run):
     """Which steps reach the output of their row."""
     need_apart(run)
-    T = run.T
-    if T is None or T < 3:
+    if run.T is None or run.T < 3:
         raise CannotTell("the input has no steps")
-    row = 0 if run.lengths is None else int(run.lengths.argmax())
-    n = T if run.lengths is None else int(run.lengths[row])
-    first = 0 if run.side == "right" else T - n
-    hits = {
-        at: run.difference(run.base, run.out(run.changed(row, first + at)))[row] > 0
-        for at in (0, 1, n // 2, n - 2, n - 1)
-    }
+    row, first, n = _longest(run)
+    some = (0, 1, n // 2, n - 2, n - 1)
+    hits = {at: run.difference(run.base, run.out(run.changed(row, first + at)))[row] > 0 for at in some}
+    cause = "the state isn't carried from step to step"
     if run.per_step:
-        if run.base.shape[1] != T or not _sequential(run):
+        if run.base.shape[1] != run.T or not _sequential(run):
             raise CannotTell("no recurrent layer and no attention is seen")
-        at = first + n // 2
-        if hits[n // 2][at] and not any(hits[n // 2][t] for t in range(first, first + n) if t != at):
-            return "each output depends on its own step alone", [
-                ("the state isn't carried from step to step", f"step {at} changes output {at} alone")
-            ]
-        return "steps reach other steps' outputs", []
-    hit = {at: bool(h) for at, h in hits.items()}
-    came = (
-        "steps that reach the output: "
-        + (", ".join(str(first + at) for at, h in hit.items() if h) or "none")
-        + " of "
-        + ", ".join(str(first + at) for at in hit)
-    )
-    if not _sequential(run):
-        return came, []
-    if hit[0] and not any(hit[at] for at in list(hit)[1:]):
-        return came, [("only the first step is read", came)]
-    if hit[n - 1] and not any(hit[at] for at in list(hit)[:-1]):
-        return came, [("the state isn't carried from step to step", f"{came}: the last step alone")]
-    return came, []
+        at, hit = first + n // 2, hits[n // 2][first : first + n]
+        if hit[n // 2] and hit.sum() == 1:
+            return "each output depends on its own step alone", (cause, f"step {at} changes output {at} alone")
+        return "steps reach other steps' outputs"
+    reached = [first + at for at, hit in hits.items() if hit]
+    came = f"steps that reach the output: {', '.join(map(str, reached)) or 'none'} of {', '.join(map(str, hits))}"
+    if _sequential(run) and reached == [first]:
+        return came, ("only the first step is read", came)
+    if _sequential(run) and reached == [first + n - 1]:
+        return came, (cause, f"{came}: the last step alone")
+    return came
 
 
 def _sequential(run):
@@ -155,31 +149,32 @@ def order(run):
     need_apart(run)
     if len([leaf for leaf in run.leaves if leaf.role == "steps"]) != 1 or run.T is None or run.T < 3:
         raise CannotTell("measured for one input with steps")
-    attention = any(isinstance(m, torch.nn.MultiheadAttention) for m in run.kept.modules) or any(
-        kind(node) == "ScaledDotProductFlashAttentionForCpu"
-        or kind(node) == "Softmax"
-        and node._saved_result.ndim >= 3
-        and node._saved_result.shape[-1] == node._saved_result.shape[-2] == run.T
-        for node in run_graph(run)
-    )
-    if not attention:
+    if not any(isinstance(m, torch.nn.MultiheadAttention) for m in run.kept.modules) and not _attends(run):
         raise CannotTell("no self-attention is seen")
-    new, leaf = list(run.inputs), run.leaves[0]
-    rows = None if run.lengths is None else run.lengths == run.T
-    if rows is not None and not rows.any():
+    new, at = list(run.inputs), run.leaves[0].time
+    rows = torch.ones(run.B, dtype=torch.bool) if run.lengths is None else run.lengths == run.T
+    if not rows.any():
         raise CannotTell("every row has padding")
-    new[0] = run.inputs[0].flip(leaf.time)
+    new[0] = run.inputs[0].flip(at)
     out = run.out(new)
     if run.per_step and out.ndim > 1 and out.shape[1] == run.T:
         out = out.flip(1)
-    change = run.difference(run.base, out)
-    change = change if rows is None else change[rows]
-    same = run.inputs[0].flip(leaf.time).eq(run.inputs[0]).all()
-    if change.max() <= 10 * run.tolerance and not same:
-        return "the outputs are the same", [
-            ("the order of the steps is not seen", "with the steps turned round, the outputs are the same")
-        ]
-    return "the outputs change with the order", []
+    change = run.difference(run.base, out)[rows]
+    if change.max() <= 10 * run.tolerance and not torch.equal(new[0], run.inputs[0]):
+        came = "with the steps turned round, the outputs are the same"
+        return "the outputs are the same", ("the order of the steps is not seen", came)
+    return "the outputs change with the order"
+
+
+def _attends(run):
+    """Does the graph hold attention of the steps to each other?"""
+    for node in run_graph(run):
+        if kind(node) == "ScaledDotProductFlashAttentionForCpu":
+            return True
+        shape = node._saved_result.shape if kind(node) == "Softmax" else ()
+        if len(shape) >= 3 and shape[-1] == shape[-2] == run.T:
+            return True
+    return False
 
 
 def cut_between_steps(run):
@@ -187,93 +182,87 @@ def cut_between_steps(run):
     need_apart(run)
     if run.numpy or run.T is None or run.T < 4:
         raise CannotTell("needs autograd and four steps or more")
-    row = 0 if run.lengths is None else int(run.lengths.argmax())
-    n = run.T if run.lengths is None else int(run.lengths[row])
-    first = 0 if run.side == "right" else run.T - n
-    caught, leaf, x = [], run.leaves[0], run.inputs[0]
-    inputs, hooks = list(run.inputs), []
-    if x.is_floating_point():
-        inputs[0] = x.clone().requires_grad_()
+    row, first, n = _longest(run)
+    grad = _slope_by_step(run, row, first + n - 1)
+    steps, missing = range(first + max(0, n - 4), first + n), []
+    for at in steps:
+        change = run.difference(run.base, run.out(run.changed(row, at, scale=0.01)))[row]
+        if (change[first + n - 1] if change.ndim else change) > run.tolerance and not grad[at] > 0:
+            missing.append(at)
+    cuts, _ = watched(run)
+    if missing and cuts:
+        came = f"steps {missing} change the last output, and get no gradient from it; on the way: {cuts}"
+        return "cut", ("the gradient is cut between steps", came)
+    return f"the gradient at the first step is {grad[first] / grad.max().clamp(min=1e-30):.1e} of the largest"
+
+
+def _slope_by_step(run, row, at):
+    """(T,) size of the gradient of a row's output (at one step) for the steps of its input or its word vectors."""
+    caught, leaf, inputs = [], run.leaves[0], list(run.inputs)
+    if inputs[0].is_floating_point():
+        inputs[0] = inputs[0].clone().requires_grad_()
         caught.append((inputs[0], leaf.batch))
-    else:
 
-        def catch(module, given, output):
-            if given[0].ndim == 2 and run.T in given[0].shape and not caught:
-                output = output.detach().requires_grad_()
-                caught.append((output, 0 if given[0].shape[1] == run.T else 1))
-                return output
+    def catch(module, given, output):
+        if given[0].ndim == 2 and run.T in given[0].shape and not caught:
+            caught.append((output.detach().requires_grad_(), 0 if given[0].shape[1] == run.T else 1))
+            return caught[0][0]
 
-        hooks = [m.register_forward_hook(catch) for m in run.kept.modules if isinstance(m, torch.nn.Embedding)]
-    try:
-        main = run.main(run.forward(inputs, grad=True))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with hooked([m for m in run.kept.modules if isinstance(m, torch.nn.Embedding)], catch):
+        out = run.rows(run.main(run.forward(inputs, grad=True)))[row]
     if not caught:
         raise CannotTell("the tokens don't go through one nn.Embedding")
-    out = run.rows(main)[row]
-    out = out[first + n - 1] if run.per_step and out.shape[0] == run.T else out
-    if not out.requires_grad:
-        raise CannotTell("the output has no graph")
+    out = out[at] if run.per_step and out.shape[0] == run.T else out
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out.dtype)
-    (grad,) = torch.autograd.grad((out * weights).sum(), caught[0][0], allow_unused=True)
+    grad = None
+    if out.requires_grad:
+        (grad,) = torch.autograd.grad((out * weights).sum(), caught[0][0], allow_unused=True)
     if grad is None:
         raise CannotTell("the input gets no gradient")
-    grad = grad.movedim(caught[0][1], 0)[row].flatten(1).abs().sum(1)
-    changes = []
-    for at in range(max(0, n - 4), n):
-        change = run.difference(run.base, run.out(run.changed(row, first + at, scale=0.01)))[row]
-        changes.append(bool((change[first + n - 1] if change.ndim else change) > run.tolerance))
-    got = [bool(grad[first + at] > 0) for at in range(max(0, n - 4), n)]
-    missing = [first + max(0, n - 4) + k for k, (c, g) in enumerate(zip(changes, got, strict=True)) if c and not g]
-    if missing:
-        return "cut", [
-            (
-                "the gradient is cut between steps",
-                f"steps {missing} change the last output, and get no gradient from it",
-            )
-        ]
-    return f"the gradient at the first step is {grad[first] / grad.max().clamp(min=1e-30):.1e} of the largest", []
+    return grad.movedim(caught[0][1], 0)[row].flatten(1).abs().sum(1)
 
 
-def both_directions(run):
-    """What a loss at the end reads of a bidirectional layer: the reverse direction's last step is its first."""
-    layers = [m for m in run.kept.modules if isinstance(m, torch.nn.RNNBase) and m.bidirectional]
-    if not layers or run.numpy or run.per_step:
-        raise CannotTell("no bidirectional layer with one answer a row")
-    caught = []
-    hooks = [layer.register_forward_hook(lambda m, i, o: caught.append((m, o))) for layer in layers]
-    try:
-        main = run.main(run.forward(grad=True))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    module, (out, _) = caught[-1]
-    packed = not isinstance(out, torch.Tensor)
-    data = out.data if packed else out
-    (grad,) = torch.autograd.grad(main.double().pow(2).sum() + main.sum(), data, allow_unused=True)
-    if grad is None or not grad.any():
-        return "h_n is read", []
-    if packed:
-        grad = torch.nn.utils.rnn.pad_packed_sequence(out._replace(data=grad), batch_first=True)[0]
-    elif not module.batch_first:
-        grad = grad.transpose(0, 1)
-    H, used = grad.shape[-1] // 2, grad.abs().sum(-1) > 0
-    back = grad[..., H:].abs().sum(-1) > 0
-    if packed and run.lengths is not None:
-        last = torch.stack(
-            [
-                row[:n].nonzero().max() + 1 == n and row.sum() == 1
-                for row, n in zip(back, run.lengths.tolist(), strict=True)
-            ]
-        ).all()
+def recurrent_layers(run):
+    """How many steps the recurrent layers get, and what is read of a bidirectional one."""
+    layers, caught = [m for m in run.kept.modules if isinstance(m, torch.nn.RNNBase)], []
+    with hooked(layers, lambda *call: caught.append(call), with_kwargs=True):
+        main = run.main(run.forward(grad=not run.numpy))
+    if not caught:
+        raise CannotTell("no nn.RNN, nn.GRU or nn.LSTM")
+    if len(caught) == len(layers) and all(_one_step(*call) for call in caught):
+        return "one step", ("a recurrent layer gets one step", f"an input of shape {tuple(caught[0][1][0].shape)}")
+    module, _, _, (out, last) = caught[-1]
+    if run.per_step or not module.bidirectional or not main.requires_grad:
+        return "several steps; no bidirectional layer with one answer a row"
+    return _both_directions(run, main, module, out, last[0] if isinstance(last, tuple) else last)
+
+
+def _one_step(module, given, named, output):
+    """Was the layer called with one step, and without a state?"""
+    x = given[0] if given else named.get("input")
+    with_state = len(given) > 1 and given[1] is not None or named.get("hx") is not None
+    return isinstance(x, torch.Tensor) and x.ndim == 3 and x.shape[int(module.batch_first)] == 1 and not with_state
+
+
+def _both_directions(run, main, module, out, last):
+    """The outputs and last states of both directions that an answer a row reads: the reverse one ends at step 0."""
+    data = out.data if isinstance(out, PackedSequence) else out
+    grads = torch.autograd.grad(main.double().pow(2).sum() + main.sum(), (data, last), allow_unused=True)
+    grad, of_last = (torch.zeros_like(t) if g is None else g for t, g in zip((data, last), grads, strict=True))
+    H = data.shape[-1] // 2
+    read = [bool(half.any() or state.any()) for half, state in zip(grad.split(H, -1), of_last[-2:], strict=True)]
+    if any(read) and not all(read):
+        came = f"of the last bidirectional layer only the {'forward' if read[0] else 'reverse'} direction is read"
+        return "one direction", ("one direction of a bidirectional layer is not read", came)
+    if of_last.any() or not grad.any():
+        return "h_n is read"
+    if isinstance(out, PackedSequence):
+        grad, n = pad_packed_sequence(out._replace(data=grad), batch_first=True)
     else:
-        last = back[:, -1].any() and not back[:, :-1].any()
-    if last and not used[:, 0].any() and grad.shape[1] > 1:
-        return "the last step alone", [
-            (
-                "the last output of a bidirectional layer is read",
-                "of the reverse direction only the output at the last step is read, which has seen one step",
-            )
-        ]
-    return "more than the last step is read", []
+        grad = grad if module.batch_first else grad.transpose(0, 1)
+        n = torch.full((len(grad),), grad.shape[1])
+    back, ends = grad[..., H:].abs().sum(-1) > 0, torch.arange(grad.shape[1]) == n[:, None] - 1
+    if grad.shape[1] > 1 and back.any() and not (back & ~ends).any() and not grad[:, 0].any():
+        came = "of the reverse direction only the output at the last step is read, which has seen one step"
+        return "the last step alone", ("the last output of a bidirectional layer is read", came)
+    return "more than the last step is read"

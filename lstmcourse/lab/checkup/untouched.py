@@ -34,16 +34,10 @@ class Kept:
         self.roots = roots
         self.modules = list(dict.fromkeys(m for root in roots for m in root.modules()))
         self.classes = [type(module) for module in self.modules]
+        held = dict, list, set
+        self.containers = [{n: v for n, v in vars(m).items() if isinstance(v, held)} for m in self.modules]
         self.attributes = [
-            {
-                name: copy.copy(value) if isinstance(value, (dict, list, set)) else value
-                for name, value in vars(module).items()
-            }
-            for module in self.modules
-        ]
-        self.containers = [
-            {name: value for name, value in vars(module).items() if isinstance(value, (dict, list, set))}
-            for module in self.modules
+            {n: copy.copy(v) if isinstance(v, held) else v for n, v in vars(m).items()} for m in self.modules
         ]
         self.tensors = {}
         for attributes in self.attributes:
@@ -80,6 +74,13 @@ class Kept:
                 tensor.grad = None
                 tensor.requires_grad_(requires_grad)
 
+    def fill_zeros(self):
+        """Small numbers for the weights that are all zero."""
+        generator = torch.Generator().manual_seed(0)
+        for weight in (p for root in self.roots for p in root.parameters()):
+            if weight.is_floating_point() and not weight.detach().any():
+                weight.data.copy_(0.05 + 0.1 * torch.rand(weight.shape, generator=generator))
+
     def put_back(self):
         """Everything."""
         for module, kind in zip(self.modules, self.classes, strict=True):
@@ -97,6 +98,8 @@ def untouched(roots, optimizer=None):
     """Yields a `Kept` of the modules; whatever happens, they, the optimizer and the random state are put back."""
     kept = Kept(roots)
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    fast = torch.backends.mha.get_fastpath_enabled()  # another kernel in evaluation mode, where masks differ
+    torch.backends.mha.set_fastpath_enabled(False)
     if optimizer is not None:
         kept.keep(p for group in optimizer.param_groups for p in group["params"])
         attributes, groups = dict(vars(optimizer)), [dict(group) for group in optimizer.param_groups]
@@ -104,13 +107,13 @@ def untouched(roots, optimizer=None):
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if optimizer is not None:
-                optimizer.state = defaultdict(
-                    dict, {p: {k: copy.deepcopy(v) for k, v in state.items()} for p, state in optimizer.state.items()}
-                )
+                states_of = {p: {k: copy.deepcopy(v) for k, v in s.items()} for p, s in optimizer.state.items()}
+                optimizer.state = defaultdict(dict, states_of)
             kept.put_back_numbers()
             yield kept
     finally:
         kept.put_back()
+        torch.backends.mha.set_fastpath_enabled(fast)
         if optimizer is not None:
             vars(optimizer).clear()
             vars(optimizer).update(attributes)
