@@ -22,12 +22,12 @@ def curves(x, ys, xlabel, ylabel, logy=False, band=None, marker=None, threshold=
         color = COLOR.get(name, SERIES[k % len(SERIES)])
         if band and name in band:
             ax.fill_between(x, *band[name], color=color, alpha=0.15, linewidth=0)
-        seen = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
+        drawn = np.flatnonzero(np.isfinite(y) & ((y > 0) | (not logy)))
         line, = ax.plot(x, y, color=color, linestyle=DASHES[k % len(DASHES)], label=name, marker=marker, markersize=4)
-        if len(seen) == 1:
+        if len(drawn) == 1:
             line.set(marker="x", markersize=9, markeredgewidth=2)
-        if len(seen):
-            ends.append((y[seen[-1]], name, color))
+        if len(drawn):
+            ends.append((y[drawn[-1]], name, color))
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if logy else "linear")
     if len(ys) > 1:
         _name_at_end(ax, ends, logy)
