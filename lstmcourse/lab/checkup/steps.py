@@ -11,7 +11,7 @@ from lstmcourse.lab.checkup.reading import CannotTell, hooked
 
 def later_steps(run):
     """Where the target is a later input: change that input, and see whether the output that foretells it changes."""
-    found, seen = [], []
+    found, seen, later = [], [], []
     for i, (x, leaf) in enumerate(zip(run.inputs, run.leaves, strict=True)):
         if leaf.role != "steps":
             continue
@@ -19,14 +19,17 @@ def later_steps(run):
         if not run.per_step:
             last = run.y is not None and _last_values(view, run.target_rows)
             found += [("the target is in the input", f"the target equals the input's last {last}")] if last else []
-        elif view.shape[1] == run.base.shape[1] and run.causal:
-            found += _sees_later(run, i, view.shape[1] // 2)
-        elif view.shape[1] == run.base.shape[1] and run.causal is None:
+            continue
+        if view.shape[1] != run.base.shape[1] or run.causal is False:
+            continue
+        later += [_sees_later(run, i, view.shape[1] // 2)] if run.causal else []
+        if not (later and later[-1]):
             leak = _sees_target(run, i, view)
             seen += [] if leak is None else [bool(leak)]
             found += leak or []
     if seen and not all(seen):  # one input is the decoder's, the other the source
         found = [pair for pair in found if pair[0] != "the output sees the target"]
+    found += later[0] if later and all(later) else []
     if found:
         return "it does", found[0]
     if not seen and not run.causal:
