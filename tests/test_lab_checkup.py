@@ -617,6 +617,19 @@ def next_of(series, both=False, **options):
     return case(Convolutions(both), (series[..., :-1], series[..., 1:]), F.mse_loss, **options)
 
 
+class ConvolutionThenLSTM(nn.Module):
+    """A classifier of series of shape (B, C, T); `turned`: transposed before the LSTM, or (broken) viewed."""
+
+    def __init__(self, turned=False):
+        super().__init__()
+        self.layer, self.turned = nn.Conv1d(D, H, 3), turned
+        self.inner = Recurrent("LSTM", H, K, last_step)
+
+    def forward(self, x):
+        x = self.layer(x).relu()
+        return self.inner(x.mT if self.turned else x.view(x.shape[0], x.shape[2], x.shape[1]))
+
+
 class Pair(nn.Module):
     """An encoder and a decoder of sequences with time first, whose source and target come as one argument."""
 
@@ -668,6 +681,9 @@ SOUND |= {
     "causal=True beside a source as long": lambda: case(
         Attends(), (tokens(B, T), *(lambda x: (x[:, :-1], x[:, 1:]))(tokens(B, T + 1))), per_token, causal=True
     ),
+    "a convolution, transposed before an LSTM": lambda: case(
+        ConvolutionThenLSTM(turned=True), (numbers(B, D, 20), torch.arange(B) % K), F.cross_entropy
+    ),
     "a sigmoid, and a loss that scales the target": lambda: limited(
         torch.sigmoid, 50 + numbers(B, K), lambda out, y: F.mse_loss(out, y / 100)
     ),
@@ -686,6 +702,10 @@ BROKEN |= {
     "ReLU against negative targets, absolute error": (
         lambda: limited(torch.relu, numbers(B, K), F.l1_loss),
         "the output can't reach the target",
+    ),
+    "view between a convolution and an LSTM": (
+        lambda: case(ConvolutionThenLSTM(), (numbers(B, D, 20), torch.arange(B) % K), F.cross_entropy),
+        "steps and features are mixed by a reshape",
     ),
     "a forget gate's bias of -6": (lambda: shut_forget_gate(numbers(B, 20, D)), "a gate is shut"),
 }

@@ -47,8 +47,7 @@ def _out_of_reach(run):
 
 def _least_at_targets(run):
     """Is the loss least at the targets as they stand? It may scale them first. None where that can't be seen."""
-    raw = run.forward()
-    main = run.main(raw)
+    main = run.main(raw := run.forward())
     if main.numel() != run.y.numel():
         return None
     best, low, high = (run.loss(raw, (run.y * by).reshape(main.shape).to(main.dtype)) for by in (1, 0.9, 1.1))

@@ -173,9 +173,8 @@ class Run:
         """Does the model take its tuple of inputs as one argument?"""
         if not isinstance(self.tree, (tuple, list)) or "positional argument" not in str(error) or self.given_call:
             return False
-        forward = self.module.forward if self.module is not None else self.model
-        kinds = [p.kind for p in inspect.signature(forward).parameters.values() if p.default is p.empty]
-        return kinds == [inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        wanted = inspect.signature(getattr(self.model, "forward", self.model)).parameters.values()
+        return sum(p.default is p.empty for p in wanted) == 1
 
     def _takes_lengths(self, error):
         if self.lengths is None or not isinstance(error, TypeError) or self.given_call or len(self.inputs) > 1:
