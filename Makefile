@@ -7,7 +7,8 @@ BROWSER_ARGS ?=
 REPEATS ?= 20
 TRIALS ?= $(basename $(notdir $(wildcard notebooks/trials/[0-9]*.py)))
 PY := .venv/bin/python
-SLOW := $(patsubst %,tests/test_%.py,bench notebooks project run_notebooks trials widgets)     # not in `make quick`
+# Not in `make quick`: what is neither numerics nor data nor figures.
+SLOW := $(patsubst %,tests/test_%.py,bench lab_checkup lab_trials mutants notebooks project run_notebooks setup stability trial_pages trials widgets)
 NBVAL := --nbval --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider
 
 export JUPYTER_CONFIG_DIR := $(CURDIR)/.venv/jupyter/config
@@ -42,7 +43,7 @@ install = { $(FIND_LINKS) $(UV) pip install --python $(PY) $(if $(2),--default-i
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability experiments trials figures numbers exercises mutants bench bench-grading test-browser site site-figures test-site clean
+.PHONY: help setup lab lock test lint pytest nbval quick run-notebooks stability trials figures numbers exercises mutants bench bench-grading test-browser site site-figures test-site clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -123,9 +124,6 @@ run-notebooks: setup     ## run every lesson and solution again and save what ch
 
 stability: setup ## run every lesson and solution with its initial weights moved by a last digit (REPEATS=20 NOTEBOOKS=…)
 	$(NEWCOMER) $(PY) tests/stability.py --repeats $(REPEATS) $(NOTEBOOKS)
-
-experiments: setup       ## run every experiment over many seeds again (long; goes on where it was stopped)
-	for script in notebooks/experiments/[0-9]*.py; do $(PY) $$script || exit 1; done
 
 trials: setup            ## run the trials again, and their pages and index (long; goes on where it stopped; TRIALS="06_reset")
 	for name in $(TRIALS); do $(PY) notebooks/trials/$$name.py || exit 1; done

@@ -173,7 +173,6 @@ def settings(cell):
     found = []
     for trial in sorted(set(re.findall(r"\b\d\d_\w+", cell["source"]))) if cell["cell_type"] == "code" else ():
         path = ROOT / "notebooks" / "trials" / f"{trial}.json"
-        path = path if path.exists() else ROOT / "notebooks" / "experiments" / path.name
         for key, entry in flat(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}):
             line = trial, key.split(" ")[0]
             found.append(Source(f"{trial} fixes {key}", line, float(entry), stems(key), stems(key)))

@@ -60,7 +60,8 @@ def test_gru_gate_order_is_r_z_n():
               "b_ih": np.repeat([1.0, 2.0, 3.0], H)}
     _, cache = gru_cell_forward(np.zeros((1, 2)), np.zeros((1, H)), params)
     wanted = {"r": 1 / (1 + np.exp(-1)), "z": 1 / (1 + np.exp(-2)), "n": np.tanh(3)}
-    assert all(np.allclose(getattr(cache, gate), value, atol=1e-15) for gate, value in wanted.items())
+    for gate, value in wanted.items():
+        np.testing.assert_allclose(getattr(cache, gate), value, rtol=1e-15, err_msg=gate)
 
 
 both_conventions = pytest.mark.parametrize("reset_after", [True, False])

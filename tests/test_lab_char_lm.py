@@ -94,8 +94,9 @@ def test_saved_params_come_back_to_the_last_bit(rng, tmp_path):
     save_params(tmp_path / "reader.npz", params)
     again = load_params(tmp_path / "reader.npz")
     assert {layer: set(arrays) for layer, arrays in again.items()} == {k: set(v) for k, v in params.items()}
-    assert all(np.array_equal(again[layer][key], array) and again[layer][key].dtype == array.dtype
-               for layer, arrays in params.items() for key, array in arrays.items())
+    for layer, arrays in params.items():
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(again[layer][key], array, err_msg=f"{layer} {key}", strict=True)
 
 
 @pytest.fixture

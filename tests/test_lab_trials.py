@@ -215,6 +215,27 @@ def pilots(scores, kind="rnn"):
             for (lr, steps), score in scores.items() for seed in range(3)]
 
 
+GRID = {"rates": [0.1, 0.01], "steps": [100, 200], "pilot seeds": 2}
+
+
+def test_pilot_grid_runs_every_rate_for_the_larger_budget():
+    jobs = trials.pilot_grid([{"net": "a"}, {"net": "b"}], GRID)
+    assert len(jobs) == 8
+    assert {job["steps"] for job in jobs} == {200}
+    assert jobs[:2] == [{"net": "a", "lr": 0.1, "steps": 200, "seed": seed} for seed in (0, 1)]
+
+
+def test_pilot_grid_doubles_the_budget_at_the_named_rate():
+    jobs = trials.pilot_grid([{"net": "a"}], GRID, doubled=1)
+    assert [(job["lr"], job["steps"]) for job in jobs[::2]] == [(0.1, 100), (0.01, 100), (0.01, 200)]
+    assert [job["seed"] for job in jobs] == [0, 1] * 3
+
+
+def test_on_seeds_counts_from_the_first_seed():
+    assert trials.on_seeds([{"net": "a"}, {"net": "b"}], 1000, 2) == [
+        {"net": net, "seed": seed} for net in "ab" for seed in (1000, 1001)]
+
+
 def test_choose_takes_the_best_rate_and_the_budget_that_settles():
     records = pilots({(0.1, 100): 0.4, (0.01, 100): 0.7, (0.001, 100): 0.2, (0.01, 200): 0.9, (0.01, 400): 0.905})
     assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [100, 200, 400]) == {"rnn": {"lr": 0.01, "steps": 200}}

@@ -24,7 +24,7 @@ def f(x, y, scale=2):
     "len(y) < 3 -> len(y) <= 3", "raise ValueError", "y.T -> y", "np.sum(x @ y.T, axis=0) -> without axis",
     "k in row -> k not in row", "break -> dropped", "2 -> 3", "z -> x", "any -> all"])
 def test_library_changes_reach(change):
-    assert any(change in text for text in mutants.mutants(SOURCE)), list(mutants.mutants(SOURCE))
+    assert change in "\n".join(mutants.mutants(SOURCE))
 
 
 def test_library_changes_are_python_and_leave_docstrings_and_messages_alone():

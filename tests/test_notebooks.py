@@ -81,6 +81,15 @@ def test_readme_counts_the_lessons():
     assert f"{words.split()[len(NUMBERS)].capitalize()} lessons in JupyterLab" in (ROOT / "README.md").read_text()
 
 
+def test_saved_progress_is_that_of_a_new_learner_and_has_every_exercise():
+    """To save it again: delete the outputs of that cell, then `make run-notebooks NOTEBOOKS=…` with lesson 00."""
+    cells = json.loads((ROOT / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown = next(cell for cell in cells if "".join(cell["source"]).strip() == "show_progress()")
+    text = "".join(shown["outputs"][0]["data"]["text/plain"])
+    assert text.startswith(f"0 of {len(EXERCISES)} exercises passed")
+    assert [exercise.title for exercise in EXERCISES.values() if exercise.title not in text] == []
+
+
 @pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
 def test_lesson_links_to_all_of_its_exercises(path):
     ids = [id for id, exercise in EXERCISES.items() if exercise.lesson == path.stem]

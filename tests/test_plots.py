@@ -223,8 +223,8 @@ def test_encoder_decoder_has_a_cell_for_every_word_read_and_written():
     texts = [text.get_text() for text in plots.encoder_decoder(source, target).axes[0].texts]
     assert texts.count("LSTM") == len(source) + len(target) + 1                  # one more for <eos>
     assert texts.count("<bos>") == texts.count("<eos>") == 1
-    assert all(texts.count(word) == 1 for word in source)
-    assert all(texts.count(word) == 2 for word in target)                        # written, and the next input
+    assert {word: texts.count(word) for word in source} == dict.fromkeys(source, 1)
+    assert {word: texts.count(word) for word in target} == dict.fromkeys(target, 2)    # written, and the next input
 
 
 def test_encoder_decoder_feeds_words_back_only_when_it_writes_alone():

@@ -193,7 +193,8 @@ def test_layer_rejects_upstream_of_wrong_shape(layer, rng):
 def test_params_go_to_torch_and_back_unchanged(kind, rng):
     params = init_recurrent(kind, 3, 5, rng)
     back = torch_ref.params_from_torch(torch_ref.params_to_torch(params, kind))
-    assert all(np.array_equal(params[key], back[key]) for key in params)
+    for key, array in params.items():
+        np.testing.assert_array_equal(back[key], array, err_msg=key)
 
 
 @pytest.mark.parametrize("module", [torch.nn.RNN, torch.nn.RNNCell])

@@ -1,107 +1,13 @@
-"""Trials: each verdict holds on the trial's own data, and fails when that data is the baseline's."""
+"""Trials whose verdict or data come from the lesson's own cells: it holds on them, and fails on the baseline's."""
 
 import ast
 import json
 import pathlib
-import runpy
 import symtable
 
 import pytest
 
-from lstmcourse.lab.trials import load
-
 NOTEBOOKS = pathlib.Path(__file__).parent.parent / "notebooks"
-EXPERIMENTS = NOTEBOOKS / "experiments"
-
-
-# Trials over many seeds: the verdict is a function of the saved records.
-
-# lesson 05
-
-def swap(key, tried, baseline):
-    """A function of records: the runs with record[key] == tried now hold what the baseline's runs hold."""
-    def swapped(records):
-        others = [r for r in records if r[key] != tried]
-        return others + [r | {key: tried} for r in records if r[key] == baseline]
-    return swapped
-
-
-# lesson 07
-
-def exact_of(replaced, **baseline):
-    """A function of records: those with the values `replaced` get the exact match of the baseline's, same seed."""
-    def swapped(records):
-        exact = {r["seed"]: r["exact"] for r in records if baseline.items() <= r.items()}
-        return [r | {"exact": exact[r["seed"]]} if replaced.items() <= r.items() else r for r in records]
-    return swapped
-
-
-ATTENTION = {"attention": True, "most": 3, "slow": True}
-ONE_VECTOR = {"attention": False, "H": 64, "most": 3, "epochs": 1, "forget_bias": None}
-OPEN, SHORT = ONE_VECTOR | {"most": 2, "epochs": 2, "forget_bias": 2}, ONE_VECTOR | {"most": 1}
-
-
-# lesson 09
-
-def parity_like(net, baseline):
-    """A function of records: on the parity, this network is right as often as the baseline."""
-    def swapped(records):
-        right = {(r["lr"], r["seed"]): r["right"] for r in records if (r["task"], r["net"]) == ("parity", baseline)}
-        return [r | {"right": right[r["lr"], r["seed"]]} if (r["task"], r["net"]) == ("parity", net) else r
-                for r in records]
-    return swapped
-
-
-# lesson 10
-
-def cells_like(name):
-    """A function of records: every best cell scores as the best random direction, or as all cells together."""
-    def swapped(records):
-        return [r | {"found": {label: f | {"score": f[name]} for label, f in r["found"].items()}} for r in records]
-    return swapped
-
-
-# (script, its function, what the baseline's data are put in place of)
-TRIALS = [
-    # lesson 05
-    ("05_gates", "verdict", swap("control", False, True)),
-    ("05_gates", "verdict_similar", swap("trained", True, False)),
-    ("05_gates", "verdict_written", swap("trained", True, False)),
-    ("05_ablation", "verdict", swap("gone", "output gate", "input gate")),
-    # lesson 07
-    ("07_one_vector", "verdict", exact_of(ATTENTION, **ONE_VECTOR)),
-    ("07_one_vector", "verdict", exact_of(ONE_VECTOR, **ATTENTION)),
-    ("07_one_vector", "verdict", exact_of(OPEN, **OPEN | {"forget_bias": None})),
-    ("07_one_vector", "verdict", lambda records: [r | {"exact": [0.9, 0, 0]} if SHORT.items() <= r.items() else r
-                                                  for r in records]),                 # the short case not solved
-    # lesson 09
-    ("09_parity", "verdict", parity_like("LSTM", "minGRU")),
-    ("09_parity", "verdict", parity_like("minGRU, 2 layers", "LSTM")),
-    # lesson 10
-    ("10_cells", "verdict", cells_like("random")),
-    ("10_cells", "verdict", cells_like("all")),
-]
-
-
-@pytest.mark.parametrize(("name", "function", "to_baseline"), TRIALS,
-                         ids=[f"{t[0]}-{t[1]}-{k}" for k, t in enumerate(TRIALS)])
-def test_verdict_holds_and_fails_on_the_baselines_data(name, function, to_baseline):
-    verdict = runpy.run_path(str(EXPERIMENTS / f"{name}.py"))[function]
-    records = load(EXPERIMENTS / f"{name}.json")["runs"]
-    assert verdict(records) is True
-    assert verdict(to_baseline(records)) is False
-
-
-# Trials whose verdict or data come from the lesson's own cells.
-
-def script(name):
-    """What notebooks/experiments/NAME.py defines."""
-    return runpy.run_path(str(NOTEBOOKS / "experiments" / f"{name}.py"))
-
-
-def saved(name):
-    """The records of notebooks/experiments/NAME.json."""
-    return json.loads((NOTEBOOKS / "experiments" / f"{name}.json").read_text())["runs"]
 
 
 def used(table):

@@ -47,7 +47,8 @@ def test_run_clamped_is_what_the_library_computes(kind, rng):
     if kind == "lstm":
         h, c, cache = lstm_forward(x[None], zeros, zeros, params)
         assert np.allclose(seen["c"], c[0], atol=1e-13)
-        assert all(np.allclose(seen[gate], getattr(cache, gate)[0], atol=1e-13) for gate in "ifgo")
+        for gate in "ifgo":
+            np.testing.assert_allclose(seen[gate], getattr(cache, gate)[0], atol=1e-13, err_msg=gate)
     else:
         h, _ = {"rnn": rnn_forward, "gru": gru_forward}[kind](x[None], zeros, params)
     assert np.allclose(seen["h"], h[0], atol=1e-13)

@@ -97,6 +97,8 @@ class Course(types.ModuleType):
     """A module of the course as a submission sees it: the helpers that its exercises show; the rest is Absent."""
 
     def __getattr__(self, name):
+        if name == "__all__":                  # `from lstmcourse.layers import *`: what is there
+            raise AttributeError(name)
         return getattr(Absent(self.__name__), name)
 
 

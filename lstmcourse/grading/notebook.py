@@ -63,7 +63,7 @@ def contents(data):
             if isinstance(source, list):
                 source = "".join(line for line in source if isinstance(line, str))
             if isinstance(source, str) and cell["cell_type"] == "code":
-                sources.append(source)
+                sources.append(source.replace("\r\n", "\n").replace("\r", "\n") if "\r" in source else source)
             elif isinstance(source, str) and not heading:
                 heading = next((line for line in source.splitlines() if line.startswith("#")), "")[:200]
     return sources, heading
@@ -115,7 +115,7 @@ future = 0                     # `from __future__ import annotations` holds for 
 
 def run_cell(source, number, scope, seconds):
     """Run one cell; sentences about what went wrong."""
-    name, remarks = f"<cell {number + 1}>", []
+    name, remarks, elsewhere = f"<cell {number + 1}>", [], []
     try:
         with alarm(seconds):
             code = as_it_stands(source, name)
@@ -128,11 +128,14 @@ def run_cell(source, number, scope, seconds):
                 body = [node for node in whole if not would_undo(node, scope)]
                 remarks += [f"{called(number, source)}: the unfinished {node.name} in it was not taken, since another "
                             "cell has a finished one." for node in whole if node not in body]
-            execute(body, name, scope, code)
+            execute(body, name, scope, code, elsewhere)
     except TooLong:
         remarks.append(f"{called(number, source)} took longer than {seconds:.0f} s and was stopped.")
     except BaseException as error:
         remarks.append(f"{called(number, source)} stopped with {described(error)}")
+    if elsewhere:
+        remarks.insert(0, f"{called(number, source)} asks for what is not there while grading ({elsewhere[0]}); the "
+                       "grader went on with the rest of the cell.")
     return remarks
 
 
@@ -167,9 +170,13 @@ def as_it_stands(source, name):
         return None
 
 
-def execute(body, name, scope, code=None):
+def execute(body, name, scope, code=None, elsewhere=()):
     """Run a cell's source, or statements (code: the same, compiled); after one that misses a module nobody does
-    without, go on with it stood in for."""
+    without, go on with it stood in for.
+
+    elsewhere  a list to which goes what a statement has said that asks for something only the student's machine has,
+               a folder, a file, a program, an answer: the cell goes on behind it
+    """
     global future
     while body:
         code = code or compiled(body, name)
@@ -183,8 +190,15 @@ def execute(body, name, scope, code=None):
             n, missed = statement(error, body, name), error
             if n is None:
                 raise
-        code = compiled(body[n:n + 1], name)
-        leniently(lambda code=code: run(code, scope), missed)
+        except (OSError, EOFError) as error:
+            body = statements(body, name) if isinstance(body, str) else body
+            n, missed = statement(error, body, name), None
+            if n is None or n + 1 == len(body):
+                raise
+            elsewhere.append(described(error))
+        if missed:
+            code = compiled(body[n:n + 1], name)
+            leniently(lambda code=code: run(code, scope), missed)
         body, code = body[n + 1:], None
     return None
 

@@ -272,6 +272,8 @@ def capped(file):
 def read_member(archive, info):
     if stat.S_ISLNK(info.external_attr >> 16):
         raise Refused("The archive holds a link in place of a notebook. Hand in the notebook itself.")
+    if info.flag_bits & 1:
+        raise Refused("The archive is protected by a password. Hand in the notebook itself.")
     if info.file_size > FILE:
         raise Refused(f"The notebook is larger than {FILE >> 20} MB. Clear its outputs and hand it in again.")
     try:

@@ -257,7 +257,7 @@ class Comparison(NamedTuple):
 
 
 def compare(series, season, horizon, models=None, seed=0):
-    """Every model on one series: fitted on its first 0.8, judged at every origin of the last 0.2.
+    """Every model on one series: fitted on its first 0.6 (smoothing: 0.8), judged at every origin of the last 0.2.
 
     series  a `Series`, or values (N,)
     models  dict: name -> a forecaster such as `linear`; None: BASELINES

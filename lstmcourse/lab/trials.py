@@ -291,6 +291,26 @@ def verdict_of(word, sentences, number):
     return verdict(word, sentences[word], number)
 
 
+def on_seeds(arms, first, n):
+    """Jobs: each arm, a dict of what is fixed for it, on n seeds from `first` on."""
+    return [arm | {"seed": seed} for arm in arms for seed in range(first, first + n)]
+
+
+def pilot_grid(arms, settings, doubled=None):
+    """The jobs of a pilot: each arm at every rate of the grid.
+
+    arms      dicts, such as {"net": "LSTM"}
+    settings  of the script: "rates", "steps" (the smaller and the larger budget) and "pilot seeds", their number
+    doubled   None: all for the larger budget, with the smaller one measured on the way. A number: all for the smaller
+              budget, and at the rate of this number for the larger one as well
+    """
+    rates, (first, *_, last) = settings["rates"], settings["steps"]
+    tried = ([(lr, last) for lr in rates] if doubled is None else
+             [*((lr, first) for lr in rates), (rates[doubled], last)])
+    return on_seeds([arm | {"lr": lr, "steps": steps} for arm in arms for lr, steps in tried], 0,
+                    settings["pilot seeds"])
+
+
 def choose(records, kinds, rates, steps, settled=0.02):
     """The learning rate and the budget of each kind, from its pilot runs alone.
 

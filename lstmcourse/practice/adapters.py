@@ -10,6 +10,7 @@ import numpy as np
 
 from lstmcourse import attention, lstm, train
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward, sigmoid
+from lstmcourse.seq2seq import decoder_forward, greedy, read_source
 from lstmcourse.train import leaves, tree_map
 
 
@@ -92,6 +93,31 @@ def _clipped(clip, grads, max_norm):
     return tree_map(lambda g: new[next(keys)], grads), float(np.sqrt(sum(np.vdot(g, g) for g in flat)))
 
 
+def _written(loop, source, lengths, params, model, bos, eos, max_length):
+    """`greedy` by exercise 7.6, whose step of an LSTM becomes a whole step of this decoder, attention included.
+
+    The loop looks up what it reads, hands its two states on, and reads a word from the first. So the words stand for
+    themselves, the first state is the logits, and the second holds the decoder's own states side by side.
+    """
+    if "lstm_step" not in getattr(loop, "__globals__", {}):
+        raise ValueError("it does not call lstm_step, so attention has no place in it")
+    state, memory, _ = read_source(source, lengths, params, model)
+    V, n, alphas, lstm_step = len(params["output"]["b"]), len(state), [], loop.__globals__["lstm_step"]
+
+    def step(word, states, _):
+        own = tuple(np.split(states[1], n, axis=1))
+        logits, own, alpha, _ = decoder_forward(word.astype(int), own, memory, params)
+        alphas.append(alpha)
+        return logits[:, 0], np.concatenate(own, axis=1)
+    loop.__globals__["lstm_step"] = step
+    try:
+        tokens = loop(np.zeros((len(source), V)), np.concatenate(state, axis=1),
+                      {"embedding": np.arange(V)[:, None], "W": np.eye(V), "b": np.zeros(V)}, bos, eos, max_length)
+    finally:
+        loop.__globals__["lstm_step"] = lstm_step
+    return tokens, None if memory is None else np.concatenate(alphas, axis=1)
+
+
 ADAPTERS = {            # part of `progress.TRANSLATOR` -> (the library's function, {exercise: adapter})
     "cell": (lstm.lstm_forward, {"4.3": _sequence}),
     "backward pass": (lstm.lstm_backward, {"5.2": _through_time, "5.1": _step_by_step}),
@@ -99,7 +125,8 @@ ADAPTERS = {            # part of `progress.TRANSLATOR` -> (the library's functi
     "attention, weights": (lambda scores, mask: attention.masked_softmax_forward(scores, mask)[0], {"8.1": _weights}),
     "attention, context": (np.matmul, {"8.3": lambda attend, alpha, values: attend(alpha, values)}),
     "attention, backward pass": (attention.dot_attention_backward, {"8.4": _back_through_attention}),
-    "clipping": (train.clip_grads, {"3.1": _clipped})}
+    "clipping": (train.clip_grads, {"3.1": _clipped}),
+    "decoding": (greedy, {"7.6": _written})}
 
 
 def seconds_of(function, calls=(((), None),)):
@@ -118,6 +145,8 @@ def seconds_of(function, calls=(((), None),)):
 
 def same(got, wanted):
     """Are the two the same, down into tuples and dicts, up to rounding?"""
+    if wanted is None:
+        return got is None
     if isinstance(wanted, dict):
         return isinstance(got, dict) and got.keys() == wanted.keys() and all(same(got[k], wanted[k]) for k in wanted)
     if isinstance(wanted, (tuple, list)):

@@ -9,7 +9,7 @@ does the same for every call of a function.
 from contextlib import ContextDecorator
 
 from lstmcourse import attention, train
-from lstmcourse.lab import models
+from lstmcourse.lab import models, translation
 from lstmcourse.practice.adapters import ADAPTERS, same, seconds_of
 from lstmcourse.practice.kept import look
 from lstmcourse.practice.progress import TRANSLATOR, in_words, place
@@ -49,7 +49,7 @@ class Machine(ContextDecorator):
         """The library's function for this part again, and a sentence why."""
         self.notes.append(_note(self.whose[part], reason))
         self.whose[part], self.functions[part] = None, ADAPTERS[part][0]
-        mine, library = self.seconds.pop(part)
+        mine, library = self.seconds.pop(part, (0, 0))
         self.step -= mine - library
 
     def attend(self, query, keys, values, mask, scale=1.0):
@@ -62,7 +62,8 @@ class Machine(ContextDecorator):
         def runs(name):
             return lambda *args: self.run(name, *args)
         kind = KINDS["lstm"]._replace(forward=runs("cell"), backward=runs("backward pass"))
-        inside = [(train, "clip_grads", runs("clipping")), (decoder, "dot_attention_forward", self.attend),
+        inside = [(train, "clip_grads", runs("clipping")), (translation, "greedy", runs("decoding")),
+                  (decoder, "dot_attention_forward", self.attend),
                   (decoder, "dot_attention_backward", runs("attention, backward pass"))]
         for module in (model, models):                    # the cache of the loss is its gradient
             inside += [(module, "cross_entropy_forward", runs("loss")),
@@ -85,7 +86,7 @@ class Machine(ContextDecorator):
         """How long each of the learner's functions takes in a training step, and which is slow, as text."""
         whole = f"training: {self.steps} steps of {1e3 * self.step:.0f} ms, about {self.steps * self.step:.0f} seconds"
         if not self.seconds:
-            return f"no part is yours; {whole}"
+            return f"no part of a training step is yours; {whole}"
         rows = [f"{f'{part} ({self.whose[part]})':31} {1e3 * mine:8.1f} {1e3 * library:8.1f}"
                 for part, (mine, library) in self.seconds.items()]
         slow, (mine, library) = max(self.seconds.items(), key=lambda item: item[1][0] - item[1][1])
@@ -97,21 +98,26 @@ def _note(id, reason):
     return f"{id} {EXERCISES[id].title}: the library's, since yours {reason}"
 
 
-def put_together(loss_and_grads, params, batches, seconds=120):
+def put_together(loss_and_grads, params, batches, write=None, seconds=120):
     """A `Machine` with the learner's functions wherever one is kept, does what the library's does, and is fast enough.
 
     loss_and_grads, params, batches  as for `train`, of which one step is tried
+    write                            called as write(params), has a translator write something; None: it writes nothing
     seconds                          for the whole training; where it would take longer, the slowest part goes first
     """
     machine = Machine()
     machine.steps, machine.calls = len(batches), []
     with machine:
         train.train(loss_and_grads, params, batches[:1], progress=False)
+        if write is not None:
+            machine.calls, trained = [], machine.calls
+            write(params)
+            machine.calls = trained + [call for call in machine.calls if call[0] == "decoding"]
         calls, machine.calls = machine.calls, None
         machine.step = seconds_of(lambda: train.train(loss_and_grads, params, batches[:1], progress=False))
     most = max(seconds, 2 * machine.steps * machine.step)         # on a slow computer: twice as long as the library
     tried = {part: [(args, result) for name, args, result in calls if name == part] for part in TRANSLATOR}
-    machine.whose = {part: None for part in TRANSLATOR if tried[part] or part not in ADAPTERS}
+    machine.whose = {part: None for part in TRANSLATOR if tried[part]}
     for part in filter(tried.get, ADAPTERS):
         _fill(machine, part, tried[part])
     machine.notes.sort()
@@ -142,6 +148,8 @@ def _fill(machine, part, calls):
             machine.notes.append(_note(id, "does not fit: in a step of this network it returned something else"))
             continue
         machine.functions[part], machine.whose[part] = yours, id
+        if part == "decoding":                              # no part of a training step
+            return
         mine, theirs = machine.seconds[part] = [seconds_of(f, calls) for f in (yours, library)]
         machine.step += mine - theirs
         return

@@ -22,7 +22,7 @@ FOLDER = "LSTMCOURSE_PROGRESS"             # an environment variable: another fo
 EDITION = "2"                              # exercises of another edition are other exercises
 TRANSLATOR = {                             # part of the translator of lesson 14 -> exercises for it, the best first
     "cell": ("4.3",), "backward pass": ("5.2", "5.1"), "loss": ("7.3", "1.3"), "attention, weights": ("8.1",),
-    "attention, context": ("8.3",), "attention, backward pass": ("8.4",), "clipping": ("3.1",), "decoding": ()}
+    "attention, context": ("8.3",), "attention, backward pass": ("8.4",), "clipping": ("3.1",), "decoding": ("7.6",)}
 KINDS = ("tried", "passed", "py")          # "4.3.passed"; "4.3.py" is the function that passed
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmcourse.data.pizza import WORDS, pizza_sentences
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, remake, verdict_of, wilson
+from lstmcourse.lab.trials import choose, pilot_grid, remake, verdict_of, wilson
 from lstmcourse.train import train
 
 CRITERION = """
@@ -131,8 +131,7 @@ def scored(pilot):
 
 def pilot_jobs():
     """Every rate at the larger budget."""
-    return [{"net": net, "lr": lr, "steps": SETTINGS["steps"][-1], "seed": seed} for net in NETS if net not in RATE_OF
-            for lr in SETTINGS["rates"] for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"net": net} for net in NETS if net not in RATE_OF], SETTINGS)
 
 
 def chosen(pilot):

@@ -16,7 +16,17 @@ import numpy as np
 from lstmcourse.data.pizza import WORDS, pizza_sentences
 from lstmcourse.lab.gradients import jacobian_norms_by_lag
 from lstmcourse.lab.models import init_network, network_backward, network_forward, one_hot
-from lstmcourse.lab.trials import choose, median_interval, relabelled, relabelled_within, remake, verdict_of, wilson
+from lstmcourse.lab.trials import (
+    choose,
+    median_interval,
+    on_seeds,
+    pilot_grid,
+    relabelled,
+    relabelled_within,
+    remake,
+    verdict_of,
+    wilson,
+)
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
 from lstmcourse.train import train, tree_map
 
@@ -86,10 +96,7 @@ def token_loss(params, tokens, targets, mask):
 
 def pilot_jobs():
     """With the whole loss and with the answer's alone: every rate at the first budget, the third at the double."""
-    (first, doubled), rates = SETTINGS["steps"], SETTINGS["rates"]
-    return [{"arm": arm, "lr": lr, "steps": steps, "seed": seed} for arm in ("usual", "answer only")
-            for lr, steps in [*((lr, first) for lr in rates), (rates[2], doubled)]
-            for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"arm": arm} for arm in ("usual", "answer only")], SETTINGS, doubled=2)
 
 
 def chosen(pilot):
@@ -105,8 +112,7 @@ def chosen(pilot):
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"arm": arm, **chosen(pilot)[arm], "seed": seed} for arm in ARMS
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"arm": arm, **chosen(pilot)[arm]} for arm in ARMS], first, SETTINGS["seeds"])
 
 
 def of(records, arm, key):

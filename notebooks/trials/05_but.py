@@ -13,7 +13,7 @@ from lstmcourse.data.context import SWITCH
 from lstmcourse.data.pizza import FILLER, FOODS, PEOPLE, WORDS
 from lstmcourse.lab.interventions import CLAMPED
 from lstmcourse.lab.models import init_network, one_hot, token_loss
-from lstmcourse.lab.trials import choose, median_interval, reaches, relabelled_within, remake, verdict_of
+from lstmcourse.lab.trials import choose, median_interval, pilot_grid, reaches, relabelled_within, remake, verdict_of
 from lstmcourse.train import train
 
 CRITERION = """
@@ -181,10 +181,7 @@ def one(kind, task, lr, steps, seed):
 
 def pilot_jobs():
     """Every rate at the first budget, the doubled budget at the middle rate."""
-    (first, doubled), rates = SETTINGS["steps"], SETTINGS["rates"]
-    return [{"kind": kind, "task": "last", "lr": lr, "steps": steps, "seed": seed} for kind in GATE
-            for lr, steps in [*((lr, first) for lr in rates), (rates[1], doubled)]
-            for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"kind": kind, "task": "last"} for kind in GATE], SETTINGS, doubled=1)
 
 
 def chosen(pilot):

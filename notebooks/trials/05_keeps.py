@@ -16,6 +16,8 @@ from lstmcourse.lab.models import init_network, last_step_loss, network_forward
 from lstmcourse.lab.trials import (
     choose,
     median_interval,
+    on_seeds,
+    pilot_grid,
     reaches,
     relabelled,
     relabelled_within,
@@ -128,8 +130,7 @@ def scored(pilot):
 
 def pilot_jobs():
     """Every rate at the larger budget; the LSTM with bias 1 alone."""
-    return [{"net": net, "lr": lr, "steps": SETTINGS["steps"][-1], "seed": seed} for net in NETS if net not in RATE_OF
-            for lr in SETTINGS["rates"] for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"net": net} for net in NETS if net not in RATE_OF], SETTINGS)
 
 
 def chosen(pilot):
@@ -141,8 +142,7 @@ def chosen(pilot):
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"net": net, **chosen(pilot)[net], "seed": seed} for net in NETS
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"net": net, **how} for net, how in chosen(pilot).items()], first, SETTINGS["seeds"])
 
 
 def solved(records, net):

@@ -10,7 +10,7 @@ import numpy as np
 from lstmcourse.data.reber import reber_stream, reber_strings
 from lstmcourse.lab.interventions import clamp_gate
 from lstmcourse.lab.models import init_network, network_backward, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, median_interval, reaches, relabelled, remake, verdict_of
+from lstmcourse.lab.trials import choose, median_interval, on_seeds, pilot_grid, reaches, relabelled, remake, verdict_of
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
 from lstmcourse.train import Adam, clip_grads
 
@@ -72,10 +72,7 @@ def one(net, lr, steps, seed):
 
 def pilot_jobs():
     """With forget gates: every rate at the first budget, the doubled budget at the middle rate."""
-    (first, doubled), rates = SETTINGS["steps"], SETTINGS["rates"]
-    return [{"net": "with", "lr": lr, "steps": steps, "seed": seed} for lr, steps in [*((lr, first) for lr in rates),
-                                                                                     (rates[1], doubled)]
-            for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"net": "with"}], SETTINGS, doubled=1)
 
 
 def chosen(pilot):
@@ -86,8 +83,7 @@ def chosen(pilot):
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"net": net, **chosen(pilot), "seed": seed} for net in NETS
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"net": net, **chosen(pilot)} for net in NETS], first, SETTINGS["seeds"])
 
 
 def far(records, net):

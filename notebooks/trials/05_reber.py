@@ -10,7 +10,7 @@ import numpy as np
 
 from lstmcourse.data.reber import reber_strings
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, relabelled, remake, verdict_of, wilson
+from lstmcourse.lab.trials import choose, on_seeds, relabelled, remake, verdict_of, wilson
 from lstmcourse.train import train
 
 CRITERION = """
@@ -97,8 +97,7 @@ def chosen(pilot):
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"net": net, **chosen(pilot)[net], "seed": seed} for net in NETS
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"net": net, **how} for net, how in chosen(pilot).items()], first, SETTINGS["seeds"])
 
 
 def solved(records, net, steps=SETTINGS["steps"][-1]):

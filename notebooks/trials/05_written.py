@@ -10,7 +10,7 @@ from lstmcourse.data.context import context_switch
 from lstmcourse.data.pizza import FILLER, FOODS, PEOPLE, WORDS
 from lstmcourse.lab.interventions import lstm_clamped
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, median_interval, reaches, relabelled_within, remake, verdict_of
+from lstmcourse.lab.trials import choose, median_interval, pilot_grid, reaches, relabelled_within, remake, verdict_of
 from lstmcourse.train import train
 
 CRITERION = """
@@ -95,10 +95,7 @@ def one(lr, steps, seed):
 
 def pilot_jobs():
     """Every rate at the first budget, the doubled budget at the middle rate."""
-    (first, doubled), rates = SETTINGS["steps"], SETTINGS["rates"]
-    return [{"lr": lr, "steps": steps, "seed": seed} for lr, steps in [*((lr, first) for lr in rates),
-                                                                      (rates[1], doubled)]
-            for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{}], SETTINGS, doubled=1)
 
 
 def chosen(pilot):

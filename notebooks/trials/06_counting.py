@@ -9,7 +9,7 @@ import numpy as np
 
 from lstmcourse.data.counting import SYMBOLS, a_n_b_n
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, median_interval, relabelled, remake, verdict_of
+from lstmcourse.lab.trials import choose, median_interval, on_seeds, pilot_grid, relabelled, remake, verdict_of
 from lstmcourse.train import train
 
 CRITERION = """
@@ -82,8 +82,7 @@ def one(kind, lr, steps, seed):
 
 def pilot_jobs():
     """Every network at every rate, for the larger budget; the smaller one is measured on the way."""
-    return [{"kind": kind, "lr": lr, "steps": SETTINGS["steps"][-1], "seed": seed} for kind in NETS
-            for lr in SETTINGS["rates"] for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"kind": kind} for kind in NETS], SETTINGS)
 
 
 def at_budget(pilot, steps):
@@ -99,8 +98,7 @@ def chosen(pilot):
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"kind": kind, **settings, "seed": seed} for kind, settings in chosen(pilot).items()
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"kind": kind, **how} for kind, how in chosen(pilot).items()], first, SETTINGS["seeds"])
 
 
 def reach(records, kind):

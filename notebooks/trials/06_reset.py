@@ -16,7 +16,7 @@ from lstmcourse.data.context import SWITCH, context_switch
 from lstmcourse.data.pizza import FOODS, WORDS
 from lstmcourse.lab.interventions import clamp_gate, gru_clamped
 from lstmcourse.lab.models import init_network, one_hot, token_loss
-from lstmcourse.lab.trials import choose, median_interval, reaches, relabelled_within, remake, verdict_of
+from lstmcourse.lab.trials import choose, median_interval, pilot_grid, reaches, relabelled_within, remake, verdict_of
 from lstmcourse.train import train
 
 CRITERION = """
@@ -214,10 +214,7 @@ def shuffled(records, rng):
 
 def pilot_jobs():
     """The free kind: every rate at the first budget, and the doubled budget at the middle rate."""
-    (first, doubled), rates = SETTINGS["steps"], SETTINGS["rates"]
-    return [{"kind": "free", "lr": lr, "steps": steps, "seed": seed}
-            for lr, steps in [*((lr, first) for lr in rates), (rates[1], doubled)]
-            for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"kind": "free"}], SETTINGS, doubled=1)
 
 
 def chosen(pilot):

@@ -2,16 +2,22 @@
 
 Three real series, forecast one season ahead from every month (year) of their last fifth, and one made series on which
 a network should win, as the positive control. The rival is the simple model that was best on the validation part.
+
+`12_series.py horizon` trains LSTMs on the real series once more, with the seeds of the counting run, and keeps all of
+their errors, by origin and by step ahead, in 12_series.npz; the counting run keeps their means. On another processor
+they are other networks: training makes a last digit large.
 """
 
 import functools
+import pathlib
+import sys
 
 import numpy as np
 
 from lstmcourse.data.series import SEASONS, mackey_glass, real_series
 from lstmcourse.lab.forecasting import BASELINES, absolute_errors, ends
 from lstmcourse.lab.torch_training import recurrent
-from lstmcourse.lab.trials import choose, remake, verdict_of
+from lstmcourse.lab.trials import choose, load, remake, save_weights, select, verdict_of
 
 CRITERION = """
 On each series: by what fraction is the LSTM's mean absolute error, over all test origins and steps ahead, below that
@@ -77,13 +83,38 @@ def gain(records, kind):
     """(low, gain, high): the fraction by which the error is below the best simple model's, over seeds and origins."""
     runs = [r for r in records if r["kind"] == kind]
     errors, rival = (np.array([r[key] for r in runs]) for key in ("errors", "rival"))             # (seeds, origins)
-    rng, (S, N), block = np.random.default_rng(0), errors.shape, data_block(kind)
-    starts = rng.integers(0, N - block + 1, (SETTINGS["draws"], -(-N // block)))
-    rows = (starts[:, :, None] + np.arange(block)).reshape(len(starts), -1)[:, :N]
-    seeds = rng.integers(0, S, (len(starts), S))
-    drawn = [1 - errors[s][:, r].mean() / rival[s][:, r].mean() for s, r in zip(seeds, rows, strict=True)]
+    drawn = [1 - errors[s][:, r].mean() / rival[s][:, r].mean() for s, r in draws(*errors.shape, data_block(kind))]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(1 - errors.mean() / rival.mean()), float(high)
+
+
+def draws(S, N, block):
+    """Draws with replacement: (S seeds, N origins in blocks of neighbours), as often as the settings say."""
+    rng = np.random.default_rng(0)
+    starts = rng.integers(0, N - block + 1, (SETTINGS["draws"], -(-N // block)))
+    rows = (starts[:, :, None] + np.arange(block)).reshape(len(starts), -1)[:, :N]
+    return zip(rng.integers(0, S, (len(starts), S)), rows, strict=True)
+
+
+def gain_by_step(errors, rival, block):
+    """`gain` for each step ahead: (low, gain, high), each (K,). errors (S, N, K), rival (N, K)."""
+    drawn = [1 - errors[s][:, r].mean(axis=(0, 1)) / rival[r].mean(axis=0)
+             for s, r in draws(*errors.shape[:2], block)]
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return low, 1 - errors.mean(axis=(0, 1)) / rival.mean(axis=0), high
+
+
+def save_by_horizon():
+    """All errors of LSTMs on the real series and of their rivals: {"lstm", "rival": {series: array}}, saved as .npz."""
+    results, kept = load(pathlib.Path(__file__).with_suffix(".json")), {"lstm": {}, "rival": {}}
+    for series in REAL:
+        values, season, horizon, train, validation, origins = data(series)
+        runs, found = select(results, kind=f"lstm on {series}"), []
+        for run in runs:
+            fitted = recurrent("lstm", run["seed"], SETTINGS["hidden"], lr=run["lr"], epochs=run["steps"])
+            found.append(absolute_errors(fitted(values, train, validation, season, horizon), values, origins, horizon))
+        kept["lstm"][series], kept["rival"][series] = np.array(found), simple(series)[runs[0]["best"]][0]
+    save_weights(pathlib.Path(__file__).with_suffix(".npz"), kept)
 
 
 def data_block(kind):
@@ -140,4 +171,7 @@ if __name__ == "__main__":
     import torch
 
     torch.set_num_threads(1)
-    remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)
+    if sys.argv[1:] == ["horizon"]:
+        save_by_horizon()
+    else:
+        remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from lstmcourse.lab.trials import choose, relabelled, remake, verdict_of, wilson
+from lstmcourse.lab.trials import choose, on_seeds, pilot_grid, relabelled, remake, verdict_of, wilson
 
 CRITERION = """
 A training loss goes down when its last value (the mean of the last 20 steps) is at most half of its first.
@@ -120,8 +120,7 @@ def one(kind, lr, steps, seed):
 
 def pilot_jobs():
     """The sound networks at every rate, for the larger budget; the smaller one is measured on the way."""
-    return [{"kind": kind, "lr": lr, "steps": SETTINGS["steps"][-1], "seed": seed} for kind in SOUND
-            for lr in SETTINGS["rates"] for seed in range(SETTINGS["pilot seeds"])]
+    return pilot_grid([{"kind": kind} for kind in SOUND], SETTINGS)
 
 
 def at_budget(pilot, steps):
@@ -138,8 +137,8 @@ def chosen(pilot):
 def jobs(pilot, first):
     """The counting runs."""
     settings = chosen(pilot)
-    return [{"kind": kind, **settings[FAULTS.get(kind, kind)], "seed": seed} for kind in (*SOUND, *FAULTS)
-            for seed in range(first, first + SETTINGS["seeds"])]
+    return on_seeds([{"kind": kind, **settings[FAULTS.get(kind, kind)]} for kind in (*SOUND, *FAULTS)], first,
+                    SETTINGS["seeds"])
 
 
 def goes_down(run):

@@ -181,7 +181,7 @@ def test_no_two_students_share_a_page_and_no_name_leaves_the_folder():
     names = ["../../up", "a/b", "a_b", "A_B", "", "...", "CON", "x" * 300, "ada", "ada "]
     pages = report.page_names([{"student": name} for name in names])
     assert len({name.casefold() for name in pages}) == len(names)
-    assert all(re.fullmatch(r"[^/\\]{1,70}", name) and not name.startswith(".") for name in pages)
+    assert [name for name in pages if name.startswith(".") or not re.fullmatch(r"[^/\\]{1,70}", name)] == []
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\uff1dcmd", "\uff20SUM(A1)"])

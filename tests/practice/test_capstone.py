@@ -7,8 +7,9 @@ import pytest
 
 from lstmcourse import attention, recurrent, train
 from lstmcourse.data import hindi
+from lstmcourse.lab import translation
 from lstmcourse.lab.models import init_network, token_loss
-from lstmcourse.lab.translation import only, teacher_forced
+from lstmcourse.lab.translation import only, teacher_forced, write
 from lstmcourse.practice import EXERCISES, capstone, kept, progress
 from lstmcourse.practice.adapters import ADAPTERS
 from lstmcourse.practice.capstone import put_together
@@ -19,9 +20,11 @@ from lstmcourse.train import leaves
 from .mutants import solutions
 
 USED = [id for ids in progress.TRANSLATOR.values() for id in ids]
-BEST = {part: ids[0] if ids else None for part, ids in progress.TRANSLATOR.items()}
+BEST = {part: ids[0] for part, ids in progress.TRANSLATOR.items()}
 TRANSLATOR = Model("lstm", bidirectional=True, attention="dot", values="words")
 LOSS = partial(loss_and_grads, model=TRANSLATOR)
+SAID = hindi.sentences(np.random.default_rng(6), 3, 2)
+WRITE = partial(write, model=TRANSLATOR, pairs=SAID, max_length=6)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +51,7 @@ def results(machine, params, batches):
     with machine:
         params, losses = train.train(LOSS, params, batches, progress=False)
         source, lengths, *_ = batches[0]
-        return params, losses, greedy(source, lengths, params, TRANSLATOR, hindi.BOS, hindi.EOS, 6)
+        return params, losses, translation.greedy(source, lengths, params, TRANSLATOR, hindi.BOS, hindi.EOS, 6)
 
 
 def assert_as_the_library(machine):
@@ -58,43 +61,44 @@ def assert_as_the_library(machine):
     source, lengths, *_ = batches[0]
     wanted_tokens, wanted_alpha = greedy(source, lengths, wanted, TRANSLATOR, hindi.BOS, hindi.EOS, 6)
     assert np.allclose(losses, wanted_losses, rtol=1e-9)
-    assert all(np.allclose(a, b, rtol=1e-6, atol=1e-9) for a, b in zip(leaves(got), leaves(wanted), strict=True))
+    for a, b in zip(leaves(got), leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
     assert np.array_equal(tokens, wanted_tokens)
     assert np.allclose(alpha, wanted_alpha, atol=1e-6)
 
 
 def test_without_a_kept_function_every_part_is_the_library_s():
-    machine = put_together(LOSS, *translator())
+    machine = put_together(LOSS, *translator(), WRITE)
     assert machine.whose == dict.fromkeys(progress.TRANSLATOR)
     assert str(machine).splitlines() == [f"{part}: the library's" for part in progress.TRANSLATOR]
-    assert machine.timing().startswith("no part is yours; training: 3 steps of ")
+    assert machine.timing().startswith("no part of a training step is yours; training: 3 steps of ")
     assert_as_the_library(machine)
 
 
 def test_with_every_function_of_the_learner_s_the_network_is_the_same():
     for id in USED:
         keep(id)
-    machine = put_together(LOSS, *translator())
+    machine = put_together(LOSS, *translator(), WRITE)
     assert machine.whose == BEST
     assert machine.notes == []
     assert [line.split("  ")[0] for line in machine.timing().splitlines()[1:8]] == [
-        f"{part} ({id})" for part, id in BEST.items() if id]
+        f"{part} ({id})" for part, id in BEST.items() if part != "decoding"]
     assert_as_the_library(machine)
 
 
 @pytest.mark.parametrize("id", USED)
 def test_each_function_alone_fits_beside_the_library_s(id):
     keep(id)
-    machine = put_together(LOSS, *translator())
+    machine = put_together(LOSS, *translator(), WRITE)
     part, = (part for part, ids in progress.TRANSLATOR.items() if id in ids)
     assert {part: id for part, id in machine.whose.items() if id} == {part: id}
     assert_as_the_library(machine)
 
 
 def test_progress_prints_the_same_list():
-    for id in ("4.3", "5.1", "8.1"):
+    for id in ("4.3", "5.1", "7.6", "8.1"):
         keep(id)
-    assert [f"  {line}" for line in str(put_together(LOSS, *translator())).splitlines()] == \
+    assert [f"  {line}" for line in str(put_together(LOSS, *translator(), WRITE)).splitlines()] == \
         str(progress.show_progress()).splitlines()[-len(progress.TRANSLATOR):]
 
 
@@ -103,7 +107,7 @@ def test_every_exercise_of_the_list_says_which_part_it_can_be_and_has_an_adapter
     for part, (_, adapters) in ADAPTERS.items():
         assert set(adapters) == set(progress.TRANSLATOR[part])
         assert {EXERCISES[id].part for id in adapters} == {part.split(",")[0]}
-    assert [part for part in progress.TRANSLATOR if part not in ADAPTERS] == ["decoding"]
+    assert set(ADAPTERS) == set(progress.TRANSLATOR)
 
 
 def planted(monkeypatch, **functions):
@@ -152,6 +156,42 @@ def test_a_part_that_raises_later_is_replaced_while_it_runs(monkeypatch, capsys)
     assert_as_the_library(machine)
     assert machine.whose["attention, context"] is None
     assert capsys.readouterr().out == "8.3 the context: the library's, since yours raised RuntimeError: no more\n"
+
+
+def test_the_learner_s_loop_writes_with_attention_and_leaves_its_step_as_it_was():
+    keep("7.6")
+    params, batches = translator()
+    machine = put_together(LOSS, params, batches, WRITE)
+    steps, loop = [], machine.functions["decoding"]
+    machine.functions["decoding"] = lambda *args: steps.append(1) or loop(*args)
+    with machine:
+        got = write(params, TRANSLATOR, SAID, 6)
+    assert (got, steps) == (write(params, TRANSLATOR, SAID, 6), [1])
+    function, _ = kept.look("7.6")
+    before = function.__globals__["lstm_step"]
+    ADAPTERS["decoding"][1]["7.6"](function, *batches[0][:2], params, TRANSLATOR, hindi.BOS, hindi.EOS, 6)
+    assert function.__globals__["lstm_step"] is before
+
+
+@pytest.mark.parametrize(("kind", "attention"), [("lstm", None), ("gru", "additive")])
+def test_the_learner_s_loop_fits_every_decoder(kind, attention):
+    keep("7.6")
+    other = Model(kind, attention=attention)
+    rng, (_, batches) = np.random.default_rng(2), translator()
+    params = init_seq2seq(other, *map(len, hindi.vocabularies()), 5, 8, rng)
+    args = *batches[0][:2], params, other, hindi.BOS, hindi.EOS, 6
+    tokens, alpha = ADAPTERS["decoding"][1]["7.6"](kept.look("7.6")[0], *args)
+    wanted, wanted_alpha = greedy(*args)
+    assert np.array_equal(tokens, wanted)
+    assert alpha is wanted_alpha is None or np.allclose(alpha, wanted_alpha)
+
+
+def test_a_loop_with_a_step_of_its_own_is_left_out_with_a_sentence(monkeypatch):
+    planted(monkeypatch, e7_6=lambda h, c, params, bos, eos, most: None)
+    machine = put_together(LOSS, *translator(), WRITE)
+    assert machine.whose["decoding"] is None
+    assert machine.notes == [f"7.6 {EXERCISES['7.6'].title}: the library's, since yours raised ValueError: it does not "
+                             "call lstm_step, so attention has no place in it"]
 
 
 def slowly(alpha, values):
@@ -217,12 +257,13 @@ def test_a_network_without_attention_has_only_the_parts_that_it_uses():
     params, tokens = init_network("lstm", 4, 6, 4, rng), rng.integers(4, size=(3, 5))
     batches = [(tokens, tokens)] * 3
     machine = put_together(token_loss, params, batches)
-    assert machine.whose == {"cell": "4.3", "backward pass": "5.2", "loss": "7.3", "clipping": "3.1", "decoding": None}
+    assert machine.whose == {"cell": "4.3", "backward pass": "5.2", "loss": "7.3", "clipping": "3.1"}
     with machine:
         got, losses = train.train(token_loss, params, batches, progress=False)
     wanted, wanted_losses = train.train(token_loss, params, batches, progress=False)
     assert np.allclose(losses, wanted_losses, rtol=1e-9)
-    assert all(np.allclose(a, b, atol=1e-7) for a, b in zip(leaves(got), leaves(wanted), strict=True))
+    for a, b in zip(leaves(got), leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_a_function_can_be_made_to_run_on_the_learner_s_parts_with_any_look():
@@ -237,5 +278,6 @@ def test_a_function_can_be_made_to_run_on_the_learner_s_parts_with_any_look():
     for mask in (None, only(alpha.argmax(axis=2), alpha), alpha < alpha.max(axis=2, keepdims=True)):
         wanted = teacher_forced(params, TRANSLATOR, pairs, mask)
         got = machine(teacher_forced)(params, TRANSLATOR, pairs, mask)
-        assert all(np.allclose(a, b, atol=1e-9) for a, b in zip(got, wanted, strict=True))
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-9)
     assert len(used) == 3

@@ -12,6 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lstmcourse.practice import EXERCISES, check, progress
+from lstmcourse.practice.check import with_time_limit
 
 RIGHT = EXERCISES["4.2"].reference
 
@@ -124,6 +125,12 @@ def test_a_right_answer_that_takes_its_time_passes_and_nothing_is_waited_for():
     assert 0.2 <= time.monotonic() - start < 2                  # two cases, 0.1 s each
 
 
+def test_a_call_that_has_returned_is_waited_for_no_longer():
+    start = time.monotonic()
+    assert with_time_limit(20)(lambda: 7, ()) == (7, None)
+    assert time.monotonic() - start < 10                        # however long the limit
+
+
 def test_an_endless_loop_ends_at_the_limit_and_leaves_no_thread():
     before, start = set(threading.enumerate()), time.monotonic()
     verdict = check("4.2", endless)
@@ -215,7 +222,8 @@ def test_the_learner_cannot_change_what_the_next_case_gets():
     first = calls.copy()
     calls.clear()
     check("4.2", grows)
-    assert all(np.array_equal(a, b) for a, b in zip(first, calls, strict=True))
+    for a, b in zip(first, calls, strict=True):
+        np.testing.assert_array_equal(b, a)
 
 
 def test_an_untouched_stub_is_not_started_and_no_progress(own_progress):

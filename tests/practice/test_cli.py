@@ -18,7 +18,7 @@ def run(*argv):
 def test_without_a_command_the_usage_is_shown_and_the_status_is_2():
     done = run()
     assert done.returncode == 2
-    assert all(name in done.stdout for name in cli.COMMANDS)
+    assert [name for name in cli.COMMANDS if name not in done.stdout] == []
     assert run("--help").returncode == 0
 
 
@@ -89,7 +89,7 @@ def test_progress_is_printed_with_its_folder(monkeypatch, tmp_path, capsys):
 def test_every_command_has_a_help_of_its_own(name):
     done = run(name, "--help")
     assert done.returncode == 0
-    assert done.stdout.startswith("usage: ")
+    assert done.stdout.startswith(f"usage: lstmcourse {name}")
 
 
 def test_progress_loads_neither_torch_nor_grading():

@@ -117,6 +117,8 @@ def test_a_mistake_is_no_convention_unless_it_says_so():
 def test_the_letter_v_is_the_number_that_came_as_an_argument():
     args = EXERCISES["2.3"].cases(np.random.default_rng(0))[0]
     assert sizes_of(EXERCISES["2.3"], args) == {"B": 3, "T": 4, "D": 5, "V": 7}
+    with pytest.raises(ValueError, match="shorter"):
+        sizes_of(EXERCISES["2.3"], args[:-1])
 
 
 @pytest.mark.parametrize(("shape", "sizes", "letters"), [

@@ -14,7 +14,7 @@ QUICK = ["1.1", "4.2", "7.2", "8.3"]
 
 def test_every_mutant_of_a_few_exercises_is_rejected_or_explained():
     found = run(QUICK, show=False)
-    assert all(count > 5 for count, _ in found.values())
+    assert {id: count for id, (count, _) in found.items() if count <= 5} == {}
     new, gone = unexplained(found)
     assert not any(new.values()), new
     assert not any(gone.values()), gone
@@ -67,7 +67,7 @@ def test_the_changes_reach_axes_constants_lines_and_calls():
 def test_every_survivor_has_a_reason():
     for id, reasons in json.loads(EQUIVALENT.read_text()).items():
         assert id in EXERCISES
-        assert all(len(reason) > 10 for reason in reasons.values())
+        assert [reason for reason in reasons.values() if len(reason) <= 10] == []
 
 
 def test_only_the_exercises_that_are_asked_for_are_run(capsys):

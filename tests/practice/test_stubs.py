@@ -1,5 +1,6 @@
 """exercises/ is made from solutions/: in step with them, runs untouched, and a learner's work is never lost."""
 
+import copy
 import importlib.util
 import os
 import re
@@ -207,12 +208,34 @@ def test_make_exercises_writes_an_executed_notebook(course):
     assert "not started" in made.cells[4].outputs[0]["data"]["text/plain"]
 
 
+def test_a_stub_leaves_the_solution_as_it_was(course):
+    solution = read(course / "solutions" / "03_forgetting.ipynb")
+    before = copy.deepcopy(solution)
+    stubs.stub(solution, "03_forgetting")
+    assert solution == before
+
+
 def test_make_exercises_writes_what_nbgrader_needs_into_the_solution(course):
     made, whole = read(course / "solutions" / "03_forgetting.ipynb"), read(ROOT / "solutions" / "03_forgetting.ipynb")
     assert made.cells == whole.cells[:5]
     path, before = course / "solutions" / "03_forgetting.ipynb", os.stat(course / "solutions" / "03_forgetting.ipynb")
     stubs.main([str(course)])
     assert os.stat(path).st_mtime_ns == before.st_mtime_ns                 # in step: not written again
+
+
+def test_make_exercises_again_changes_no_byte_though_a_cell_tells_the_time(course):
+    path, target = (course / folder / "03_forgetting.ipynb" for folder in ("solutions", "exercises"))
+    solution = read(path)
+    clock = nbformat.v4.new_code_cell("import time\ntime.perf_counter()", metadata={"tags": ["nbval-ignore-output"]})
+    solution.cells.append(clock)
+    nbformat.write(solution, path)
+    stubs.main([str(course)])
+    first = target.read_bytes()
+    stubs.main([str(course)])
+    assert target.read_bytes() == first
+    target.write_bytes(first.replace(b'"text/plain": [', b'"text/plain": ["mine ",'))         # run by a learner
+    stubs.main([str(course)])
+    assert b'"mine ' not in target.read_bytes()
 
 
 def test_make_exercises_runs_as_a_module(course):

@@ -5,7 +5,7 @@ import pytest
 
 from lstmcourse.practice import EXERCISES, judge
 from lstmcourse.practice.observe import observe
-from lstmcourse.practice.values import close, same, unchanged
+from lstmcourse.practice.values import close, gist, same, unchanged
 
 ONE_FLOAT = {"1.3", "3.4", "7.5", "8.5", "12.3"}    # float(loss) forgets in which precision it was computed
 EXACT = {"1.4", "6.3", "7.1", "7.6", "11.2"}        # integers: every one of them has to be the same
@@ -108,9 +108,31 @@ def test_same_wants_the_structure_too():
     assert same([a, a], (a, a))
     assert same([0.0, 1.0, 2.0], a)
     assert not same({"a": a}, {"a": a, "b": a})
+    assert not same({"a": a, "b": a + 1}, {"a": a, "b": a})
+    assert not same((a, a + 1), (a, a))
     assert not same((a,), (a, a))
     assert not same(a[None], a)
     assert not same("text", a)
+
+
+MATMUL = ("ValueError: matmul: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature "
+          "(n?,k),(k,m?)->(n?,m?) (size {right} is different from {left})")
+DOT = "ValueError: shapes (3,{left}) and ({right},2) not aligned: {left} (dim 1) != {right} (dim 0)"
+BROADCAST = "ValueError: operands could not be broadcast together with shapes {} {} "
+
+
+def test_the_gist_of_an_error_is_its_type_and_the_sizes_that_do_not_fit():
+    """However the product is written, and whatever the learner's line is."""
+    assert gist(MATMUL.format(left=4, right=5) + "\nIt arose in your line:  x @ W") == gist(
+        DOT.format(left=4, right=5) + "\nIt arose in your line:  np.dot(x, W[:7])")
+    assert gist(DOT.format(left=4, right=5)) != gist(DOT.format(left=5, right=4))
+    assert gist(DOT.format(left=4, right=5)) != gist(DOT.format(left=4, right=6))
+    assert gist(BROADCAST.format("(3,4)", "(5,)")) == gist(BROADCAST.format("(5,)", "(3,4)"))
+    assert gist(BROADCAST.format("(3,4)", "(5,)")) != gist(BROADCAST.format("(3,4)", "(6,)"))
+    assert gist("IndexError: index 5 is out of bounds for axis 1 with size 5") == gist(
+        "IndexError: index 5 is out of bounds for axis 0 with size 5")
+    assert gist("IndexError: index 5 is out of bounds") != gist("IndexError: index 6 is out of bounds")
+    assert gist("KeyError: 'c'") != gist("NameError: 'c'")
 
 
 def test_unchanged_wants_the_same_bits():

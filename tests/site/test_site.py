@@ -404,7 +404,7 @@ def test_gate_explorer_of_the_trained_lstm_shows_lstm_cell_forward_on_the_saved_
     numbers = figures(name)[one][1]
     root = frame(opened(name), one)
     root.locator("select").first.select_option(label="trained LSTM")
-    params = load_weights(ROOT / "notebooks" / "experiments" / "05_gates.npz")["recurrent"]
+    params = load_weights(ROOT / "notebooks" / "trials" / "05_units.npz")["recurrent"]
     x = np.eye(len(WORDS))[encode(" ".join(numbers["words"]))]
     shown = numbers["networks"][0]["shown"]
     for state, values in zip("ch", lstm_states(x, params), strict=True):

@@ -24,10 +24,10 @@ limits        the time, the memory and the disk stay within their bounds
 
 from dataclasses import replace
 
-from tests.grading.corpus import endless, honest, liars, spies, strange, vandals
+from tests.grading.corpus import endless, honest, liars, odd, spies, strange, vandals
 from tests.grading.corpus.parts import Case, Target, build
 
-CASES = [*(replace(case, honest=True) for case in honest.CASES), *endless.CASES, *liars.CASES, *spies.CASES,
+CASES = [*(replace(case, honest=True) for case in honest.CASES + odd.CASES), *endless.CASES, *liars.CASES, *spies.CASES,
          *vandals.CASES, *strange.CASES]
 assert len({case.name.lower() for case in CASES}) == len(CASES), "two cases with one name"
 

@@ -113,6 +113,22 @@ ctypes.string_at(0)'''),
     Case("exit-recursion", "exits", right_but(update=in_function(UPDATE, "return cell_update(c_prev, i, f, g)")),
          ("4.1", "4.3"), says="RecursionError"),
 
+    also("error-endless", "an exception that never speaks", '''class Mute(Exception):
+    def __str__(self):
+        while True:
+            pass
+raise Mute''', aims_at=("limits",)),
+    Case("error-endless-in-function", "an exception that never speaks", right_but(forget='''import time
+class Mute(Exception):
+    def __str__(self):
+        while True:
+            try:
+                time.sleep(100)
+            except BaseException:
+                pass
+''' + in_function(FORGET, "raise Mute")), ("4.2", "4.3"), aims_at=("limits",)),
+    also("os-errors", "an exception that never speaks", "raise OSError\n" * 20_000, aims_at=("limits",)),
+
     also("thread-endless", "a thread that will not end", '''import threading
 def spin():
     while True:

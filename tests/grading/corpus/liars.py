@@ -283,6 +283,23 @@ def send_everywhere():
                 pass
 send_everywhere()''', *WRONG[1:]), NONE,
          aims_at=("results",)),
+    lies("hooks-everywhere", "hooks",
+         '''import sys, gc, threading, warnings
+import numpy as np
+def listen(*event, **more):
+    return listen
+sys.settrace(listen); sys.setprofile(listen); threading.settrace(listen); threading.setprofile(listen)
+sys.addaudithook(lambda *event: None)
+gc.callbacks.append(listen)'''),
+    lies("hooks-of-a-call", "hooks",
+         '''import warnings, signal, contextlib
+import numpy as np
+class Never(contextlib.ContextDecorator):
+    def __init__(self, *a, **k): pass
+    def __enter__(self): return ('value', 1, ())
+    def __exit__(self, *error): return True
+warnings.catch_warnings = np.errstate = Never
+warnings.simplefilter = lambda *a: signal.signal(signal.SIGALRM, lambda *a: None)'''),
     lies("display-hook", "display hooks",
          '''import sys
 sys.displayhook = lambda value: print('passed')

@@ -5,7 +5,7 @@ import os
 import sys
 
 from tests.grading.corpus.liars import RETURNS
-from tests.grading.corpus.parts import ALL, IMPORTS, NONE, RIGHT, STUBS, Case, aimed, notebook, text
+from tests.grading.corpus.parts import ALL, IMPORTS, NONE, RIGHT, STUBS, Case, aimed, notebook, text, zipped
 
 
 def returns(name, value, setup="", **fields):
@@ -55,6 +55,18 @@ def as_bytes(name):
     return name.encode("utf-8" if sys.platform in ("darwin", "win32") else "latin-1")
 
 
+def folder_with_a_long_name(path, target):
+    folder = os.fsencode(path.parent) + as_bytes("/" + 120 * "é")
+    os.mkdir(folder)
+    with open(folder + b"/04.ipynb", "w", encoding="utf-8") as file:
+        file.write(text(RIGHT))
+
+
+def archive_with_a_long_name(path, target):
+    """Names that no folder could hold: three bytes for each of 120 letters."""
+    path.with_suffix(".zip").write_bytes(zipped(**{"名" * 120 + "/" + "前" * 120 + ".ipynb": text(RIGHT)}))
+
+
 def folder_not_utf_8(path, target):
     folder = os.fsencode(path.parent) + as_bytes("/Renée")
     os.mkdir(folder)
@@ -80,6 +92,8 @@ CASES = [
     file("cells-million-empty", lambda: million_cells(""), "very many cells", ALL, "graded", aims_at=("limits",)),
     file("cells-million-comments", lambda: million_cells("#"), "very many cells", NONE, "graded", says="used up",
          aims_at=("limits",)),
+    Case("name-long", "strange names", write=folder_with_a_long_name, alias=120 * "é"),
+    Case("name-long-in-archive", "strange names", write=archive_with_a_long_name),
     Case("name-not-utf-8", "strange names", write=not_utf_8, alias="José"),
     Case("folder-not-utf-8", "strange names", write=folder_not_utf_8, alias="Renée"),
     returns("value-huge", "np.zeros((20_000, 20_000))", aims_at=("limits",)),

@@ -1,5 +1,7 @@
 """Vandals: they would change the results, the grader, or the machine."""
 
+import zipfile
+
 from tests.grading.corpus.parts import ALL, IMPORTS, NONE, RIGHT, SIGMOID, WRONG, Case, text, zipped
 
 
@@ -41,8 +43,129 @@ for pid in (os.getppid(), -os.getppid(), *range(2, 5000)):
     if pid != os.getpid():
         send(pid)'''
 
+LEFT_IN_THE_KERNEL = '''import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.shmat.restype = ctypes.c_void_p
+def shared(size=4096):
+    key = 0x5157
+    kept = libc.shmget(key, size, 0o1666)
+    libc.msgget(key, 0o1666), libc.semget(key, 4, 0o1666), libc.mq_open(b'/PWNED', 0o102, 0o666, None)
+    for ring in (-3, -4, -5):                                     # KEY_SPEC_SESSION_KEYRING and the user's
+        libc.syscall(248, b'user', b'PWNED', b'answers', 7, ring)
+    place = libc.shmat(kept, None, 0) if kept >= 0 else -1
+    return place if place and place > 0 else None
+'''
+
+INT_80 = '''import ctypes, mmap, os
+code = mmap.mmap(-1, 4096, prot=7)
+#          mov eax, 37; mov ebx, pid; mov ecx, 9; int 0x80; ret
+code.write(b'\\xb8\\x25\\0\\0\\0\\xbb' + os.getppid().to_bytes(4, 'little') +
+           b'\\xb9\\x09\\0\\0\\0\\xcd\\x80\\xc3')
+ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()'''
+
+X32 = '''import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for door in (0x40000000, 0x200000000):
+    for number, *args in ((62, os.getppid(), 9), (57,), (41, 1, 1, 0), (101, 16, os.getppid(), 0, 0), (425, 8, 0)):
+        libc.syscall(ctypes.c_long(door | number), *args)'''
+
+OTHERS_LIMITS = '''import os, resource
+for pid in (os.getppid(), *range(1, 5000)):
+    for what in (resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_AS):
+        try:
+            pid == os.getpid() or resource.prlimit(pid, what, (1, 1))
+        except (OSError, ValueError):
+            pass'''
+
+OTHERS_PRIORITY = '''import os, ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+for pid in (os.getppid(), *range(1, 5000)):
+    if pid != os.getpid():
+        for ask in (lambda: os.setpriority(os.PRIO_PROCESS, pid, 19), lambda: os.sched_setaffinity(pid, {0}),
+                    lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))):
+            try:
+                ask()
+            except OSError:
+                pass
+libc.setpriority(2, os.getuid(), 19)                              # all processes of this user'''
+
+SIGNAL_BY_IOCTL = '''import os, struct, ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+for fd in range(3, 64):
+    for owner in (os.getppid(), -os.getppid()):
+        value = ctypes.c_int(owner)
+        for request in (0x8901, 0x8902):                          # FIOSETOWN, SIOCSPGRP
+            libc.ioctl(fd, request, ctypes.byref(value))
+    libc.ioctl(fd, 0x5452, ctypes.byref(ctypes.c_int(1)))         # FIOASYNC'''
+
+
+def encrypted(path, target):
+    data = bytearray(zipped(**{"04.ipynb": text(RIGHT)}))
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(start) + flags] |= 1
+    path.with_suffix(".zip").write_bytes(data)
+
+
+def archive_that_lies(path, target):
+    """300 MB that are announced as 1000 bytes."""
+    data = bytearray(zipped(**{"04.ipynb": bytes(300_000_000)}))
+    for start, size in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        place = data.index(start) + size
+        data[place:place + 4] = (1000).to_bytes(4, "little")
+    path.with_suffix(".zip").write_bytes(data)
+
+
+def archive_of_links(path, target):
+    with zipfile.ZipFile(path.with_suffix(".zip"), "w") as archive:
+        for name, aim in (("04.ipynb", "/etc/passwd"), ("05.ipynb", "../checks-deleted.ipynb")):
+            link = zipfile.ZipInfo(name)
+            link.create_system, link.external_attr = 3, 0o120777 << 16
+            archive.writestr(link, aim)
+
+
+def archives_without_end(path, target):
+    data = zipped(**{"04.ipynb": text(RIGHT)})
+    for _ in range(12):
+        data = zipped(**{f"{n}.zip": data for n in range(4)})
+    path.with_suffix(".zip").write_bytes(data)
+
 
 CASES = [
+    vandal("kernel-left", "something left in the kernel", LEFT_IN_THE_KERNEL, '''place = shared()
+if place:
+    ctypes.memmove(place, SOURCE := b'def cell_update(c_prev, i, f, g): return f * c_prev + i * g', len(SOURCE))''',
+           right=True, aims_at=("classmates",)),
+    Case("kernel-left-b", "something left in the kernel", (IMPORTS, LEFT_IN_THE_KERNEL, '''import time
+for _ in range(20):
+    place = shared()
+    if place:
+        exec(ctypes.string_at(place).decode())
+    time.sleep(0.1)'''), NONE, aims_at=("classmates",)),
+    vandal("limits-of-others", "other processes' limits", OTHERS_LIMITS, right=True,
+           aims_at=("processes", "classmates")),
+    vandal("priority-of-others", "other processes' limits", OTHERS_PRIORITY, right=True,
+           aims_at=("processes", "classmates")),
+    vandal("calls-int-80", "system calls by another door", INT_80, right=True, aims_at=("processes", "classmates")),
+    vandal("calls-x32", "system calls by another door", X32, right=True, aims_at=("processes", "network")),
+    vandal("signal-by-ioctl", "a signal by fcntl", SIGNAL_BY_IOCTL, right=True, aims_at=("processes", "classmates")),
+    vandal("pipe-closed", "the line to the grader", "import os\nos.closerange(3, 64)", right=True, aims_at=("limits",)),
+    vandal("pipe-read", "the line to the grader", '''import os, threading
+def listen(fd):
+    try:
+        while data := os.read(fd, 1 << 16):
+            print(data)
+    except OSError:
+        pass
+for fd in range(3, 64):
+    threading.Thread(target=listen, args=(fd,), daemon=True).start()''', aims_at=("limits", "results")),
+    Case("archive-encrypted", "archives that lie", passed=NONE, status="refused", says="password|encrypted",
+         write=encrypted),
+    Case("archive-size", "archives that lie", passed=NONE, status="refused", says="archive|large|JSON",
+         write=archive_that_lies, aims_at=("limits",)),
+    Case("archive-links", "archives that lie", passed=NONE, status="refused", says="JSON|link|notebook",
+         write=archive_of_links, aims_at=("environment", "classmates")),
+    Case("archive-nested", "archives that lie", passed=NONE, status="refused", says="archive|notebook",
+         write=archives_without_end, aims_at=("limits",)),
     vandal("signal-by-fcntl", "a signal by fcntl", SIGNALS, right=True, aims_at=("processes", "classmates")),
     vandal("signal-by-fcntl-owner", "a signal by fcntl", SIGNALS.replace("(8, pid)", "(15, __import__('struct').pack("
            "'ii', 1, pid))").replace("(-os.getppid(), ", "("), right=True, aims_at=("processes", "classmates")),

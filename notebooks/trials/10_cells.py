@@ -23,7 +23,6 @@ from lstmcourse.lab.trials import (
     choose,
     median_interval,
     reaches,
-    relabelled_within,
     remake,
     save_weights,
     verdict_of,
@@ -238,16 +237,16 @@ def verdict_sentence(records):
     words = {"brackets": "the open brackets", "string": "strings", "indentation": "the indentation",
              "position": "the position in the line"}
     groups = {value: named([words[label] for label in LABELS if told[label] is value]) for value in (True, False, None)}
-    says = {True: "a unit that follows {} in most networks", False: "in few networks a unit that follows {}",
-            None: "for {} these networks do not decide it"}
+    says = {True: "in most networks a unit follows {}", False: "in few networks a unit follows {}",
+            None: "for {} these networks do not decide"}
     sentence = "; ".join(says[value].format(labels) for value, labels in groups.items() if labels)
-    causal = {"needed": {True: "closing brackets need it", False: "closing brackets do not need it",
-                         None: "whether closing brackets need it differs from network to network"},
-              "enough": {True: "setting it is enough to make them likelier",
-                         False: "setting it is not enough to make them likelier",
-                         None: "whether setting it is enough to make them likelier differs, too"}}
-    told = ", and ".join(causal[name][met[name]] for name in causal)
-    return f"There is {sentence}. Of the best unit for brackets: {told}."
+    causal = {"needed": {True: "Closing brackets need the bracket unit", False: "Closing brackets do not need the unit",
+                         None: "Whether closing brackets need the unit differs from network to network"},
+              "enough": {True: "setting it is enough to make one likelier",
+                         False: "setting it is not enough to make one likelier",
+                         None: "whether setting it is enough to make one likelier differs from network to network"}}
+    told = "; ".join(causal[name][met[name]] for name in causal)
+    return f"{sentence[0].upper()}{sentence[1:]}. {told}."
 
 
 def verdict(records):
@@ -268,18 +267,19 @@ def rival(records):
 
 
 def shuffled(records, rng):
-    """In each network, the best unit before and after training and the best random direction are dealt anew."""
+    """In each network, the best unit before and after training and the best random direction are dealt anew, and so
+    are the effects of clamping the unit and each of the others."""
     result = []
     for r in records:
-        flat = {f"{label} {name}": value for label in LABELS for name, value in
-                (("one", r["found"][label]["one"]), ("random", r["found"][label]["random"]),
-                 ("before", r["untrained"][label]["one"]))}
+        found, untrained, clamped = {}, {}, dict(r["clamped"])
         for label in LABELS:
-            flat, = relabelled_within([flat], [f"{label} {name}" for name in ("one", "random", "before")], rng)
-        result.append(r | {
-            "found": {label: r["found"][label] | {name: flat[f"{label} {name}"] for name in ("one", "random")}
-                      for label in LABELS},
-            "untrained": {label: r["untrained"][label] | {"one": flat[f"{label} before"]} for label in LABELS}})
+            arms = [r["found"][label]["one"], r["found"][label]["random"], r["untrained"][label]["one"]]
+            one, random, before = rng.permutation(arms)
+            found[label] = r["found"][label] | {"one": one, "random": random}
+            untrained[label] = r["untrained"][label] | {"one": before}
+        for name in ("needed", "enough"):
+            clamped[name], *clamped[f"others {name}"] = rng.permutation([clamped[name], *clamped[f"others {name}"]])
+        result.append(r | {"found": found, "untrained": untrained, "clamped": clamped})
     return result
 
 
