@@ -599,6 +599,116 @@ def styled(make):
 
 SOUND |= {name: styled(make) for name, make in checkup_models.SOUND.items()}
 BROKEN |= {name: (styled(make), cause) for name, (make, cause) in checkup_models.BROKEN.items()}
+class Convolutions(nn.Module):
+    """Convolutions over series of shape (B, C, T): each sees earlier steps alone, or (broken) both sides."""
+
+    def __init__(self, both=False):
+        super().__init__()
+        self.layers, self.both = nn.ModuleList(nn.Conv1d(D if i == 0 else H, H, 3) for i in range(2)), both
+        self.head = nn.Conv1d(H, D, 1)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(F.pad(x, (1, 1) if self.both else (2, 0))).relu()
+        return self.head(x)
+
+
+def next_of(series, both=False, **options):
+    return case(Convolutions(both), (series[..., :-1], series[..., 1:]), F.mse_loss, **options)
+
+
+class ConvolutionThenLSTM(nn.Module):
+    """A classifier of series of shape (B, C, T); `turned`: transposed before the LSTM, or (broken) viewed."""
+
+    def __init__(self, turned=False):
+        super().__init__()
+        self.layer, self.turned = nn.Conv1d(D, H, 3), turned
+        self.inner = Recurrent("LSTM", H, K, last_step)
+
+    def forward(self, x):
+        x = self.layer(x).relu()
+        return self.inner(x.mT if self.turned else x.view(x.shape[0], x.shape[2], x.shape[1]))
+
+
+class Pair(nn.Module):
+    """An encoder and a decoder of sequences with time first, whose source and target come as one argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.vectors, self.head = nn.Embedding(V, D), nn.Linear(H, V)
+        self.encoder, self.decoder = nn.GRU(D, H), nn.GRU(D, H)
+
+    def forward(self, pair):
+        source, target = pair
+        return self.head(self.decoder(self.vectors(target), self.encoder(self.vectors(source))[1])[0])
+
+
+def pair_of(source):
+    target = torch.cat([torch.ones_like(source[:1]), source.flip(0)])
+    return case(Pair(), ((source, target[:-1]), target[1:]), per_token)
+
+
+class Attends(nn.Module):
+    """A decoder that attends to a source as long as its own sequence."""
+
+    def __init__(self):
+        super().__init__()
+        self.vectors, self.head = nn.Embedding(V, D), nn.Linear(2 * H, V)
+        self.encoder, self.decoder = nn.GRU(D, H, batch_first=True), nn.GRU(D, H, batch_first=True)
+
+    def forward(self, source, target):
+        keys, states = self.encoder(self.vectors(source))[0], self.decoder(self.vectors(target))[0]
+        return self.head(torch.cat([states, (states @ keys.mT).softmax(-1) @ keys], -1))
+
+
+def per_token(out, y):
+    return F.cross_entropy(out.flatten(0, 1), y.flatten())
+
+
+def shut_forget_gate(x):
+    model = Recurrent("LSTM", D, 1, last_step)
+    nn.init.constant_(model.layer.bias_ih_l0[H : 2 * H].detach(), -6)
+    return case(model, (x, x[:, 0, :1]), F.mse_loss)
+
+
+def limited(activation, y, loss):
+    return case(Dense(K, activation), (numbers(B, T, D), y), loss)
+
+
+SOUND |= {
+    "causal convolutions, channels before time": lambda: next_of(numbers(B, D, 20).cumsum(-1), causal=True),
+    "source and target in one argument, time first": lambda: pair_of(tokens(7, 18, low=2)),
+    "causal=True beside a source as long": lambda: case(
+        Attends(), (tokens(B, T), *(lambda x: (x[:, :-1], x[:, 1:]))(tokens(B, T + 1))), per_token, causal=True
+    ),
+    "a convolution, transposed before an LSTM": lambda: case(
+        ConvolutionThenLSTM(turned=True), (numbers(B, D, 20), torch.arange(B) % K), F.cross_entropy
+    ),
+    "a sigmoid, and a loss that scales the target": lambda: limited(
+        torch.sigmoid, 50 + numbers(B, K), lambda out, y: F.mse_loss(out, y / 100)
+    ),
+}
+BROKEN |= {
+    "convolutions that see both sides, channels before time": (
+        lambda: next_of(numbers(B, D, 20).cumsum(-1), both=True),
+        "the output sees the target",
+    ),
+    "targets that aren't shifted, causal=True": (
+        lambda: (lambda x, model: case(model, (x, x), per_token, causal=True))(
+            tokens(B, T), Words(Recurrent("GRU", D, V, each_step))
+        ),
+        "the output sees the target",
+    ),
+    "ReLU against negative targets, absolute error": (
+        lambda: limited(torch.relu, numbers(B, K), F.l1_loss),
+        "the output can't reach the target",
+    ),
+    "view between a convolution and an LSTM": (
+        lambda: case(ConvolutionThenLSTM(), (numbers(B, D, 20), torch.arange(B) % K), F.cross_entropy),
+        "steps and features are mixed by a reshape",
+    ),
+    "a forget gate's bias of -6": (lambda: shut_forget_gate(numbers(B, 20, D)), "a gate is shut"),
+}
 TUTORIALS = ("names_new", "names_old", "seq2seq_teacher_forced", "word_lm", "pos_tagger_one_sentence")
 
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lstmcourse.lab.checkup.graphs import axis, behind, graph, kind, run_graph
+from lstmcourse.lab.checkup.graphs import SHAPE_ONLY, axis, behind, graph, kind, run_graph
 from lstmcourse.lab.checkup.reading import CannotTell, edge_runs, is_binary
 
 LOGITS, NLL = {"LogSoftmax", "BinaryCrossEntropyWithLogits"}, {"NllLoss", "NllLoss2D"}
@@ -17,11 +17,11 @@ def before_the_loss(run):
     """The activations right before the loss, and the axes of softmax, by the graph's nodes."""
     nodes = run_graph(run)
     run.loss(run.graph_end[1])
-    found, seen = {}, set()
+    found, seen = dict(_out_of_reach(run)), set()
     for node in nodes:
         if kind(node) in LOSSES:
             seen |= {f"{kind(node)} after {kind(last)}" for last in behind(node)}
-            found |= dict(pair for last in behind(node) for pair in _before(kind(node), last, run))
+            found |= dict(pair for last in behind(node) for pair in _before(kind(node), last))
         if kind(node) in ("LogSoftmax", "Softmax") and _wrong_axis(node, run):
             found["softmax over the wrong axis"] = f"dim {axis(node)} of {tuple(node._saved_result.shape)}"
         if kind(node) == "Bmm" and _sums_elsewhere(node):
@@ -31,8 +31,31 @@ def before_the_loss(run):
     return ", ".join(sorted(seen)[:4]) or "nothing", *found.items()
 
 
-def _before(loss, last, run):
-    name, y = kind(last), run.y
+def _out_of_reach(run):
+    """Targets outside the range of the last activation."""
+    y, end = run.y, run.main(run.graph_end[1]).grad_fn
+    if y is None or not y.is_floating_point() or end is None or not _least_at_targets(run):
+        return
+    for last in behind(end) if kind(end) in SHAPE_ONLY else [end]:
+        if kind(last) in RANGE:
+            low, high = RANGE[kind(last)]
+            outside = ((y < low - 0.01) | (y > high + 0.01)).double().mean().item()
+            if outside > 0.05:
+                came = f"{kind(last)} gives numbers from {low} to {high}; {outside:.0%} of the targets lie outside"
+                yield "the output can't reach the target", came
+
+
+def _least_at_targets(run):
+    """Is the loss least at the targets as they stand? It may scale them first. None where that can't be seen."""
+    main = run.main(raw := run.forward())
+    if main.numel() != run.y.numel():
+        return None
+    best, low, high = (run.loss(raw, (run.y * by).reshape(main.shape).to(main.dtype)) for by in (1, 0.9, 1.1))
+    return bool(best < min(low, high))
+
+
+def _before(loss, last):
+    name = kind(last)
     if loss in LOGITS:
         if name == "Softmax":
             yield "softmax before a loss that takes logits", "the loss's own softmax gets the output of a softmax"
@@ -40,15 +63,8 @@ def _before(loss, last, run):
             yield "sigmoid before a loss that takes logits", "the loss gets the output of a sigmoid"
         elif name in ("Relu", "Tanh", "LeakyRelu", "Elu"):
             yield "an activation limits the logits", f"{name} is the last step before the loss"
-    elif loss in NLL:
-        if name not in LOG:
-            yield "the loss wants log-probabilities", f"NLLLoss after {name}: the loss has no lower bound or no slope"
-    elif y is not None and y.is_floating_point() and name in RANGE:
-        low, high = RANGE[name]
-        outside = ((y < low - 0.01) | (y > high + 0.01)).double().mean().item()
-        if outside > 0.05:
-            came = f"{name} gives numbers from {low} to {high}; {outside:.0%} of the targets lie outside"
-            yield "the output can't reach the target", came
+    elif loss in NLL and name not in LOG:
+        yield "the loss wants log-probabilities", f"NLLLoss after {name}: the loss has no lower bound or no slope"
 
 
 def _wrong_axis(node, run):
@@ -273,7 +289,7 @@ def _regression(run, y, loss):
     rms, spread = y.pow(2).mean().sqrt().item(), y.std().item() if y.numel() > 1 else 1.0
     out = run.main(run.raw).double().pow(2).mean().sqrt().item()
     came = f"{loss:.3g}; targets have variance {spread**2:.3g} and root mean square {rms:.3g}, outputs {out:.3g}"
-    if is_binary(y):
+    if is_binary(y) or not run.numpy and _least_at_targets(run) is False:
         return came
     if rms > 30 and rms > 30 * out or 0 < spread < 1e-3 and rms < 1e-2 and out > 10 * rms:
         return came, ("the target's scale", came)

@@ -4,6 +4,7 @@
 """
 
 import functools
+import inspect
 import random
 from typing import NamedTuple
 
@@ -42,7 +43,10 @@ class Run:
         if self.target is not None:
             self.target = reading.tensors_of(self.target)
         self.lengths = None if lengths is None else torch.as_tensor(lengths).detach().clone().long()
-        self.with_lengths = False
+        self.with_lengths = self.whole = False
+        self.steps_last = self._steps_last()
+        if self.steps_last:
+            self.inputs[0] = self.inputs[0].transpose(1, 2)
         self.batch_axis = self._batch_axis() if batch_axis is None else batch_axis
         self.B = self.inputs[0].shape[self.batch_axis] if self.inputs[0].ndim else 1
         self.leaves = [self._leaf(i) for i in range(len(self.inputs))]
@@ -73,13 +77,22 @@ class Run:
                 return 1
         if y is not None and y.ndim == 1 and y.numel() == x.numel():
             y = y.reshape(x.shape)
-        if y is not None and y.shape[:2] == x.shape[:2]:
-            along = [reading.is_next(x.transpose(0, axis), y.transpose(0, axis)) for axis in (0, 1)]
-            if along[1] and not along[0]:
-                return 1
+        for z in self.inputs if y is not None else ():  # the input, or a decoder's
+            if z.ndim > 1 and y.shape[:2] == z.shape[:2]:
+                along = [reading.is_next(z.transpose(0, axis), y.transpose(0, axis)) for axis in (0, 1)]
+                if along[1] and not along[0]:
+                    return 1
         if x.ndim == 2 and not x.is_floating_point() and not reading.edge_runs(x) and reading.edge_runs(x.T):
             return 1
         return 0
+
+    def _steps_last(self):
+        """Is the input (B, C, T), as the nn.Conv1d takes it that is the model's first layer? Kept as (B, T, C)."""
+        x, layers = self.inputs[0], [m for m in self.kept.modules if any(True for _ in m.parameters(recurse=False))]
+        first = layers[0] if layers and self.given_call is None else None
+        if not isinstance(first, torch.nn.Conv1d) or x.ndim != 3 or len(leaves(self.tree)) > 1:
+            return False
+        return first.in_channels == x.shape[1] != x.shape[2] and self.lengths is None
 
     def _leaf(self, i):
         """What input i is."""
@@ -142,15 +155,26 @@ class Run:
         try:
             self.raw = self.forward()
         except Exception as error:
-            if not self._takes_lengths(error):
+            try:
+                self.whole = self._takes_one(error)
+                self.raw = self.forward() if self.whole or self._takes_lengths(error) else None
+            except Exception:
+                self.raw = None
+            if self.raw is None:
                 shapes = ", ".join(f"{tuple(x.shape)} {str(x.dtype).removeprefix('torch.')}" for x in self.inputs)
                 came = f"model was called with inputs of shape {shapes} and raised {short(error)}"
                 wanted = "inputs that it takes: pass call=lambda model, inputs: … that calls it"
                 raise Refused(f"{came}; wanted {wanted}") from error
-            self.raw = self.forward()
         if self.main(self.raw) is None:
             wanted = "a tensor of floats, or a tuple or dict with one: pass call=lambda model, inputs: … to return it"
             raise Refused(f"model returned {described(self.raw)}; wanted {wanted}")
+
+    def _takes_one(self, error):
+        """Does the model take its tuple of inputs as one argument?"""
+        if not isinstance(self.tree, (tuple, list)) or "positional argument" not in str(error) or self.given_call:
+            return False
+        wanted = inspect.signature(getattr(self.model, "forward", self.model)).parameters.values()
+        return sum(p.default is p.empty for p in wanted) == 1
 
     def _takes_lengths(self, error):
         if self.lengths is None or not isinstance(error, TypeError) or self.given_call or len(self.inputs) > 1:
@@ -167,6 +191,7 @@ class Run:
         for root in self.kept.roots:
             root.train(train)
         new = [x if x.requires_grad else x.clone() for x in (self.inputs if inputs is None else inputs)]
+        new[0] = new[0].transpose(1, 2) if self.steps_last else new[0]
         originals = leaves(self.tree)
         for i, old in enumerate(originals):
             new[i] = new[i].tolist() if isinstance(old, list) else new[i].numpy() if self.numpy else new[i]
@@ -181,7 +206,8 @@ class Run:
             return self.given_call(self.model, tree)
         if isinstance(tree, dict):
             return self.model(**tree)
-        if isinstance(tree, (tuple, list)) and not isinstance(tree, PackedSequence) and not reading.is_numbers(tree):
+        several = isinstance(tree, (tuple, list)) and not isinstance(tree, PackedSequence) and not self.whole
+        if several and not reading.is_numbers(tree):
             return self.model(*tree)
         return self.model(tree)
 
@@ -249,8 +275,10 @@ class Run:
 
     @functools.cached_property
     def classes_second(self):
-        """Is the output (B, K, T), as nn.CrossEntropyLoss takes it?"""
+        """Is the output (B, K, T), as nn.CrossEntropyLoss takes it, or as convolutions give it?"""
         shape, y = self.main(self.raw).shape, self.y
+        if self.steps_last and len(shape) == 3 and shape[2] == self.T:
+            return True
         whole = y is not None and y.ndim == 2 and not y.is_floating_point()
         return len(shape) == 3 and whole and self.layout == "rows" and shape[2] == y.shape[1] != shape[1]
 
@@ -278,7 +306,7 @@ class Run:
         if self.batch_axis == 1 and y.ndim >= 2 and y.shape[1] == self.B:
             return y.transpose(0, 1)
         if y.shape[0] == self.B:
-            return y
+            return y.transpose(1, 2) if self.steps_last and y.ndim == 3 and y.shape[2] == self.T else y
         if self.layout in ("flat", "flat steps") and y.shape[0] == self.main(self.raw).shape[0]:
             return self.rows(y)
         raise CannotTell(f"the target has the shape {tuple(y.shape)}: its first axis is not the batch of {self.B}")

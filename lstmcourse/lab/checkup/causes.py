@@ -20,6 +20,7 @@ CAUSES = {
     "the batch axis is taken for time": "batch_first=True, and the axis of every reshape and softmax; "
     "if your batch has time first, pass batch_axis=1",
     "rows are mixed by a reshape": "view or reshape where transpose (or permute) is meant; h_n has the layers first",
+    "steps and features are mixed by a reshape": "transpose(1, 2) where view or reshape stands",
     "rows come back in another order": "undo the sorting: enforce_sorted=False, or the inverse permutation",
     "rows depend on each other": "a mean, softmax or normalization over the batch axis",
     "a row's place in the batch matters": "positions added along the batch axis, or a state that belongs to a place",

@@ -11,7 +11,7 @@ from lstmcourse.lab.checkup.reading import CannotTell, hooked
 
 def later_steps(run):
     """Where the target is a later input: change that input, and see whether the output that foretells it changes."""
-    found, seen = [], []
+    found, seen, later = [], [], []
     for i, (x, leaf) in enumerate(zip(run.inputs, run.leaves, strict=True)):
         if leaf.role != "steps":
             continue
@@ -19,14 +19,17 @@ def later_steps(run):
         if not run.per_step:
             last = run.y is not None and _last_values(view, run.target_rows)
             found += [("the target is in the input", f"the target equals the input's last {last}")] if last else []
-        elif view.shape[1] == run.base.shape[1] and run.causal:
-            found += _sees_later(run, i, view.shape[1] // 2)
-        elif view.shape[1] == run.base.shape[1] and run.causal is None:
+            continue
+        if view.shape[1] != run.base.shape[1] or run.causal is False:
+            continue
+        later += [_sees_later(run, i, view.shape[1] // 2)] if run.causal else []
+        if not (later and later[-1]):
             leak = _sees_target(run, i, view)
             seen += [] if leak is None else [bool(leak)]
             found += leak or []
     if seen and not all(seen):  # one input is the decoder's, the other the source
         found = [pair for pair in found if pair[0] != "the output sees the target"]
+    found += later[0] if later and all(later) else []
     if found:
         return "it does", found[0]
     if not seen and not run.causal:
@@ -224,9 +227,14 @@ def _slope_by_step(run, row, at):
 
 def recurrent_layers(run):
     """How many steps the recurrent layers get, and what is read of a bidirectional one."""
-    layers, caught = [m for m in run.kept.modules if isinstance(m, torch.nn.RNNBase)], []
-    with hooked(layers, lambda *call: caught.append(call), with_kwargs=True):
-        main = run.main(run.forward(grad=not run.numpy))
+    layers, caught, viewed = [m for m in run.kept.modules if isinstance(m, torch.nn.RNNBase)], [], []
+    every = [m for m in run.kept.modules if isinstance(m, (torch.nn.RNNBase, torch.nn.Conv1d))]
+    inputs = [x.clone().requires_grad_().clone() if x.is_floating_point() and not run.numpy else x for x in run.inputs]
+    look = hooked(every, lambda _, given, __: viewed.extend(_viewed(*given[:1])))
+    with look, hooked(layers, lambda *call: caught.append(call), with_kwargs=True):
+        main = run.main(run.forward(inputs, grad=not run.numpy))
+    if viewed:
+        return viewed[0], ("steps and features are mixed by a reshape", viewed[0])
     if not caught:
         raise CannotTell("no nn.RNN, nn.GRU or nn.LSTM")
     if len(caught) == len(layers) and all(_one_step(*call) for call in caught):
@@ -235,6 +243,13 @@ def recurrent_layers(run):
     if run.per_step or not module.bidirectional or not main.requires_grad:
         return "several steps; no bidirectional layer with one answer a row"
     return _both_directions(run, main, module, out, last[0] if isinstance(last, tuple) else last)
+
+
+def _viewed(x=None):
+    """The shapes, where a view or reshape stands for a transpose of a layer's input."""
+    sizes = getattr(getattr(x, "grad_fn", None), "_saved_self_sym_sizes", ())
+    if len(sizes) == 3 and 1 < sizes[1] != sizes[2] > 1 and tuple(x.shape) == (sizes[0], sizes[2], sizes[1]):
+        yield f"view or reshape makes {tuple(x.shape)} of {tuple(sizes)}"
 
 
 def _one_step(module, given, named, output):

@@ -26,7 +26,7 @@ def units(run):
             causes.append(("the input's scale", f"{came}; inputs up to {x.abs().max():.3g}"))
         else:
             causes.append(("units are saturated", came))
-    shut = [gate for gate in saved["Sigmoid"] if gate.max() < 1e-5]
+    shut = [gate for gate in saved["Sigmoid"] if gate.max() < 0.01]
     if run.T and len(shut) >= max(3, run.T - 1):
         causes.append(("a gate is shut", f"{len(shut)} of {len(saved['Sigmoid'])} sigmoid gates are 0 in all units"))
     for h in saved["Relu"]:
