@@ -529,15 +529,15 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
 
 # 5.4 a forget bias for a lag
 
-def _bias_for(lags, left):
-    """The bias b with sigmoid(b) ** lag = left; written so that it stays exact where the gate is nearly 1."""
-    log_f = np.log(left) / lags
+def _bias_for(lags, kept):
+    """The bias b with sigmoid(b) ** lag = kept; written so that it stays exact where the gate is nearly 1."""
+    log_f = np.log(kept) / lags
     return log_f - np.log(-np.expm1(log_f))
 
 
-def _with_bias(lags, left, b_ih, b_hh, bias=_bias_for, block=1, first=lambda b: b, second=lambda b: 0):
+def _with_bias(lags, kept, b_ih, b_hh, bias=_bias_for, block=1, first=lambda b: b, second=lambda b: 0):
     """The two bias vectors, in which a part can be replaced by a wrong one."""
-    H, wanted = len(lags), bias(lags, left)
+    H, wanted = len(lags), bias(lags, kept)
     b_ih, b_hh = b_ih.copy(), b_hh.copy()
     rows = slice(block * H, (block + 1) * H)
     b_ih[rows] = first(wanted)
@@ -545,13 +545,13 @@ def _with_bias(lags, left, b_ih, b_hh, bias=_bias_for, block=1, first=lambda b: 
     return b_ih, b_hh
 
 
-def _everywhere(lags, left, b_ih, b_hh):
-    wanted = np.tile(_bias_for(lags, left), 4)
+def _everywhere(lags, kept, b_ih, b_hh):
+    wanted = np.tile(_bias_for(lags, kept), 4)
     return wanted, 0 * wanted
 
 
-def _biases_in_place(lags, left, b_ih, b_hh):
-    b_ih[:], b_hh[:] = _with_bias(lags, left, b_ih, b_hh)
+def _biases_in_place(lags, kept, b_ih, b_hh):
+    b_ih[:], b_hh[:] = _with_bias(lags, kept, b_ih, b_hh)
     return b_ih, b_hh
 
 
@@ -560,14 +560,14 @@ forget_bias = Exercise(
     onward="Chrono initialization draws a lag for each unit. Which units would you give the long ones, if you knew "
            "what the network has to remember?",
     shortest="""\
-H, f = len(lags), left ** (1 / lags)
+H, f = len(lags), kept ** (1 / lags)
 b_ih, b_hh = b_ih.copy(), b_hh.copy()
 b_ih[H:2 * H], b_hh[H:2 * H] = np.log(f / (1 - f)), 0
 return b_ih, b_hh""",
     function="set_forget_bias",
-    signature="(lags (H,), left, b_ih (4H,), b_hh (4H,)) -> b_ih (4H,), b_hh (4H,)",
-    cases=lambda rng: [(rng.integers(2, 200, H).astype(float), left, uniform(rng, 4 * H), uniform(rng, 4 * H))
-                       for H, left in ((5, 0.1), (3, 0.5), (7, 0.9))],
+    signature="(lags (H,), kept, b_ih (4H,), b_hh (4H,)) -> b_ih (4H,), b_hh (4H,)",
+    cases=lambda rng: [(rng.integers(2, 200, H).astype(float), kept, uniform(rng, 4 * H), uniform(rng, 4 * H))
+                       for H, kept in ((5, 0.1), (3, 0.5), (7, 0.9))],
     reference=_with_bias,
     mistakes=(
         Mistake("the same bias in both vectors",
@@ -589,7 +589,7 @@ return b_ih, b_hh""",
         Mistake("added to what was there",
                 "You add the bias to what was there. The gate is to have a certain value: replace the old "
                 "numbers.",
-                lambda lags, left, b_ih, b_hh: _with_bias(lags, left, b_ih, b_hh, first=lambda b: (
+                lambda lags, kept, b_ih, b_hh: _with_bias(lags, kept, b_ih, b_hh, first=lambda b: (
                     b_ih[len(b):2 * len(b)] + b), second=None)),
         *(Mistake("the rows of another gate",
                   "You have set a bias, but not the forget gate's. The 4H entries are four blocks in the order i, f, "
@@ -600,22 +600,22 @@ return b_ih, b_hh""",
         Mistake("the gate's value in place of its bias",
                 "You have put in how far open the gate should be. The gate is the sigmoid of the bias, so the bias is "
                 "the inverse of the sigmoid at that value.",
-                partial(_with_bias, bias=lambda lags, left: left ** (1 / lags))),
+                partial(_with_bias, bias=lambda lags, kept: kept ** (1 / lags))),
         Mistake("the fraction after one step",
                 "Your gate leaves the wanted fraction after a single step. It is multiplied with itself at every step "
                 "of the lag: which number, to the power of the lag, is the fraction?",
-                partial(_with_bias, bias=lambda lags, left: np.log(left / (1 - left)) + 0 * lags)),
+                partial(_with_bias, bias=lambda lags, kept: np.log(kept / (1 - kept)) + 0 * lags)),
         Mistake("the chrono rule, whatever fraction is wanted",
                 "You take the logarithm of the lag minus one. After one time constant that leaves about 0.37; here the "
                 "fraction is given, and another one asks for another gate.",
-                partial(_with_bias, bias=lambda lags, left: np.log(lags - 1 + 1e-12))),
+                partial(_with_bias, bias=lambda lags, kept: np.log(lags - 1 + 1e-12))),
         Mistake("the sign of the bias",
                 "Your gate is as far shut as it should be open: a sigmoid opens for positive numbers.",
-                partial(_with_bias, bias=lambda lags, left: -_bias_for(lags, left))),
+                partial(_with_bias, bias=lambda lags, kept: -_bias_for(lags, kept))),
         Mistake("the logarithm of the gate",
                 "You take the logarithm of the gate's value, which inverts an exponential. The gate is a sigmoid: its "
                 "inverse is the logarithm of the value divided by one minus the value.",
-                partial(_with_bias, bias=lambda lags, left: np.log(left) / lags)),
+                partial(_with_bias, bias=lambda lags, kept: np.log(kept) / lags)),
         Mistake("b_ih is changed in place",
                 "Your numbers are right, but the caller's vectors are overwritten. Copy them first.",
                 _biases_in_place)))

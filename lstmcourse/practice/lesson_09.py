@@ -33,8 +33,8 @@ def _wrong(weights=None, **parts):
     return partial(_attend, weights=weights, **parts) if weights else partial(_attend, **parts)
 
 
-def _masked(scores, seen):
-    return softmax(np.where(seen, scores, -np.inf))
+def _masked(scores, mask):
+    return softmax(np.where(mask, scores, -np.inf))
 
 
 def _nan_row(scores, earlier):

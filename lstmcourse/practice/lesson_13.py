@@ -51,8 +51,8 @@ _MISSED = (  # name, hint, what it replaces: in the order in which the measureme
 
 def _missed():
     """Every way to leave faults in; where there are several, the first one's name and hint."""
-    for left in product((False, True), repeat=len(_MISSED)):
-        faults = [fault for fault, missed in zip(_MISSED, left, strict=True) if missed]
+    for remaining in product((False, True), repeat=len(_MISSED)):
+        faults = [fault for fault, missed in zip(_MISSED, remaining, strict=True) if missed]
         if faults:
             name, hint, _ = faults[0]
             if len(faults) > 1:

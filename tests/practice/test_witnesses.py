@@ -268,14 +268,14 @@ def coupled_backward(dh_t, dc_t, cache):
     return dx, dh_prev, dc_prev, {"W_ih": dW_ih, "W_hh": dW_hh, "b_ih": db, "b_hh": db}
 
 
-def bias_by_bisection(lags, left, b_ih, b_hh):
-    """No formula: the gate is moved until what is left after the lag is right, unit by unit."""
+def bias_by_bisection(lags, kept, b_ih, b_hh):
+    """No formula: the gate is moved until what is kept after the lag is right, unit by unit."""
     H, (b_ih, b_hh) = len(lags), (b_ih.copy(), b_hh.copy())
     for unit, lag in enumerate(lags):
         low, high = -50.0, 50.0
         for _ in range(200):
             middle = (low + high) / 2
-            low, high = (middle, high) if (1 / (1 + np.exp(-middle))) ** lag < left else (low, middle)
+            low, high = (middle, high) if (1 / (1 + np.exp(-middle))) ** lag < kept else (low, middle)
         b_ih[H + unit], b_hh[H + unit] = low, 0
     return b_ih, b_hh
 
