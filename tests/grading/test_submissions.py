@@ -193,7 +193,7 @@ def test_an_encrypted_archive_is_refused(tmp_path):
         whole[whole.find(sign) + place] |= 1
     (tmp_path / "class.zip").write_bytes(bytes(whole))
     submission, = all_loaded(tmp_path / "class.zip")
-    assert "cannot be unpacked" in submission.refused
+    assert "protected by a password" in submission.refused
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
