@@ -158,18 +158,24 @@ def test_clamped_gate_by_mouse_widens_and_colours_the_flow(gates, opened):
 
 
 def test_clamped_gates_reach_python(gates, opened):
+    """What the figure holds is sent to the kernel in its own time, so the kernel is asked until it has come."""
     choose(gates, 5, 0)
     gates.locator("input[data-control=f]").focus()
     press(opened.page, "End")
-    opened.page.evaluate("""async () => {
-        const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-        window.told = "";
-        const code = "import gc; print([e.clamped for e in gc.get_objects() if type(e).__name__ == 'GateExplorer'])";
-        const future = kernel.requestExecute({ code });
-        future.onIOPub = (m) => { if (m.header.msg_type === "stream") window.told += m.content.text; };
-        await future.done;
-    }""")
-    assert "{'5 f 0': 1}" in opened.page.evaluate("() => window.told")
+    for _ in range(40):
+        told = opened.page.evaluate("""async () => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            let told = "";
+            const here = "for e in gc.get_objects() if type(e).__name__ == 'GateExplorer'";
+            const future = kernel.requestExecute({ code: `import gc; print([e.clamped ${here}])` });
+            future.onIOPub = (m) => { if (m.header.msg_type === "stream") told += m.content.text; };
+            await future.done;
+            return told;
+        }""")
+        if "{'5 f 0': 1}" in told:
+            return
+        opened.page.wait_for_timeout(250)
+    assert "{'5 f 0': 1}" in told
 
 
 def test_switch_of_the_network_changes_diagram_and_sliders(gates):
