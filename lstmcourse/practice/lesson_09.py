@@ -385,7 +385,7 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
                 _wrong_heads(weights=lambda s, m: _masked(s.swapaxes(2, 3), m.T).swapaxes(2, 3))),
         Mistake("the keys are dealt out in turn",
                 "Your heads take the keys in turn: the first, the second, the first again. Heads that share a key "
-                "stand side by side: the first few heads have the first key.",
+                "are neighbours: the first few heads use the first key.",
                 _wrong_heads(share=lambda k, heads: np.tile(k, (1, heads // k.shape[1], 1, 1)))),
         Mistake("all heads share the first key",
                 "All of your heads use the first key and value. Only where there is a single one is that right; else "
