@@ -1,5 +1,6 @@
 """Exercises 10.1 to 10.3: bits per character and per byte, a smoothed n-gram step, and a fair score for a unit."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -202,18 +203,25 @@ def _line(x, y):
     return slope, y.mean() - slope * x.mean()
 
 
+def _polyfit(x, y):
+    """The same by np.polyfit, which has an answer for a constant x, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.polyfit(x, y, 1)
+
+
 def _explained(label, said):
     return 1 - ((label - said) ** 2).sum() / ((label - label.mean()) ** 2).sum()
 
 
 def _fair(states, label, new_states, new_label, best=lambda r: np.argmax(np.abs(r)), measured=_correlations,
           chosen_on=lambda old, new: old, fitted_on=lambda old, new: old, scored_on=lambda old, new: new,
-          score=_explained):
+          line=_line, score=_explained):
     """A unit chosen and fitted on the one set, scored on the other; a part can be replaced by a wrong one."""
     old, new = (states, label), (new_states, new_label)
     unit = best(measured(*chosen_on(old, new)))
     x, y = fitted_on(old, new)
-    slope, intercept = _line(x[:, unit], y)
+    slope, intercept = line(x[:, unit], y)
     x, y = scored_on(old, new)
     return int(unit), float(score(y, slope * x[:, unit] + intercept))
 
@@ -292,6 +300,9 @@ return unit, 1 - ((new_label - said)**2).mean() / new_label.var()""",
         Mistake("a unit that never changes",
                 "One unit is constant, and its correlation is 0 divided by 0. NaN wins every search for the largest; "
                 "such a unit follows nothing.", _fair_wrong(measured=_nan_unit)),
+        Mistake("a unit that never changes",
+                "One unit is constant, and its correlation is 0 divided by 0. NaN wins every search for the largest; "
+                "such a unit follows nothing.", _fair_wrong(measured=_nan_unit, line=_polyfit)),
         Mistake("the error is not compared with anything",
                 "You return the mean squared error. Its size depends on the label's unit; divide it by that of the "
                 "best constant, the variance of the new label, and subtract from 1.",
