@@ -537,7 +537,7 @@ return counts / counts.sum(0).clip(1e-300)""",
                 partial(_ibm_round, fractions=lambda p: 1.0 * (np.arange(p.shape[2]) == p.argmax(axis=2)[..., None])),
                 convention=True),
         Mistake("the table is not used",
-                "Your fractions are all equal. The table from the round before says how a target word is to be shared.",
+                "Your fractions are all equal. The table from the round before says how to divide a target word.",
                 partial(_ibm_round, fractions=lambda p: _over_source(1.0 * (p > 0)))),
         Mistake("the counts are returned",
                 "You return the expected counts. The maximization step turns them into probabilities: for each "
