@@ -186,7 +186,7 @@ def wrong_type(label, value, array, want):
         return f"{label} holds floats ({array.dtype}); wanted integers: they are used as indices."
     lost = array.dtype.kind in "iub" and want.dtype.kind == "f" and (array.dtype.kind == "b" or (want % 1).any())
     if lost and array.ndim:                                # whole numbers lose nothing in integers
-        return (f"{label} holds {array.dtype} numbers; wanted floats. Everything after the decimal point is lost: "
+        return (f"{label} holds {array.dtype} numbers; wanted floats. Digits after the decimal point are lost: "
                 "was the array made with an integer dtype?")
     return None
 
@@ -225,8 +225,8 @@ def wrong_values(wrong, labels):
     with np.errstate(all="ignore"):
         gap = np.where(bad, np.nan_to_num(np.abs(got - want), nan=np.inf), -1)
     worst = np.unravel_index(gap.argmax(), gap.shape)
-    count = f"all {got.size}" if bad.all() else f"{bad.sum()} of {got.size}"
-    return (f"{text}{label} has the right shape, and {count} of its numbers are wrong: "
+    count = f"all {got.size} of its" if bad.all() else f"{bad.sum()} of its {got.size}"
+    return (f"{text}{label} has the right shape, but {count} numbers {'is' if bad.sum() == 1 else 'are'} wrong: "
             f"{label}[{', '.join(map(str, worst))}] is {got[worst]:.4g}; wanted {want[worst]:.4g}.")
 
 
