@@ -180,8 +180,8 @@ def test_a_slip_as_people_write_it_gets_its_name(slip):
 @pytest.mark.parametrize("id", EXERCISES)
 def test_two_known_mistakes_at_once_get_a_name(id):
     """A few pairs, drawn: both are named, or a mistake to which the two come."""
-    mistakes = EXERCISES[id].mistakes
-    pairs = [(one, other, together(one.function, other.function)) for one, other in itertools.combinations(mistakes, 2)
+    forms = [(mistake, function) for mistake in EXERCISES[id].mistakes for function in mistake.functions]
+    pairs = [(one, other, together(first, second)) for (one, first), (other, second) in itertools.combinations(forms, 2)
              if one.name != other.name]
     args, both = EXERCISES[id].cases(np.random.default_rng(5))[0], []
     for one, other, function in (pairs[k] for k in np.random.default_rng(1).permutation(len(pairs))):
