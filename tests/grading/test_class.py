@@ -144,6 +144,16 @@ def test_markup_and_formulas_of_a_student_reach_no_worksheet(tmp_path):
     assert ";=cmd" not in filled
 
 
+def test_a_zip_made_on_windows_is_graded_student_by_student(tmp_path):
+    """Backslashes, a folder of the class around all, a student's own zip in it, leftovers of the system."""
+    (tmp_path / "class.zip").write_bytes(zipped(**{
+        "4a\\": b"", "4a\\Müller, Jörg\\04_lstm.ipynb": text(RIGHT), "4a\\Müller, Jörg\\more\\05.ipynb": text(()),
+        "4a\\bo\\hw.zip": zipped(**{"hw\\04_lstm.ipynb": text(right_but(update=WRONG_42))}), "4a\\bo\\Thumbs.db": b"x",
+        "4a\\cy\\notes.pdf": b"%PDF"}))
+    status, found = grade(tmp_path / "class.zip", tmp_path / "out")
+    assert (status, scores(found)) == (1, {"Müller, Jörg": MOST, "bo": LESS, "cy": None})
+
+
 CANVAS = {"doejane_1234_5678_04_lstm.ipynb": text(RIGHT), "poebo_LATE_1235_5679_04_lstm-1.ipynb": text(STUBS),
           "poebo_LATE_1235_5680_more.ipynb": text((*RIGHT[:2], *RIGHT[4:6])), "anon_77_5681_essay.pdf": "%PDF"}
 

@@ -159,6 +159,9 @@ NAMED = {       # as people write it -> the name it gets
     "divided by the sentences": ("1.3", per_sentence, "divided by the sentences, not by the tokens"),
     "scaled to length 1": ("3.1", lambda grads, m: {k: g / np.sqrt(sum((v**2).sum() for v in grads.values()))
                                                     for k, g in grads.items()}, "scaled to the norm 1"),
+    "divided by at least 1": ("3.3", lambda params, grads, lr, m: {
+        k: params[k] - lr * grads[k] / max(1, np.sqrt(sum((g**2).sum() for g in grads.values()))) for k in params},
+        "scaled to the norm 1"),
     "two things from clip": ("3.1", lambda grads, m: (grads, 1.0), None),
     "softmax for sigmoid": ("4.3", lambda *args: lstm(*args, gate=lambda a: softmax(a, 1)),
                             "a softmax in place of the sigmoid"),
