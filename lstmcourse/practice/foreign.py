@@ -43,7 +43,7 @@ def foreign(id, function):
 
 def installed(name):
     """Is it a module of an installed package: no part of Python, and no file that the notebook has written?"""
-    return "-packages" in (getattr(sys.modules.get(name), "__file__", None) or "")
+    return "-packages" in str(getattr(sys.modules.get(name), "__file__", ""))
 
 
 def sources(function):
