@@ -71,12 +71,12 @@ def recognise(exercise, observed, problems, pairs=False):
         return all(agree(exercise, args, outcome, problem, observe(exercise, function, args))
                    for (args, outcome), problem in zip(observed, problems, strict=True))
 
-    alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if fits(mistake.function)}
+    alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if any(map(fits, mistake.functions))}
     if alone or not pairs or exercise.accept or observed[0][1].error or any(outcome.changed for _, outcome in observed):
         return [(mistake,) for mistake in reversed(alone.values())]
     for one, other in itertools.combinations(exercise.mistakes, 2):
-        function = one.name != other.name and together(one.function, other.function)
-        if function and fits(function):
+        both = itertools.starmap(together, itertools.product(one.functions, other.functions))
+        if one.name != other.name and any(function and fits(function) for function in both):
             return [(one, other)]
     return []
 

@@ -97,9 +97,7 @@ return np.mean(slope * (y - forecast)), -slope / y.size""",
                 partial(_quantile_loss, mean=np.sum, parts=lambda n: 1)),
         Mistake("the absolute error",
                 "Both sides cost the same in your loss, whatever q is: its best forecast is the median.",
-                partial(_quantile_loss, weight=lambda over, q: np.where(over, -1.0, 1.0))),
-        Mistake("the absolute error",
-                "Both sides cost the same in your loss, whatever q is: its best forecast is the median.",
+                partial(_quantile_loss, weight=lambda over, q: np.where(over, -1.0, 1.0)),
                 partial(_quantile_loss, weight=lambda over, q: np.where(over, -0.5, 0.5)))))
 
 

@@ -225,9 +225,10 @@ def test_an_error_gets_the_sentence_of_its_kind_and_no_other(error, words):
 def test_without_known_mistakes_every_known_mistake_still_gets_the_facts(id):
     """The message of last resort: which case, what is wrong, what was wanted."""
     exercise = replace(EXERCISES[id], mistakes=())
-    for mistake in EXERCISES[id].mistakes:
+    forms = [(mistake, function) for mistake in EXERCISES[id].mistakes for function in mistake.functions]
+    for mistake, function in forms:
         with np.errstate(all="ignore"):
-            verdict = judge(exercise, lambda args: observe(exercise, mistake.function, args),  # noqa: B023
+            verdict = judge(exercise, lambda args: observe(exercise, function, args),  # noqa: B023
                             np.random.default_rng(1))
         assert not verdict.passed, mistake.name
         assert verdict.mistake is None
