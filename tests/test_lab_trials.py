@@ -1,5 +1,6 @@
 """Runs over many seeds: saved, resumed, loaded."""
 
+import json
 import re
 import subprocess
 import sys
@@ -323,6 +324,40 @@ def test_remake_chooses_by_the_pilot_and_counts_from_the_first_seed(script, firs
     subprocess.run([sys.executable, script, *first], check=True, capture_output=True)
     seed = int(first[0] if first else trials.COUNTING) + 4
     assert trials.load(script.parent / saved)["runs"] == [{"seed": seed, "score": seed}]
+
+
+def test_remake_with_other_seeds_counts_at_the_rates_of_the_saved_pilot(script):
+    script.write_text(SCRIPT)
+    saved = script.with_suffix(".pilot.json")
+    saved.write_text(json.dumps({"code": "of an older library", "runs": [{"seed": 0, "score": 7}]}))
+    subprocess.run([sys.executable, script, "2000"], check=True, capture_output=True)
+    assert trials.load(script.with_suffix(".2000.json"))["runs"] == [{"seed": 2007, "score": 2007}]
+    assert trials.load(saved)["code"] == "of an older library"
+
+
+DOUBLED = """
+from lstmcourse.lab.trials import remake
+
+
+def one(steps, seed):
+    return {"score": steps}
+
+
+def jobs(pilot, first):
+    return [{"steps": steps, "seed": first + k} for steps in (100, 200) for k in range(30)]
+
+
+if __name__ == "__main__":
+    remake(__file__, {}, one, [], jobs)
+"""
+
+
+@pytest.mark.parametrize(("more", "seeds"), [([], 6), (["3"], 3)])
+def test_remake_doubled_runs_each_arm_for_twice_the_steps_on_pilot_seeds(script, more, seeds):
+    script.write_text(DOUBLED)
+    subprocess.run([sys.executable, script, "doubled", *more], check=True, capture_output=True)
+    runs = trials.load(script.with_suffix(".doubled.json"))["runs"]
+    assert [(run["steps"], run["seed"]) for run in runs] == [(n, k) for n in (200, 400) for k in range(seeds)]
 
 
 def test_relabelled_deals_the_values_of_a_key_among_the_records():
