@@ -252,6 +252,27 @@ def test_choose_takes_a_tie_inside_the_grid():
     assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [9])["rnn"]["lr"] == 0.01
 
 
+def test_by_budget_scores_a_run_at_each_budget_and_a_solved_one_more_the_sooner():
+    runs = [{"net": "rnn", "lr": 0.1, "seed": 0, "found": [0.2, 0.4, 0.6, 0.7], "solved": None},
+            {"net": "rnn", "lr": 0.1, "seed": 1, "found": [0.5, 0.9, 1.0], "solved": 30}]
+    settings = {"every": 10, "steps": [20, 40]}
+    scores = [r["score"] for r in trials.by_budget(runs, settings, lambda run, tests: run["found"][:tests][-1])]
+    assert scores == [0.4, 0.7, 0.9, 1 + 0.5 * 0.25]
+
+
+def test_by_budget_takes_other_budgets_and_another_reward():
+    runs = [{"net": "rnn", "lr": 0.1, "seed": 1, "found": [1.0], "learned": 10}]
+    record, = trials.by_budget(runs, {"every": 10, "steps": [20, 40]}, lambda run, tests: run["found"][:tests][-1],
+                               solved="learned", more=1, steps=[30])
+    assert record == {"kind": "rnn", "lr": 0.1, "steps": 30, "seed": 1, "score": 1.75}
+
+
+def test_rate_in_reads_the_rate_of_another_trial(script):
+    script.with_name("98_other.json").write_text(json.dumps(
+        {"runs": [{"aligner": "chance"}, {"kind": "a", "lr": 1}, {"kind": "b", "lr": 2}]}))
+    assert trials.rate_in(script, "98_other", kind="b") == 2
+
+
 def test_save_weights_and_load_weights_undo_each_other_up_to_float32(tmp_path, rng):
     params = {"rnn": {"W": rng.standard_normal((3, 2))}, "b": np.arange(4.0)}
     trials.save_weights(tmp_path / "a.npz", params)

@@ -227,6 +227,11 @@ def select(results, **values):
     return [record for record in results["runs"] if values.items() <= record.items()]
 
 
+def rate_in(script, name, **values):
+    """The learning rate at which another trial beside this script counted the runs with these values."""
+    return select(load(pathlib.Path(script).with_name(f"{name}.json")), **values)[0]["lr"]
+
+
 def wilson(successes, n, z=1.96):
     """95 % interval of a proportion (Wilson 1927): (low, high), right for small n too.
 
@@ -318,6 +323,23 @@ def pilot_grid(arms, settings, doubled=None):
              [*((lr, first) for lr in rates), (rates[doubled], last)])
     return on_seeds([arm | {"lr": lr, "steps": steps} for arm in arms for lr, steps in tried], 0,
                     settings["pilot seeds"])
+
+
+def by_budget(pilot, settings, score, solved="solved", more=0.5, steps=None):
+    """The pilot as `choose` wants it: a record for each budget, since a run with the larger has passed the smaller.
+
+    pilot     records of runs that are tested every settings["every"] steps and stop when they have solved their task
+    score     score(record, tests): what a run has reached after so many tests
+    solved    where in a record the step that solved the task is, or None; its score is then 1, and more the sooner
+    more      how much more: of a run that would have solved it at once
+    steps     the budgets; None: those of settings
+    """
+    for r in pilot:
+        for n in steps or settings["steps"]:
+            reached = score(r, n // settings["every"])
+            if r[solved] and r[solved] <= n:
+                reached = 1 + more * (1 - r[solved] / settings["steps"][-1])
+            yield {"kind": r["net"], "lr": r["lr"], "steps": n, "seed": r["seed"], "score": reached}
 
 
 def choose(records, kinds, rates, steps, settled=0.02):

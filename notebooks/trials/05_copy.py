@@ -13,7 +13,7 @@ import numpy as np
 
 from lstmcourse.data.copying import copy_memory
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, median_interval, on_seeds, relabelled, remake, verdict_of
+from lstmcourse.lab.trials import by_budget, choose, median_interval, on_seeds, relabelled, remake, verdict_of
 from lstmcourse.train import train
 
 CRITERION = """
@@ -76,12 +76,7 @@ def one(net, lr, steps, seed):
 
 def scored(pilot):
     """The pilot as `choose` wants it: the accuracy at each budget; of a run that has solved it, more the sooner."""
-    for r in pilot:
-        for steps in SETTINGS["steps"]:
-            score = r["accuracies"][:steps // SETTINGS["every"]][-1]
-            if r["solved"] and r["solved"] <= steps:
-                score = 2 - r["solved"] / SETTINGS["steps"][-1]
-            yield {"kind": r["net"], "lr": r["lr"], "steps": steps, "seed": r["seed"], "score": score}
+    return by_budget(pilot, SETTINGS, lambda run, tests: run["accuracies"][:tests][-1], more=1)
 
 
 def pilot_jobs():
