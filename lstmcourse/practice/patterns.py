@@ -245,7 +245,7 @@ def _signs(label, got, want, axes, sizes):
 
 def _only(wrong, rows):
     """Is just one of several results wrong?"""
-    return (f" Everything else is right, so the mistake stands in the line that makes {wrong[0][0]}."
+    return (f" Everything else is right, so the mistake is in the line that makes {wrong[0][0]}."
             if len(wrong) == 1 and len(rows) > 1 else "")
 
 

@@ -140,7 +140,7 @@ PLANTED = {
     "NaN": ("1.1", after("1.1", np.sqrt), "h_t holds NaN"),
     "overflow": ("1.1", after("1.1", lambda h: np.exp(h * 1e5)), "h_t holds infinity"),
     "gradients right but for one key": ("2.1", with_grads("2.1", lambda g: {**g, "b_ih": 3.5 * g["b_ih"]}),
-                                        'the mistake stands in the line that makes grads["b_ih"]'),
+                                        'the mistake is in the line that makes grads["b_ih"]'),
     "one block of a stack": ("5.1", with_grads("5.1", lambda g: {**g, "W_ih": spoil_block(g["W_ih"])}),
                              'Of the 4 blocks of H in grads["W_ih"] 0, 1, 3 are right, 2 is wrong'),
     "blocks in another order": ("5.1", with_grads("5.1", lambda g: {**g, "W_ih": swap_blocks(g["W_ih"])}),
@@ -231,8 +231,8 @@ def test_without_known_mistakes_every_known_mistake_still_gets_the_facts(id):
 def test_a_square_matrix_that_is_transposed_is_called_so():
     a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
     said = pattern([("dW", a.T, a, ("H", "H")), ("db", b, b, ("H", "H"))], {"H": 3})
-    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake stands in the "
-                    "line that makes dW.")
+    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake is in the line "
+                    "that makes dW.")
 
 
 def test_a_sum_that_is_missing_is_seen_with_and_without_its_axis():
