@@ -55,7 +55,7 @@ return x, y""",
                 "One more window fits: the one whose targets end with the very last value.",
                 partial(_windows, count=-1)),
         Mistake("features and steps are mixed up",
-                "The shape is right and the numbers stand in other places: after a reshape, features have become "
+                "The shape is right and the numbers are in other places: after a reshape, features have become "
                 "steps. To exchange two axes, transpose them.", _time_last)))
 
 
