@@ -231,8 +231,8 @@ def test_without_known_mistakes_every_known_mistake_still_gets_the_facts(id):
 def test_a_square_matrix_that_is_transposed_is_called_so():
     a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
     said = pattern([("dW", a.T, a, ("H", "H")), ("db", b, b, ("H", "H"))], {"H": 3})
-    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake is in the line "
-                    "that makes dW.")
+    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake is in the "
+                    "line that makes dW.")
 
 
 def test_a_sum_that_is_missing_is_seen_with_and_without_its_axis():
@@ -254,6 +254,13 @@ def test_rows_of_something_else_than_the_batch_are_not_called_batch_rows():
     got = wrong_rows(want)
     assert "batch row 0" in pattern([("h", got, want, ("B", "D"))], {"B": 3})
     assert "batch" not in pattern([("dW", got, want, ("H", "D"))], {"H": 3})
+
+
+def test_words_drawn_right_by_chance_are_not_called_right_rows():
+    """One index for each row: with few words, a wrong draw is right in some rows."""
+    want = np.arange(12.0) % 5
+    got = np.where(np.arange(12) % 4, 4.0, want)
+    assert pattern([("tokens", got, want, ("B",))], {"B": 12}) == ""
 
 
 def test_a_right_result_has_no_pattern():
