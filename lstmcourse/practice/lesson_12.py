@@ -126,7 +126,7 @@ scaled_error = Exercise(
     shortest="return np.abs(y - forecast).mean() / np.abs(train[season:] - train[:-season]).mean()",
     mistakes=(
         Mistake("scaled by the last value's error",
-                "Your yardstick is the forecast 'as one step ago'. The seasonal naive one looks a whole season back.",
+                "Your yardstick is the last value, one step ago. The seasonal naive forecast goes back a whole season.",
                 partial(_scaled_error, lag=lambda season: 1)),
         Mistake("scaled by the test part",
                 "Your yardstick is made from the values that are to be forecast. It has to be known before: take the "
