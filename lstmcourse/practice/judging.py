@@ -185,7 +185,7 @@ def wrong_type(label, value, array, want):
     if integers and array.dtype.kind == "f" and want.ndim:
         return f"{label} holds floats ({array.dtype}); wanted integers: they are used as indices."
     if want.dtype.kind == "f" and array.dtype.kind in "iub" and array.ndim:
-        return (f"{label} holds {array.dtype} numbers; wanted floats. What stands after the decimal point is lost: "
+        return (f"{label} holds {array.dtype} numbers; wanted floats. Digits after the decimal point are lost: "
                 "was the array made with the dtype of integers?")
     return None
 
@@ -224,8 +224,8 @@ def wrong_values(wrong, labels):
     with np.errstate(all="ignore"):
         gap = np.where(bad, np.nan_to_num(np.abs(got - want), nan=np.inf), -1)
     worst = np.unravel_index(gap.argmax(), gap.shape)
-    count = f"all {got.size}" if bad.all() else f"{bad.sum()} of {got.size}"
-    return (f"{text}{label} has the right shape, but {count} of its numbers are wrong: "
+    count = f"all {got.size} of its" if bad.all() else f"{bad.sum()} of its {got.size}"
+    return (f"{text}{label} has the right shape, but {count} numbers {'is' if bad.sum() == 1 else 'are'} wrong: "
             f"{label}[{', '.join(map(str, worst))}] is {got[worst]:.4g}; wanted {want[worst]:.4g}.")
 
 
