@@ -36,14 +36,9 @@ def main(argv=None):
         print(f"\n{id}  {exercise.title}")
         for name, variants in seen.items():
             right = all(named(exercise, mistake, args.seed) for mistake in variants)
-<<<<<<< HEAD
             kind = ", another valid convention" if variants[0].convention else ""
-            forms = f", in {len(variants)} forms" if len(variants) > 1 else ""
-=======
-            kind = ", a valid other convention" if variants[0].convention else ""
             count = sum(len(mistake.functions) for mistake in variants)
             forms = f", in {count} forms" if count > 1 else ""
->>>>>>> gra
             print(f"  {'named ' if right else 'MISSED'}  {name}{kind}{forms}")
             if args.hints:
                 print(textwrap.fill(variants[0].hint, 100, initial_indent=" " * 10, subsequent_indent=" " * 10))
