@@ -224,8 +224,8 @@ def wrong_values(wrong, labels):
     with np.errstate(all="ignore"):
         gap = np.where(bad, np.nan_to_num(np.abs(got - want), nan=np.inf), -1)
     worst = np.unravel_index(gap.argmax(), gap.shape)
-    count = f"all {got.size}" if bad.all() else f"{bad.sum()} of {got.size}"
-    return (f"{text}{label} has the right shape, and {count} of its numbers are wrong: "
+    count = f"all {got.size} of its" if bad.all() else f"{bad.sum()} of its {got.size}"
+    return (f"{text}{label} has the right shape, but {count} numbers {'is' if bad.sum() == 1 else 'are'} wrong: "
             f"{label}[{', '.join(map(str, worst))}] is {got[worst]:.4g}; wanted {want[worst]:.4g}.")
 
 

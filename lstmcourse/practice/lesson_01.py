@@ -27,16 +27,16 @@ WRONG_CELLS = [
      partial(_rnn, squash=lambda a, u: np.tanh(a) + np.tanh(u))),
     ("W_hh is not transposed",
      "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it reads. "
-     "States stand in rows here, so both products need the matrix with rows and columns exchanged. For W_ih the "
+     "States are rows here, so both products need the matrix with rows and columns exchanged. For W_ih the "
      "shapes tell you; W_hh is square, and nothing complains.",
      partial(_rnn, from_h=lambda h, W: h @ W)),
     ("W_ih is not transposed",
-     "W_ih is (H, D): a row for each hidden unit, a column for each number of the input. The input stands in rows of "
+     "W_ih is (H, D): a row for each hidden unit, a column for each number of the input. The input has rows of "
      "length D, so the product needs the matrix with its D first.",
      partial(_rnn, from_x=lambda x, W: x @ W)),
-    ("the weights stand on the left",
-     "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in *rows*, so "
-     "everything is turned round: the rows come first, and the matrix after them, with its rows and columns exchanged.",
+    ("the weights are on the left",
+     "In books a state is a column, and the matrix is on its left. Here the states of a batch are *rows*, so the order "
+     "is reversed: the rows come first, and the matrix after them, with its rows and columns exchanged.",
      partial(_rnn, from_x=lambda x, W: W @ x)),
     ("no tanh",
      "The sum is returned as it is. Without the squashing a state can grow without end over the steps, and many "
@@ -48,7 +48,7 @@ WRONG_CELLS = [
      partial(_rnn, squash=lambda a, u: sigmoid(a + u))),
     ("b_hh is left out",
      "There are two biases, one that comes with each product. They do the same work here, but both are given, and "
-     "both are counted in. With biases of zero nobody would see it.",
+     "both belong in the sum. With biases of zero nobody would notice.",
      partial(_rnn, biases=lambda b_ih, b_hh: (b_ih, 0))),
     ("b_ih is left out",
      "There are two biases, one that comes with each product. One of them is missing: the one that goes with the "
@@ -58,7 +58,7 @@ WRONG_CELLS = [
      "The sum has four parts: two products and two biases. The biases are missing.",
      partial(_rnn, biases=lambda b_ih, b_hh: (0, 0))),
     ("b_ih is counted twice",
-     "There are two biases with similar names, and one of them stands in your sum twice: a line copied for the second "
+     "There are two biases with similar names, and one of them is in your sum twice: a line copied for the second "
      "product and changed in one place only?",
      partial(_rnn, biases=lambda b_ih, b_hh: (b_ih, b_ih))),
 ]
@@ -100,8 +100,8 @@ return np.tanh(a) + params["keep"] * (h_prev - np.tanh(a))""",
     cases=_cases_cell, reference=_leaky,
     mistakes=(
         Mistake("keep and 1 - keep are swapped",
-                "What you keep and what you take anew are exchanged. `keep` is the fraction of the *old* state that "
-                "stays; at 1 the state should not move at all.",
+                "What you keep and what you take from the new state are exchanged. `keep` is the fraction of the *old* "
+                "state that stays; at 1 the state should not move at all.",
                 partial(_leaky, mixed=lambda keep, h, new: (1 - keep) * h + keep * new)),
         Mistake("nothing is kept",
                 "This is the vanilla RNN: the state is computed anew, and `keep` does nothing. A fraction of the "
@@ -204,15 +204,15 @@ return np.stack(h, axis=1)""",
                 "At padding your states are zero. They should be what they were at the last real word, so that the "
                 "last column holds what the network has read.",
                 lambda x, h_0, params, mask: _sequence(x, h_0, params, mask) * mask[..., None]),
-        Mistake("the mask is turned round",
+        Mistake("the mask is inverted",
                 "You skip the words and read the padding. True means: this is a real word.",
                 lambda x, h_0, params, mask: _sequence(x, h_0, params, ~mask)),
-        Mistake("at the padding comes h_0 again",
-                "At padding you give the state that the sentence was started from. Keep the one that the last real "
-                "word has left.",
+        Mistake("h_0 comes back at the padding",
+                "At padding you return the state that the sentence started from. Keep the one that the last real "
+                "word left behind.",
                 lambda x, h_0, params, mask: np.where(mask[..., None], _sequence(x, h_0, params, mask), h_0[:, None])),
         Mistake("all sentences stop with the shortest",
-                "As soon as one sentence is over, all of yours stand still. Each row has a mask of its own.",
+                "As soon as one sentence is over, all of yours stop changing. Each row has a mask of its own.",
                 lambda x, h_0, params, mask: _sequence(x, h_0, params, mask & mask.all(axis=0))),
         Mistake("the state is never updated",
                 "Every step starts from h_0 again, so no step knows the word before the last. What one step returns "
@@ -238,24 +238,24 @@ return np.stack(h, axis=1)""",
                 "each word something can be predicted.",
                 partial(_sequence, collect=lambda states, h_0: states[-1])),
         Mistake("h_0 is part of the result",
-                "Your result has one step too many: it begins with h_0, which no word has made. The first state in the "
-                "result is the one after the first word.",
+                "Your result has one step too many: it begins with h_0, which no word has produced. The first state in "
+                "the result is the one after the first word.",
                 partial(_sequence, collect=lambda states, h_0: np.stack([h_0, *states], axis=1))),
         Mistake("the state before each step is stored",
                 "Everything comes one step late: at step t you store the state that goes into the step, not the one "
                 "that comes out of it.",
                 partial(_sequence, collect=lambda states, h_0: np.stack([h_0, *states[:-1]], axis=1))),
         Mistake("the first word is never read",
-                "You put h_0 at the first place of the result and begin with the second word. h_0 stands *before* the "
-                "first word and is no part of the result: step 0 reads word 0 as well, and starts from h_0.",
+                "You put h_0 first in the result and begin with the second word. h_0 comes *before* the "
+                "first word and is not part of the result: step 0 reads word 0 as well, and starts from h_0.",
                 _first_word_unread),
         *(Mistake("the first word is never read",
-                  "Your loop begins with the second word: Python counts from 0. h_0 stands *before* the first word, so "
+                  "Your loop begins with the second word: Python counts from 0. h_0 comes *before* the first word, so "
                   "step 0 reads word 0 and starts from h_0.", wrong)
           for wrong in (_from_the_second_word, lambda *args: _from_the_second_word(*args)[:, 1:])),
         Mistake("every step shows the last state",
-                "All steps of your result are equal. One and the same array is put into the list at every step and "
-                "overwritten afterwards, so that the list holds one array many times. Each step needs an array of its "
+                "All steps of your result are equal. The same array is put into the list at every step and "
+                "overwritten afterwards, so the list holds one array many times. Each step needs an array of its "
                 "own.",
                 partial(_sequence, collect=lambda states, h_0: np.stack(states[-1:] * len(states), axis=1))),
         *(Mistake(name, hint, partial(_sequence, cell=wrong)) for name, hint, wrong in WRONG_CELLS),
@@ -311,8 +311,8 @@ ABOUT_LOSS = ("", "", "logits near 1000", "logits near 1000 for one token and ne
                                           "out")
 OVERFLOW = ("exp overflows",
             "For ordinary logits you are right. For a logit of 1000, exp is infinite, and infinity divided by infinity "
-            "is NaN. A softmax does not change when the same number is taken from all logits of one token; choose that "
-            "number so that the largest exponent is 0.")
+            "is NaN. A softmax does not change when the same number is subtracted from all logits of one token; choose "
+            "that number so that the largest exponent is 0.")
 LOG_OF_ZERO = ("the logarithm of a probability that was rounded to 0",
                "Your softmax is stable, but a very unlikely word has a probability that is too small for a float and "
                "becomes 0, and log 0 is minus infinity. The log of the softmax can be written without computing the "
@@ -321,12 +321,12 @@ ONE_MAXIMUM = ("one maximum for all tokens",
                "You subtract the largest logit of the whole batch. A token whose own logits are all much smaller then "
                "has only zeros left after exp. Each token needs its own maximum, over its own words.")
 ALL_POSITIONS = ("the mean counts the padding",
-                 "The padded positions add nothing to your sum, but they are counted in what you divide by: the loss "
-                 "looks the better, the more padding there is. Divide by the number of real tokens.")
+                 "The padded positions add nothing to your sum, but they are counted in what you divide by: the more "
+                 "padding there is, the better the loss looks. Divide by the number of real tokens.")
 NO_MASK = ("the mask is not used",
-           "Padding counts like words in your mean. What stands there is no word, and the network would learn to "
-           "predict padding. Only where the mask is True there is something to sum and to count.")
-MASK_INVERTED = ("the mask is turned round",
+           "Padding counts like words in your mean. But it is not a word, and the network would learn to "
+           "predict padding. Sum and count only where the mask is True.")
+MASK_INVERTED = ("the mask is inverted",
                  "You average over the padding and leave the words out. True means: this is a real token.")
 ROW_MEANS = ("the mean of the sentences' means",
              "You take a mean for each sentence and then the mean of these. A word in a short sentence then counts for "
@@ -364,7 +364,7 @@ return -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0][mask].mea
         Mistake(*LOG_OF_ZERO, partial(_cross, log_p=lambda x: _log(softmax(x)))),
         *(Mistake("a small number inside the logarithm",
                   f"Adding something like {small:.0e} to the probability avoids log 0, but it caps the loss: a word "
-                  f"that the model held for impossible costs about {-np.log(small):.0f} nats where it should cost "
+                  f"that the model took to be impossible costs about {-np.log(small):.0f} nats where it should cost "
                   "hundreds. The log of the softmax can be written without computing the softmax: the log of exp is "
                   "the logit itself.", partial(_cross, log_p=lambda x, small=small: np.log(softmax(x) + small)))
           for small in (1e-9, 1e-12)),
@@ -458,12 +458,12 @@ return (p <= u[:, None] * p[:, -1:]).sum(1)""",
                 "the softmax. (Dividing the probabilities and normalizing again cancels out.)",
                 partial(_sample, probabilities=lambda z, T: _probabilities(z, 1.0))),
         Mistake("multiplied by the temperature",
-                "You multiply by the temperature where it divides: at a high temperature your network plays safe, at a "
-                "low one it gets wild. It should be the other way round.",
+                "You multiply by the temperature instead of dividing: at a high temperature your network plays safe, "
+                "at a low one it goes wild. It should be the other way round.",
                 partial(_sample, probabilities=lambda z, T: _probabilities(z, 1 / T))),
         Mistake("the probabilities are divided, not the logits",
-                "You divide the probabilities by the temperature. They no longer sum to 1, and their order of size in "
-                "relation to each other is what it was. The temperature belongs on the logits, before the softmax.",
+                "You divide the probabilities by the temperature. They no longer sum to 1, and their "
+                "ratios are what they were. The temperature belongs on the logits, before the softmax.",
                 partial(_sample, probabilities=lambda z, T: np.minimum(_probabilities(z, 1.0) / T, 1),
                         pick=lambda p, u: np.minimum(_first_above(p, u), p.shape[1] - 1))),
         Mistake("the likeliest word is taken",
@@ -471,11 +471,11 @@ return (p <= u[:, None] * p[:, -1:]).sum(1)""",
                 "each word as often as its probability says.",
                 partial(_sample, pick=lambda p, u: p.argmax(axis=-1))),
         Mistake("one word too far",
-                "All your words are the next ones in the vocabulary. Count the words whose cumulative sum has been "
-                "passed: if none has, it is word 0.",
+                "All your words are one place too late in the vocabulary. Count the words whose cumulative sum has "
+                "been passed: if none has, it is word 0.",
                 partial(_sample, pick=lambda p, u: _first_above(p, u) + 1)),
         Mistake("one word too early",
-                "All your words are the ones before in the vocabulary. The word is the first whose cumulative sum, "
+                "All your words are one place too early in the vocabulary. The word is the first whose cumulative sum, "
                 "its own probability included, is above u.",
                 partial(_sample, pick=lambda p, u: _first_above(p, u) - 1)),
         Mistake("the probabilities are not summed up",
@@ -495,7 +495,7 @@ return (p <= u[:, None] * p[:, -1:]).sum(1)""",
                         pick=lambda p, u: np.minimum(_first_above(p, u), p.shape[1] - 1))),
         Mistake("exp overflows",
                 "For ordinary logits you are right. For a logit of 1000, exp is infinite, and no probability comes out "
-                "of it. A softmax does not change when the same number is taken from all logits of one row.",
+                "of it. A softmax does not change when the same number is subtracted from all logits of one row.",
                 partial(_sample, probabilities=_overflows)),
         Mistake("one maximum for all rows",
                 "You subtract the largest logit of the whole batch. A row whose own logits are all much smaller then "

@@ -42,7 +42,7 @@ def _in_place(dh_t, k):
 
 WRONG_BACKWARD_CELLS = [
     ("tanh' is left out",
-     "The gradient passes the tanh as though it were not there. On its way back it is multiplied by the slope of tanh "
+     "Your gradient passes the tanh as if it were not there. On its way back it is multiplied by the slope of tanh "
      "at that point, which is small wherever the unit is near ±1.",
      partial(_cell, slope=lambda h: 1.0)),
     ("tanh' of the output in place of the input",
@@ -82,7 +82,7 @@ WRONG_BACKWARD_CELLS = [
      "the units.",
      partial(_cell, bias=lambda da: da.sum(axis=1))),
     ("dh_prev through W_hh transposed",
-     "Forward, the state passed through the transpose of W_hh. Backward, the same road is walked the other way, and "
+     "Forward, the state went through the transpose of W_hh. The backward pass takes the same path in reverse, and "
      "the transpose of the transpose is the matrix itself. It is square, so no shape tells you.",
      partial(_cell, to_h=lambda da, W: da @ W.T)),
     ("dx_t through W_ih transposed",
@@ -91,7 +91,7 @@ WRONG_BACKWARD_CELLS = [
      partial(_cell, to_x=lambda da, W: da @ W.T)),
     ("dh_prev goes past the tanh",
      "dx_t is right and dh_prev is not: for dh_prev you start from what arrives at h_t, before it went back through "
-     "tanh. Both products stand inside the same tanh, so both start behind it.",
+     "tanh. Both products are inside the same tanh, so both start after it.",
      partial(_cell, arriving=lambda dh_t, da: dh_t)),
     ("dh_t is changed in place",
      "Your results are right, but the array dh_t of the caller is not what it was: an operation like `*=` writes into "
@@ -256,9 +256,9 @@ FIRST_STEP_LEFT_OUT = (
     "Your walk back stops one step too early: the step at t = 0 is never done. In Python a range ends *before* its "
     "end, also when it counts down.")
 WRAPPED = (
-    "before the first step stands the last",
-    "At t = 0 you read the state at index t - 1, which is -1, and in Python that is the *last* step. Before the first "
-    "step stands the state that the sequence was started from.")
+    "before the first step comes the last",
+    "At t = 0 you read the state at index t - 1, which is -1, and in Python that is the *last* step. The state before "
+    "the first step is the one that the sequence started from.")
 DH_DROPPED = ("what arrives from the later step is dropped",
               "At the last step you are right, before it you are not: each state is used twice, by the loss at its own "
               "step and by the next step. What comes back from the next step has to be added to what the loss sends.")
@@ -487,8 +487,8 @@ return {"W_ih": np.einsum("bth,btd->hd", total, cache["x"]), "W_hh": np.einsum("
                 "its own window already, so it is counted up to k times. Only the loss at t goes back from t.",
                 partial(_window, losses=lambda dh, t, s: dh[:, s])),
         Mistake("the window starts from zeros",
-                "The state before a window is taken for zero. It was carried there from the step before, and only its "
-                "gradient is cut off.", partial(_window, start=lambda cache: np.zeros_like(cache["h_0"]))),
+                "You take the state before a window to be zero. It was carried there from the step before, and only "
+                "its gradient is cut off.", partial(_window, start=lambda cache: np.zeros_like(cache["h_0"]))),
         Mistake("the window starts from h_0",
                 "Before each window you take h_0, the state before the whole sequence. The state is carried on from "
                 "step to step; only the gradient is cut off.", partial(_window, start=lambda cache: cache["h_0"])),

@@ -49,8 +49,8 @@ shift = Exercise(
                 "At step t your decoder sees target t + 1, a word from the future. It may see the word before.",
                 _shift_left),
         Mistake("the last word comes in front",
-                "You roll the words round, so that the sentence begins with its own last word. The last target is fed "
-                "to nobody; in front stands bos, 'begin of sentence'.",
+                "You roll the words round, so that the sentence begins with its own last word. The last target is "
+                "never fed; the first input is bos, 'beginning of sentence'.",
                 lambda targets, bos: np.roll(targets, 1, axis=1)),
         Mistake("rolled across the rows",
                 "The first word of each sentence is the last word of the sentence above it: np.roll without an axis "
@@ -68,11 +68,11 @@ shift = Exercise(
                 "The last word is dropped, and nothing is put in front: there are T - 1 inputs for T targets. "
                 "Something has to be fed before the first word is known.", lambda targets, bos: targets[:, :-1]),
         Mistake("the first word is replaced, and nothing is shifted",
-                "bos stands where the first word stood; all others are where they were, so that from the second step "
+                "bos is in place of the first word; all others are where they were, so that from the second step "
                 "on the decoder is fed the word it has to say.", _first_replaced),
         Mistake("zeros in front in place of bos",
-                "The words are shifted rightly, but 0 stands in front. Which token begins a sentence the argument bos "
-                "says.",
+                "The words are shifted as they should be, but 0 is in front. The argument bos says which token "
+                "begins a sentence.",
                 lambda targets, bos: _shift_right(targets, 0)),
         Mistake("targets is changed in place",
                 "Your numbers are right, but the caller's targets are overwritten, and the loss needs them. Make a "
@@ -309,8 +309,8 @@ perplexity = Exercise(
     reference=_perplexity,
     mistakes=(
         Mistake("the mean of the batches' means",
-                "Each batch counts the same in your mean, also the last one with its few words. Each *word* has to "
-                "count the same: a batch weighs as much as it has tokens.",
+                "In your mean every batch counts the same, even the last one with its few words. Every *word* has to "
+                "count the same: weight each batch by its number of tokens.",
                 lambda losses, tokens: np.exp(losses.mean())),
         Mistake("the mean of the batches' perplexities",
                 "You take exp of each batch's loss and then the mean. exp is curved, so a bad batch counts too much. "
@@ -384,7 +384,7 @@ def _cases_greedy(rng):
 
     Which word ends a sentence (never 0 or bos) is chosen afterwards, so that they do, and every wrong loop shows.
     """
-    return [next(_batches_that_end(rng, *sizes)) for sizes in (((3, 11, 4, 5), 10, 0), ((4, 13, 5, 7), 9, 1))]
+    return [next(_batches_that_end(rng, *sizes)) for sizes in (((3, 11, 4, 5), 13, 0), ((4, 13, 5, 7), 9, 1))]
 
 
 def _batches_that_end(rng, sizes, most, cut):
@@ -525,7 +525,8 @@ return np.array(words[1:]), p - q""",
                 "Your beam is as wide as 1: it never comes back from a word that looked best at first.",
                 lambda log_p, width: _beam(log_p, 1)),
         Mistake("the gain has the other sign",
-                "The sentence is right. The gain is what the beam's sentence has more than the greedy one.",
+                "The sentence is right. The gain is the logarithm of the beam's sentence minus that of the greedy "
+                "one.",
                 partial(_beam, gain=lambda beam, greedy: greedy - beam)),
         Mistake("the sentence's own logarithm is returned",
                 "The sentence is right. What is asked beside it is how much more likely it is than the greedy one, as "

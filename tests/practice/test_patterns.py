@@ -148,7 +148,7 @@ PLANTED = {
     "NaN": ("1.1", after("1.1", np.sqrt), "h_t holds NaN"),
     "overflow": ("1.1", after("1.1", lambda h: np.exp(h * 1e5)), "h_t holds infinity"),
     "gradients right but for one key": ("2.1", with_grads("2.1", lambda g: {**g, "b_ih": 3.5 * g["b_ih"]}),
-                                        'the mistake stands in the line that makes grads["b_ih"]'),
+                                        'the mistake is in the line that makes grads["b_ih"]'),
     "one block of a stack": ("5.1", with_grads("5.1", lambda g: {**g, "W_ih": spoil_block(g["W_ih"])}),
                              'Of the 4 blocks of H in grads["W_ih"] 0, 1, 3 are right, 2 is wrong'),
     "blocks in another order": ("5.1", with_grads("5.1", lambda g: {**g, "W_ih": swap_blocks(g["W_ih"])}),
@@ -239,7 +239,7 @@ def test_without_known_mistakes_every_known_mistake_still_gets_the_facts(id):
 def test_a_square_matrix_that_is_transposed_is_called_so():
     a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
     said = pattern([("dW", a.T, a, ("H", "H")), ("db", b, b, ("H", "H"))], {"H": 3})
-    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake stands in the "
+    assert said == ("dW is the transpose of what it should be. Everything else is right, so the mistake is in the "
                     "line that makes dW.")
 
 
@@ -262,6 +262,13 @@ def test_rows_of_something_else_than_the_batch_are_not_called_batch_rows():
     got = wrong_rows(want)
     assert "batch row 0" in pattern([("h", got, want, ("B", "D"))], {"B": 3})
     assert "batch" not in pattern([("dW", got, want, ("H", "D"))], {"H": 3})
+
+
+def test_words_drawn_right_by_chance_are_not_called_right_rows():
+    """One index for each row: with few words, a wrong draw is right in some rows."""
+    want = np.arange(12.0) % 5
+    got = np.where(np.arange(12) % 4, 4.0, want)
+    assert pattern([("tokens", got, want, ("B",))], {"B": 12}) == ""
 
 
 def test_a_right_result_has_no_pattern():
