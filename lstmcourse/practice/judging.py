@@ -185,7 +185,7 @@ def wrong_type(label, value, array, want):
     if integers and array.dtype.kind == "f" and want.ndim:
         return f"{label} holds floats ({array.dtype}); wanted integers: they are used as indices."
     if want.dtype.kind == "f" and array.dtype.kind in "iub" and array.ndim:
-        return (f"{label} holds {array.dtype} numbers; wanted floats. What stands after the decimal point is lost: "
+        return (f"{label} holds {array.dtype} numbers; wanted floats. Digits after the decimal point are lost: "
                 "was the array made with the dtype of integers?")
     return None
 

@@ -73,8 +73,8 @@ EACH_ARRAY = ("each array is clipped by its own norm",
               "and so the direction of the step, are lost. There is one norm, over all numbers of all arrays, and one "
               "factor.")
 ALWAYS = ("small gradients are scaled up",
-          "You scale always, so that the norm becomes max_norm exactly. Gradients that are below the limit are to be "
-          "left alone: near a minimum they are small for a good reason.")
+          "You always scale, so that the norm becomes exactly max_norm. Leave gradients below the limit "
+          "alone: near a minimum they are small for a good reason.")
 LENGTH_ONE = ("scaled to the norm 1",
               "You bring the norm down to 1, whatever max_norm is. Below max_norm nothing is scaled at all; above it, "
               "the norm becomes max_norm, and 1 has no part in it.")
@@ -105,8 +105,8 @@ return {name: g * min(1, max_norm / max(norm, 1e-300)) for name, g in grads.item
           for wrong in (lambda grads, m: (_scaled(grads, m), _norm(grads)),
                         lambda grads, m: (_norm(grads), _scaled(grads, m)))),
         Mistake("the norm is returned",
-                "You return the norm, as the function of this name in PyTorch does, which changes the gradients where "
-                "they stand. Here the new gradients are the result.", lambda grads, m: _norm(grads), convention=True),
+                "You return the norm, as the function of this name in PyTorch does, which changes the gradients in "
+                "place. Here the new gradients are the result.", lambda grads, m: _norm(grads), convention=True),
         Mistake(*NO_ROOT, partial(_scaled, norm=lambda grads: _norm(grads)**2)),
         Mistake("the norms of the arrays are added up",
                 "You add the norms of the arrays. The global norm is that of all numbers in one long list: the "
@@ -207,17 +207,18 @@ return np.array(norms)""",
         Mistake("the Frobenius norm",
                 "At lag 0 the matrix is the identity and nothing is stretched, so the norm has to be 1; yours is the "
                 "root of H. That is the Frobenius norm, NumPy's default for a matrix: the root of the sum of squares. "
-                "Wanted is the spectral norm: the most that the matrix stretches any vector, its largest singular "
-                "value.",
+                "The exercise asks for the spectral norm: the most that the matrix stretches any vector, its largest "
+                "singular value.",
                 partial(_by_lag, norm=np.linalg.norm)),
         Mistake("the Frobenius norm",
                 "At lag 0 you are right, at every other lag too large. That is the Frobenius norm, NumPy's default for "
-                "a matrix: the root of the sum of squares. Wanted is the spectral norm: the most that the matrix "
-                "stretches any vector, its largest singular value.",
+                "a matrix: the root of the sum of squares. The exercise asks for the spectral norm: the most that the "
+                "matrix stretches any vector, its largest singular value.",
                 lambda n, W_hh, alpha: np.append(1, _by_lag(n, W_hh, alpha, norm=np.linalg.norm)[1:])),
         Mistake("the largest eigenvalue in place of the norm",
                 "You take the largest eigenvalue of the product. It says what happens to a vector that the matrix only "
-                "stretches; other vectors can be stretched more, for a while. Wanted is the largest singular value.",
+                "stretches; other vectors can be stretched more, for a while. The exercise asks for the largest "
+                "singular value.",
                 partial(_by_lag, norm=_radius)),
         Mistake("a product of norms, not the norm of the product",
                 "You multiply the norms of the single steps. That is an upper bound: it would be reached only if each "
@@ -315,10 +316,10 @@ return {name: params[name] - rate * grads[name] for name in params}""",
                 "Gradients point to where the loss grows. Your parameters go there.",
                 partial(_step, rate=lambda lr: -lr)),
         Mistake("the learning rate is left out",
-                "Your step is the whole clipped gradient. lr says which part of it to go.",
+                "Your step is the whole clipped gradient. lr says how far along it to go.",
                 partial(_step, rate=lambda lr: 1.0)),
         Mistake("new parameters that are only the step",
-                "What you return is how far to go, not where one gets to. The step starts from the old parameters.",
+                "What you return is how far to go, not where you arrive. The step starts from the old parameters.",
                 partial(_step, start=lambda p: 0 * p)),
         Mistake(*EACH_NUMBER, partial(_step, clip=_each_number)),
         Mistake(*EACH_ARRAY, partial(_step, clip=_each_array)),
@@ -379,7 +380,7 @@ def _cases_exponent(rng):
 
 exponent = Exercise(
     id="3.4", title="the Lyapunov exponent", lesson="03_forgetting", points=2,
-    onward="Multiply W_hh by 5 and feed weak noise: does the sign change? That network is chaotic.",
+    onward="Multiply W_hh by 5 and feed in weak noise: does the sign change? That network is chaotic.",
     shortest="""\
 h, v, total = h_0, v_0 / np.linalg.norm(v_0), 0.0
 for x_t in x:
@@ -393,8 +394,8 @@ return total / len(x)""",
     about=("large recurrent weights", "", "1500 steps, in which the change becomes far too small for a float"),
     mistakes=(
         Mistake("the change is never rescaled",
-                "Right over a few steps. Over many the change becomes 0 (or infinite), as numbers of this kind have "
-                "their limits, and its logarithm is of no use. Bring it back to norm 1 after each step, once you have "
+                "Right over a few steps. Over many the change becomes 0 (or infinite), because floats have "
+                "limits, and its logarithm is useless. Bring it back to norm 1 after each step, once you have "
                 "noted by how much it grew.",
                 partial(_exponent, rescaled=False)),
         Mistake("the norm at the start is not divided out",
@@ -417,10 +418,10 @@ return total / len(x)""",
                 "logarithms.",
                 partial(_exponent, result=lambda states, before, after: np.mean(after / before))),
         Mistake("another base of the logarithm",
-                "Your logarithm is to the base 2. Wanted is the natural one.",
+                "Your logarithm is to the base 2. Use the natural one.",
                 partial(_exponent, result=lambda states, before, after: np.mean(np.log2(after / before)))),
         Mistake("another base of the logarithm",
-                "Your logarithm is to the base 10. Wanted is the natural one.",
+                "Your logarithm is to the base 10. Use the natural one.",
                 partial(_exponent, result=lambda states, before, after: np.mean(np.log10(after / before)))),
         Mistake("the last step alone",
                 "You measure the growth of the last step. One step says little; take the mean over all of them.",

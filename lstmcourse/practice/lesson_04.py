@@ -31,14 +31,14 @@ def _h_before_x(x_t, h_prev, p):
 
 
 KERAS = "(Keras keeps its kernels the other way round, (D, 4H) and (H, 4H); there your product would be right.)"
-ONE_BIAS = ("A cell with one bias for each gate is as good: papers and Keras have one, PyTorch has two, one that "
-            "comes with each product. Here both are given, and both are counted in; ")
+ONE_BIAS = ("A cell with one bias for each gate is as good: papers and Keras have one, PyTorch has two, one "
+            "for each product. Here both are given, and both count; ")
 
 # Wrong pre-activations, as f(x_t, h_prev, p) -> (B, 4H): for 4.1 and 4.3
 
 WRONG_SUMS = [
     ("b_hh is left out",
-     ONE_BIAS + "b_hh is missing. With biases of zero nobody would see it.",
+     ONE_BIAS + "b_hh is missing. With biases of zero you would not notice.",
      partial(_pre, biases=lambda b_ih, b_hh: b_ih)),
     ("b_ih is left out",
      ONE_BIAS + "b_ih, the one that goes with the input, is missing.",
@@ -48,31 +48,32 @@ WRONG_SUMS = [
      "without biases; with these params both are given.)",
      partial(_pre, biases=lambda b_ih, b_hh: 0)),
     ("b_ih is counted twice",
-     "There are two biases with similar names, and one of them stands in your sum twice: a line copied for the second "
+     "There are two biases with similar names, and one of them is in your sum twice: a line copied for the second "
      "product and changed in one place only?",
      partial(_pre, biases=lambda b_ih, b_hh: 2 * b_ih)),
     ("W_hh is not transposed",
      "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it reads. "
-     "States stand in rows here, so the products need the matrix with rows and columns exchanged. The H rows of one "
-     "gate make a square, and nothing complains.",
+     "States are rows here, so the products need the matrix with rows and columns exchanged. The H rows of one "
+     "gate make a square, so NumPy does not complain.",
      partial(_pre, from_h=lambda h, W: h @ _square_blocks(W).T)),
     ("W_hh is not transposed",
-     "W_hh has a row for each unit of each gate and a column for each number of the state. The state stands in rows of "
+     "W_hh has a row for each unit of each gate and a column for each number of the state. The state comes in rows of "
      "length H, so the product needs the matrix with that H first. " + KERAS,
      partial(_pre, from_h=lambda h, W: h @ W)),
     ("W_ih is not transposed",
-     "W_ih has a row for each unit of each gate and a column for each number of the input. The input stands in rows of "
+     "W_ih has a row for each unit of each gate and a column for each number of the input. The input comes in rows of "
      "length D, so the product needs the matrix with its D first. " + KERAS,
      partial(_pre, from_x=lambda x, W: x @ W)),
-    ("the weights stand on the left",
-     "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in *rows*, so "
-     "everything is turned round: the rows come first, and the matrix after them, with its rows and columns exchanged.",
+    ("the weights are on the left",
+     "In books a state is a column, and the matrix is on its left. Here the states of a batch are *rows*, so "
+     "everything is the other way round: the rows come first, and the matrix after them, with its rows and columns "
+     "exchanged.",
      partial(_pre, from_x=lambda x, W: W @ x)),
     ("the state before is ignored",
-     "Your gates do not see h_prev. A gate has to decide from two things: the word that is read now, and what the "
+     "Your gates do not see h_prev. A gate has to decide from two things: the current word, and what the "
      "network knows so far.",
      partial(_pre, from_h=lambda h, W: 0)),
-    ("h_prev stands before x_t, and W_ih before W_hh",
+    ("h_prev is before x_t, but W_ih before W_hh",
      "Joining the two inputs and the two matrices is a good way, but both have to be joined in the same order. Yours "
      "multiplies the state by columns that were made for the input.",
      _h_before_x),
@@ -108,7 +109,7 @@ def _of_two_gates(from_x, from_h):
 
 SOFTMAX = ("a softmax in place of the sigmoid",
            "Your gate's numbers compete: they add up to 1, so that one unit can be kept only if others are forgotten. "
-           "Each unit has a gate of its own, which answers for itself between 0 and 1: that is the sigmoid. (A "
+           "Each unit has a gate of its own, with its own answer between 0 and 1: that is the sigmoid. (A "
            "softmax of two numbers is a sigmoid of their difference, hence the mix-up.)")
 
 
@@ -139,11 +140,11 @@ return sigmoid(x_t @ W.T + h_prev @ U.T + b + c)""",
         *(Mistake(*SOFTMAX, partial(_gate, first=_softmax(axis), act=lambda a: a)) for axis in (1, None)),
         Mistake("all four gates are returned",
                 "Your result has 4H columns: every gate is in it. The rows of the weights, and so the columns of the "
-                "sum, hold four blocks in the order i, f, g, o; one of them is asked for.",
+                "sum, hold four blocks in the order i, f, g, o; the exercise asks for one of them.",
                 lambda x, h, p: sigmoid(_pre(x, h, p))),
         Mistake("tanh on the forget gate",
                 "A gate answers 'how much is kept', a number between 0 and 1. With tanh it can be negative, which "
-                "would turn the sign of what is remembered.", partial(_gate, act=np.tanh)),
+                "would flip the sign of what is remembered.", partial(_gate, act=np.tanh)),
         Mistake("no sigmoid",
                 "The sum is returned as it is, and can be any number. A gate is a number between 0 and 1: it needs the "
                 "sigmoid.", partial(_gate, act=lambda a: a)),
@@ -152,7 +153,7 @@ return sigmoid(x_t @ W.T + h_prev @ U.T + b + c)""",
                 "*kept*: 1 keeps all, 0 forgets all.", partial(_gate, act=lambda a: 1 - sigmoid(a))),
         Mistake("W_ih is not transposed",
                 "You have cut out the right rows: a row for each unit of the gate, a column for each number of the "
-                "input. The input stands in rows of length D, so the product needs the matrix with its D first. "
+                "input. The input comes in rows of length D, so the product needs the matrix with its D first. "
                 + KERAS, lambda x, h, p: x @ p["W_ih"][:h.shape[1]]),
         *(Mistake(name, hint, partial(_gate, pre=wrong), convention=name in CONVENTIONS)
           for name, hint, wrong in WRONG_SUMS)))
@@ -180,14 +181,14 @@ UPDATES = [
     (*MATMUL, partial(_update, times=np.matmul)),
     (*DOT, partial(_update, times=_dot)),
     ("no forget gate",
-     "The old cell is kept whole. That was the LSTM of 1997; its cell only grows messier. Before something new is "
+     "The old cell is kept whole. That was the LSTM of 1997; its cell only gets messier. Before something new is "
      "added, the forget gate says how much of the old stays.",
      partial(_update, keep=lambda f: 1)),
     ("no input gate",
-     "The candidate is written whole. g says *what* could be written; how much of it is written, the input gate says.",
+     "The candidate is written whole. g says *what* could be written; the input gate says how much of it is written.",
      partial(_update, write=lambda i, f: 1)),
     ("the forget gate also acts on what is new",
-     "You write first and forget afterwards, so that what was just written is partly wiped off again. The forget gate "
+     "You write first and forget afterwards, so that what was just written is partly erased again. The forget gate "
      "acts on the old cell only.",
      partial(_update, write=lambda i, f: f * i)),
     ("f is taken for how much to forget",
@@ -231,7 +232,7 @@ cell_update = Exercise(
                         lambda c, i, f, g: (f * c).sum() + i * g)),
         Mistake("i and f are swapped",
                 "The old cell is multiplied by the input gate, and the candidate by the forget gate. Keeping belongs "
-                "to the old, writing to the new.", lambda c, i, f, g: i * c + f * g),
+                "to the old cell, writing to the candidate.", lambda c, i, f, g: i * c + f * g),
         Mistake("tanh is taken of g once more",
                 "g is the candidate after its tanh: it lies in ±1 already. Used again, the tanh makes it smaller.",
                 partial(_update, new=np.tanh)),
@@ -271,10 +272,10 @@ def gate_orders(wrong):
         if layout != "ifgo":
             listed = ", ".join(layout)
             name = "i and f are swapped" if layout == "figo" else f"gates in the order {listed}"
-            whose = LIBRARIES.get(layout, "No library that we know of has this order, but any one will do, if it is "
-                                          "kept.")
-            yield Mistake(name, f"Your cell has its blocks of rows in the order {listed}. {whose} Here they stand as "
-                                "in PyTorch and Keras: input gate, forget gate, candidate, output gate.",
+            whose = LIBRARIES.get(layout, "No library that we know of has this order, but any order will do, as long "
+                                          "as you keep to it.")
+            yield Mistake(name, f"Your cell has its blocks of rows in the order {listed}. {whose} Here they are in "
+                                "the order of PyTorch and Keras: input gate, forget gate, candidate, output gate.",
                           wrong(layout), convention=True)
 
 
@@ -286,7 +287,7 @@ lstm_cell = Exercise(
     id="4.3", title="the LSTM cell", lesson="04_lstm", points=2,
     helpers=("layers.sigmoid",),
     part="cell",
-    onward="Four gates could be three: which would you take away first? Lesson 05 tries it.",
+    onward="Which of the gates would you remove first? Lesson 05b tries each.",
     shortest="""\
 a = x_t @ params["W_ih"].T + h_prev @ params["W_hh"].T + params["b_ih"] + params["b_hh"]
 i, f, g, o = np.split(a, 4, axis=1)
@@ -311,7 +312,7 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
                 "negative. Take the candidate out before the gates are squashed; it gets the tanh alone.",
                 partial(_lstm, act_g=lambda a: np.tanh(sigmoid(a)))),
         Mistake("no sigmoid on the gates",
-                "Your gates are the sums as they are, and can be any number. A gate answers 'how much', a share "
+                "Your gates are the sums as they are, and can be any number. A gate answers 'how much', a fraction "
                 "between 0 and 1: each of the three needs its sigmoid.",
                 partial(_lstm, act_i=lambda a: a, act_f=lambda a: a, act_o=lambda a: a)),
         *(Mistake(*SOFTMAX, partial(_lstm, act_i=_softmax(axis), act_f=_softmax(axis), act_o=_softmax(axis)))
@@ -329,7 +330,7 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
         *gate_orders(lambda layout: partial(_lstm, order=tuple(map(layout.index, "ifgo")))),
         Mistake("tanh on the forget gate",
                 "A gate answers 'how much is kept', a number between 0 and 1. With tanh it can be negative, which "
-                "would turn the sign of what is remembered.",
+                "would flip the sign of what is remembered.",
                 partial(_lstm, act_f=np.tanh)),
         Mistake("tanh on the output gate",
                 "A gate answers 'how much', a number between 0 and 1. Your output gate can be negative, and would show "
@@ -347,12 +348,12 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
                 "then multiplied by the gate.",
                 partial(_lstm, read=lambda o, c_t, c_prev: np.tanh(o * c_t))),
         Mistake("no output gate",
-                "c_t is right and h_t is not: the whole cell is shown. How much of it may be read, the output gate "
-                "says.",
+                "c_t is right and h_t is not: the whole cell is shown. The output gate says how much of it may be "
+                "read.",
                 partial(_lstm, read=lambda o, c_t, c_prev: np.tanh(c_t))),
         Mistake("no output gate",
-                "c_t is right and h_t is not: h_t is the cell itself. It is squashed before it is read, and how much "
-                "of it may be read, the output gate says.",
+                "c_t is right and h_t is not: h_t is the cell itself. It is squashed before it is read, and the "
+                "output gate says how much of it may be read.",
                 partial(_lstm, read=lambda o, c_t, c_prev: c_t)),
         Mistake("h_t is the output gate alone",
                 "c_t is right and h_t is not: it is the output gate. The gate says how much may be read; what is read "
@@ -414,7 +415,7 @@ def _first_step(shown, bit, i, g, o):
     if (shown[bit == 1] >= READABLE).all() and (i[bit == -1] < 0.05).all():
         return "+1 is written at the first step; for -1 the input gate of unit 0 is shut."
     if (np.abs(i * g) < READABLE).all():
-        which = "the candidate g of unit 0 does not answer to x[:, 0, 0]" if np.abs(g).max() < 0.05 else \
+        which = "the candidate g of unit 0 does not depend on x[:, 0, 0]" if np.abs(g).max() < 0.05 else \
             "the input gate of unit 0 is shut"
         return f"nothing is written at the first step: {which}."
     if o.max() < 0.05:
@@ -469,7 +470,7 @@ return params""",
         Mistake(*LEAK, partial(_latch, keep=0.0)),
         Mistake(*LEAK, partial(_latch, keep=3.0)),
         Mistake(*LEAK, partial(_latch, keep=5.0)),
-        Mistake("the large bias stands in another gate's rows",
+        Mistake("the large bias is in another gate's rows",
                 "You have set a large bias, but not on the forget gate. The 4H entries are four blocks in the order "
                 "i, f, g, o, and unit 0 of a gate is the first entry of its block.", partial(_latch, block=0)),
         Mistake("the candidate does not see the bit",
@@ -492,7 +493,7 @@ return params""",
         Mistake(*NOISE, partial(_latch, noise=1.0)),
         Mistake(*NOISE, _only_the_bias),
         Mistake("the bit is stored with the wrong sign",
-                "Everything holds, but upside down: a weight with the wrong sign turns the bit round.",
+                "Everything holds, but upside down: a weight with the wrong sign flips the bit.",
                 partial(_latch, g=-2.0))))
 
 EXERCISES = (forget_gate, cell_update, lstm_cell, latch)

@@ -120,11 +120,11 @@ CELL_MISTAKES = [
      "unsquashed.",
      partial(_cell, into_o=lambda k: k["c_t"])),
     ("the output gate's gradient from dc",
-     "Only the output gate's rows are wrong. It stands in the line of h_t and not in that of c_t: what arrives at it "
+     "Only the output gate's rows are wrong. It is in the line of h_t and not in that of c_t: what arrives at it "
      "is dh_t, not what has been gathered at the cell.",
      partial(_cell, at_o=lambda dh_t, dc: dc)),
     ("the gates are stacked below each other",
-     "Your stack is (4B, H). In the forward pass the four gates of one sentence stood side by side, (B, 4H): join the "
+     "Your stack is (4B, H). In the forward pass the four gates of one sentence were side by side, (B, 4H): join the "
      "four along the axis of the units, not along the batch.",
      lambda dh_t, dc_t, k: np.zeros((4 * dh_t.shape[0], dh_t.shape[1])) @ k["W_ih"]),
     ("the slopes of the sigmoids are left out",
@@ -137,10 +137,10 @@ CELL_MISTAKES = [
      partial(_cell, gate_slope=lambda s: sigmoid(s) * (1 - sigmoid(s)))),
     ("the candidate is treated as a sigmoid",
      "You send the gradient of g through the slope of a sigmoid, as for the gates. But g was made by a tanh, and its "
-     "slope is another one.",
+     "slope is a different one.",
      partial(_cell, g_slope=lambda g: g * (1 - g))),
     ("the slope of the candidate's tanh is left out",
-     "The gates are treated rightly, the candidate is not: the gradient has reached g and has still to pass the tanh "
+     "The gates are treated correctly, the candidate is not: the gradient has reached g and has still to pass the tanh "
      "that made it.",
      partial(_cell, g_slope=lambda g: 1)),
     ("the forget gate's gradient with c_t",
@@ -188,7 +188,7 @@ CELL_MISTAKES = [
      partial(_cell, through_h=lambda dh_t, k: dh_t * k["o"] * (1 - np.tanh(k["c_prev"])**2))),
     ("dW_hh is taken with h_t",
      "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step; the gradient of a weight is "
-     "what arrives at its output times what stood at its input.",
+     "what arrives at its output times what was at its input.",
      partial(_cell, h_in=lambda k: k["o"] * np.tanh(k["c_t"]))),
     ("the gradients of the weights are transposed",
      "A gradient has the shape of its parameter: a row for each unit that was computed, a column for each number that "
@@ -233,11 +233,11 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
                 "Forward, the input went through the transpose of W_ih, from D numbers to 4H. Backward you go from 4H "
                 "to D: look which of the two orientations of the matrix does that.", _weights_transposed),
         Mistake("dc_t is changed in place",
-                "You add to dc_t where it stands (`+=`), and it is the caller's array. Add the two parts into a new "
+                "You add to dc_t in place (`+=`), and it is the caller's array. Add the two parts into a new "
                 "one.",
                 _dc_in_place),
         Mistake("dh_t is changed in place",
-                "You multiply dh_t where it stands (`*=`), and it is the caller's array. Multiply into a new one.",
+                "You multiply dh_t in place (`*=`), and it is the caller's array. Multiply into a new one.",
                 _dh_in_place)))
 
 
@@ -399,7 +399,7 @@ lstm_sequence = Exercise(
     id="5.2", title="backpropagation through an LSTM in time", lesson="05_lstm_learns", points=3,
     part="backward pass",
     onward="The library takes all slopes before the loop and all products after it; what is left in the "
-           "loop has to wait for its neighbour.",
+           "loop has to wait for the later step.",
     shortest="""\
 i, f, g, o, c, h = (cache[key] for key in ("i", "f", "g", "o", "c", "h"))
 before = [np.concatenate([cache[first][:, None], after[:, :-1]], axis=1) for first, after in (("h_0", h), ("c_0", c))]
@@ -474,7 +474,7 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
     reference=_coupled,
     mistakes=(
         Mistake("the forget gate's second use is left out",
-                "The forget gate's gradient is that of the usual cell. Here the gate stands in the line of c_t twice: "
+                "The forget gate's gradient is that of the usual cell. Here the gate appears twice in the line of c_t: "
                 "it says how much is kept and, as 1 minus itself, how much is written. Two uses, two gradients.",
                 partial(_coupled, into_f=lambda k: k["c_prev"])),
         Mistake("the sign of the second use",
@@ -494,7 +494,7 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
                 "forget gate, and so is its gradient.",
                 partial(_coupled, into_g=lambda k: 1)),
         Mistake("what reaches c_t by way of h_t is dropped",
-                "Only what comes back from the next cell state reaches your cell. c_t is also read into h_t, so a "
+                "Only what comes back from the next cell state reaches your cell. c_t also goes into h_t, so a "
                 "second part comes back through the output gate and the tanh. The two are added up.",
                 partial(_coupled, through_h=lambda dh_t, k: 0)),
         Mistake("what arrives at c_t from the next step is dropped",
@@ -515,14 +515,14 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
                 partial(_coupled, gate_slope=lambda s: 1)),
         Mistake("the candidate is treated as a sigmoid",
                 "You send the gradient of g through the slope of a sigmoid, as for the gates. But g was made by a "
-                "tanh, and its slope is another one.",
+                "tanh, and its slope is a different one.",
                 partial(_coupled, g_slope=lambda g: g * (1 - g))),
         Mistake("dW_hh is taken with h_t",
                 "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step.",
                 partial(_coupled, h_in=lambda k: k["o"] * np.tanh(k["c_t"]))),
-        *(Mistake("the blocks stand in another order",
+        *(Mistake("the blocks are in another order",
                   f"Your gradients are stacked in the order {', '.join(order)}. This cell has three blocks of rows, "
-                  "and they stand in the order forget gate, candidate, output gate.",
+                  "in the order forget gate, candidate, output gate.",
                   partial(_coupled, order=tuple(map("fgo".index, order))), convention=True)
           for order in ("fog", "gfo", "gof", "ofg", "ogf"))))
 
@@ -575,19 +575,19 @@ return b_ih, b_hh""",
                 "much further. Set the first, and clear the second.",
                 partial(_with_bias, second=lambda b: b)),
         Mistake("half of the bias in each vector",
-                "The two vectors add up to the right bias, so your network would do the right thing. Here all of it is "
-                "asked for in b_ih, and 0 in b_hh.",
+                "The two vectors add up to the right bias, so your network would do the right thing. Here all of it "
+                "belongs in b_ih, and 0 in b_hh.",
                 partial(_with_bias, first=lambda b: b / 2, second=lambda b: b / 2), convention=True),
         Mistake("the bias is in the second vector",
-                "The two vectors add up to the right bias, so your network would do the right thing. Here it is asked "
-                "for in b_ih, and 0 in b_hh.",
+                "The two vectors add up to the right bias, so your network would do the right thing. Here it "
+                "belongs in b_ih, and 0 in b_hh.",
                 partial(_with_bias, first=lambda b: 0, second=lambda b: b), convention=True),
         Mistake("the other vector is left as it was",
                 "The bias is right in one of the two vectors, but the rows of the other still hold what was there, "
                 "and the two are added.",
                 partial(_with_bias, second=None)),
         Mistake("added to what was there",
-                "You add the bias to what was there. The gate is to have a certain value: replace the old "
+                "You add the bias to what was there. The gate should have a certain value: replace the old "
                 "numbers.",
                 lambda lags, kept, b_ih, b_hh: _with_bias(lags, kept, b_ih, b_hh, first=lambda b: (
                     b_ih[len(b):2 * len(b)] + b), second=None)),
@@ -607,10 +607,10 @@ return b_ih, b_hh""",
                 partial(_with_bias, bias=lambda lags, kept: np.log(kept / (1 - kept)) + 0 * lags)),
         Mistake("the chrono rule, whatever fraction is wanted",
                 "You take the logarithm of the lag minus one. After one time constant that leaves about 0.37; here the "
-                "fraction is given, and another one asks for another gate.",
+                "fraction is given, and a different one needs a different gate.",
                 partial(_with_bias, bias=lambda lags, kept: np.log(lags - 1 + 1e-12))),
         Mistake("the sign of the bias",
-                "Your gate is as far shut as it should be open: a sigmoid opens for positive numbers.",
+                "Your gate is shut as far as it should be open: a sigmoid opens for positive numbers.",
                 partial(_with_bias, bias=lambda lags, kept: -_bias_for(lags, kept))),
         Mistake("the logarithm of the gate",
                 "You take the logarithm of the gate's value, which inverts an exponential. The gate is a sigmoid: its "
