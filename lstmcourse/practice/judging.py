@@ -104,7 +104,7 @@ def mistakes_in_words(found):
         starts = [""]
     lines = []
     for start, mistake in zip(starts, itertools.chain(*found), strict=True):
-        what = "a valid other convention" if mistake.convention else "this looks like"
+        what = "another valid convention" if mistake.convention else "this looks like"
         line = f"{start}{what}: {mistake.name}. {mistake.hint}"
         lines.append(line[0].upper() + line[1:])
     return lines
@@ -184,9 +184,10 @@ def wrong_type(label, value, array, want):
         return f"{label} is {a_kind(value)}; wanted {wanted}."
     if integers and array.dtype.kind == "f" and want.ndim:
         return f"{label} holds floats ({array.dtype}); wanted integers: they are used as indices."
-    if want.dtype.kind == "f" and array.dtype.kind in "iub" and array.ndim:
+    lost = array.dtype.kind in "iub" and want.dtype.kind == "f" and (array.dtype.kind == "b" or (want % 1).any())
+    if lost and array.ndim:                                # whole numbers lose nothing in integers
         return (f"{label} holds {array.dtype} numbers; wanted floats. Digits after the decimal point are lost: "
-                "was the array made with the dtype of integers?")
+                "was the array made with an integer dtype?")
     return None
 
 

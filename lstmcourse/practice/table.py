@@ -35,7 +35,7 @@ def main(argv=None):
         print(f"\n{id}  {exercise.title}")
         for name, variants in seen.items():
             right = all(named(exercise, mistake, args.seed) for mistake in variants)
-            kind = ", a valid other convention" if variants[0].convention else ""
+            kind = ", another valid convention" if variants[0].convention else ""
             forms = f", in {len(variants)} forms" if len(variants) > 1 else ""
             print(f"  {'named ' if right else 'MISSED'}  {name}{kind}{forms}")
             if args.hints:

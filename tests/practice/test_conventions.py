@@ -1,4 +1,4 @@
-"""Answers as people write them elsewhere: a valid other convention is called one, a slip gets its name."""
+"""Answers as people write them elsewhere: another valid convention is called one, a slip gets its name."""
 
 import itertools
 
@@ -51,7 +51,7 @@ def test_each_of_the_23_other_orders_of_the_lstm_is_a_convention(layout):
     for id, function in (("4.3", lambda *args: lstm(*args, layout=layout)),
                          ("5.1", lambda *args: lstm_backward(*args, layout=layout))):
         said = verdict(id, function)
-        assert "A valid other convention: " in said.message
+        assert "Another valid convention: " in said.message
         assert f"in the order {', '.join(layout)}." in said.message
 
 
@@ -85,7 +85,7 @@ def gru(x, h, p, layout="zrn", reset_after=True, biases=2, swapped=False):
 def test_the_gru_of_other_libraries_is_a_convention(parts, name):
     said = verdict("6.1", lambda *args: gru(*args, **parts))
     assert said.mistake == name
-    assert "A valid other convention: " in said.message
+    assert "Another valid convention: " in said.message
 
 
 @pytest.mark.parametrize(("parts", "names"), [
@@ -95,12 +95,12 @@ def test_the_gru_of_other_libraries_is_a_convention(parts, name):
 def test_two_conventions_at_once_are_both_named(parts, names):
     said = verdict("6.1", lambda *args: gru(*args, **parts), pairs=True)
     assert sorted(said.mistake.split(" and ")) == sorted(names.split(" and "))
-    assert said.message.count("a valid other convention") == 2
+    assert said.message.count("another valid convention") == 2
 
 
 @pytest.mark.parametrize("biases", [0, 1])
 def test_an_lstm_with_fewer_biases_is_a_convention(biases):
-    assert "A valid other convention: " in verdict("4.3", lambda *args: lstm(*args, biases=biases)).message
+    assert "Another valid convention: " in verdict("4.3", lambda *args: lstm(*args, biases=biases)).message
 
 
 def keras_kernels(x, h, c, p):

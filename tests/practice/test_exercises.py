@@ -272,7 +272,7 @@ def test_a_valid_other_convention_is_called_one(id):
     exercise = EXERCISES[id]
     for mistake in exercise.mistakes:
         if mistake.convention:
-            assert "A valid other convention" in verdict(exercise, mistake.function).message
+            assert "Another valid convention" in verdict(exercise, mistake.function).message
 
 
 @every_exercise

@@ -156,7 +156,7 @@ PLANTED = {
     "two results in each other's place": ("4.3", after("4.3", lambda both: both[::-1]),
                                           "What you return as h_t is right for c_t"),
     "a key that is not there": ("1.1", unknown_key, "There is no such key. These are there: W_ih, W_hh"),
-    "a dict taken apart": ("2.1", unpacked, 'The arrays stand behind them: name_of_the_dict["x_t"].'),
+    "a dict taken apart": ("2.1", unpacked, 'A key gives its array: name_of_the_dict["x_t"].'),
     "a dict taken apart, by luck into as many": ("2.1", a_list_of_the_dict, "gives its keys"),
     "a name without a value": ("1.1", no_such_name, "A name is used before it has a value. Is it spelt"),
     "an index past the end": ("1.1", too_far, "Python counts from 0: the last of n has the index n - 1."),
@@ -189,6 +189,12 @@ def test_without_the_sentence_no_planted_error_has_its_words(monkeypatch):
         with np.errstate(all="ignore"):
             verdict = verdict_on(id, function, 0)
         assert words not in verdict.message, words
+
+
+def test_an_index_is_not_called_zero_everywhere():
+    message = verdict_on("10.3", lambda *args: (0, 0.123), 0).message
+    assert "unit is 0; wanted" in message
+    assert "everywhere" not in message
 
 
 def as_in_torch(alpha, values):
