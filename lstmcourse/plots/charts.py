@@ -118,7 +118,7 @@ def heatmap(values, rows, columns, label, symmetric=False, numbers=True):
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 dark = abs(value) / top > 0.6
-                ax.text(column, row, f"{round(value, 2) + 0.0:.2f}", ha="center", va="center", fontsize=8.5,
+                ax.text(column, row, f"{round(float(value), 2) + 0.0:.2f}", ha="center", va="center", fontsize=8.5,
                         color="white" if dark else INK)
     return fig
 

@@ -96,8 +96,8 @@ return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
         Mistake("masked scores are set to 0",
                 "A score of 0 is not 'do not look': exp of 0 is 1, an ordinary weight. Which score has the weight 0?",
                 lambda s, m: softmax(s * m[:, None])),
-        Mistake(*ROWS_SUM, lambda s, m: _raw(s, m[:, None], axis=1)),
-        Mistake(*ROWS_SUM, lambda s, m: softmax(np.where(m[:, None], s, -1e9).swapaxes(1, 2)).swapaxes(1, 2)),
+        Mistake(*ROWS_SUM, lambda s, m: _raw(s, m[:, None], axis=1),
+                lambda s, m: softmax(np.where(m[:, None], s, -1e9).swapaxes(1, 2)).swapaxes(1, 2)),
         Mistake("softmax over the batch",
                 "Your weights add up to 1 over the sentences of the batch, which have nothing to do with each other. "
                 "It is the source words of one sentence that compete: the last axis.",
@@ -186,7 +186,7 @@ return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
                 "kind, dot attention.", _pairs(lambda q, k, v: np.tanh(q * k) @ v)),
         Mistake("dot attention of the projections",
                 "You take the dot product of the projected query and key. That is the other kind of attention. Here "
-                "they are added, squashed, and weighed with v.", _pairs(lambda q, k, v: (q * k).sum(axis=-1))),
+                "they are added, squashed, and weighted with v.", _pairs(lambda q, k, v: (q * k).sum(axis=-1))),
         Mistake("target and source are exchanged",
                 "Your result is (B, T_src, T_tgt): each row belongs to a source word. One row for each target word is "
                 "wanted, over the source words it may look at.",
@@ -302,8 +302,8 @@ return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
                 "You take the gradient at the weights for the one at the scores. Between the two lies the softmax.",
                 _with(dscores=lambda d, a: d)),
         Mistake("the softmax as if each weight stood alone",
-                "a (1 - a) is how a weight answers to its own score. In a softmax the weights of one row share a "
-                "whole: each answers to the scores of all the others too.",
+                "a (1 - a) is how a weight responds to its own score. In a softmax the weights of one row add up "
+                "to 1: each responds to the scores of all the others, too.",
                 _with(dscores=lambda d, a: d * a * (1 - a))),
         Mistake("only the first half of the softmax's backward pass",
                 "You multiply by the weight, and do not take away what is common to the row. Raising all scores of a "
@@ -340,12 +340,12 @@ return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
                 "the H numbers of a query: the scores were divided by the root of H.",
                 _with(scale=lambda k: 1 / np.sqrt(k["query"].shape[1]))),
         Mistake("the scale on the query only",
-                "dquery is scaled, dkeys is not. The division stands between the product of the two and the softmax, "
+                "dquery is scaled, dkeys is not. The division comes between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),
-        *(Mistake(".T turns all three axes round",
-                  "With three axes `.T` reverses all of them, so that the batch comes last. Only the two axes of each "
-                  "sentence's own matrix are to be exchanged.", wrong) for wrong in (
-                      lambda dcontext, k: k["alpha"].T @ dcontext, lambda dcontext, k: dcontext @ k["values"].T)),
+        Mistake(".T turns all three axes round",
+                "With three axes `.T` reverses all of them, so that the batch comes last. Only the two axes of each "
+                "sentence's own matrix are to be exchanged.",
+                lambda dcontext, k: k["alpha"].T @ dcontext, lambda dcontext, k: dcontext @ k["values"].T),
         Mistake("dvalues without a transpose",
                 "For dvalues each *source* word collects from all target words that looked at it. Rows of alpha are "
                 "target words: the two time axes of alpha have to be exchanged.", _values_as_alpha)))
@@ -495,7 +495,7 @@ def _cases_ibm(rng):
 
 ibm_round = Exercise(
     id="8.6", title="one round of IBM model 1", lesson="08_attention", points=3,
-    onward="Model 1 does not know where a word stands in its sentence: shuffle the Hindi and nothing changes. What "
+    onward="Model 1 does not know where in its sentence a word is: shuffle the Hindi and nothing changes. What "
            "would you have to count for a model that does?",
     shortest="""\
 s = np.pad(source, ((0, 0), (1, 0)))
@@ -508,7 +508,7 @@ return counts / counts.sum(0).clip(1e-300)""",
     cases=_cases_ibm, reference=_ibm_round,
     mistakes=(
         Mistake("no empty word",
-                "You share each target word among the source words alone. Here the empty word, token 0, competes "
+                "You divide each target word among the source words alone. Here the empty word, token 0, competes "
                 "too, once in every sentence: that is where *a* or *the* can go.",
                 partial(_ibm_round, links=lambda s: (s, s > 0))),
         Mistake("the padding counts as empty words",
@@ -537,7 +537,7 @@ return counts / counts.sum(0).clip(1e-300)""",
                 partial(_ibm_round, fractions=lambda p: 1.0 * (np.arange(p.shape[2]) == p.argmax(axis=2)[..., None])),
                 convention=True),
         Mistake("the table is not used",
-                "Your fractions are all equal. The table from the round before says how a target word is to be shared.",
+                "Your fractions are all equal. The table from the round before says how to divide a target word.",
                 partial(_ibm_round, fractions=lambda p: _over_source(1.0 * (p > 0)))),
         Mistake("the counts are returned",
                 "You return the expected counts. The maximization step turns them into probabilities: for each "
@@ -612,7 +612,7 @@ return softmax(np.where(top, -np.inf, shown)) @ values, top @ values""",
     cases=_cases_looks, reference=_two_looks, about=("", "one word with all the weight, as far as a float can tell"),
     mistakes=(
         Mistake("the top word is sought under the padding",
-                "You take the largest score of the row, and it stands at the padding. Only real words can be looked "
+                "You take the largest score of the row, and it is at the padding. Only real words can be looked "
                 "at.",
                 partial(_two_looks, top=lambda s, m: _top(s, np.ones_like(m)))),
         Mistake("padding gets weight again",

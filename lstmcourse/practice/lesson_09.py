@@ -80,8 +80,7 @@ return e / e.sum(-1, keepdims=True) @ v""",
         Mistake("the mask is one position too wide",
                 "Every word sees one word ahead of it, the very one that is to be guessed. Nothing after the diagonal "
                 "may be looked at.", _wrong(lambda s, m: _masked(s, m | np.eye(len(m), k=1, dtype=bool)))),
-        Mistake(*NOT_ITSELF, _wrong(_nan_row)),
-        Mistake(*NOT_ITSELF, _wrong(_zero_row)),
+        Mistake(*NOT_ITSELF, _wrong(_nan_row), _wrong(_zero_row)),
         Mistake(NOT_ITSELF[0],
                 "Your mask leaves out the diagonal: a word may look at itself and at what came before. The first word "
                 "then has nothing to look at, and since the very negative numbers in its row are all equal, it looks "
@@ -111,8 +110,8 @@ return e / e.sum(-1, keepdims=True) @ v""",
         Mistake("query and key are exchanged",
                 "Who asks and who answers are exchanged: row t belongs to the word that asks, so it needs the *query* "
                 "of word t.", _wrong(names=("W_k", "W_q", "W_v"))),
-        Mistake("the words themselves are handed over",
-                "You average the words x. What is handed over are the values, the words times W_v.",
+        Mistake("the words themselves are passed on",
+                "You average the words x. What is passed on are the values, the words times W_v.",
                 lambda x, p: _wrong(names=("W_q", "W_k", "I"))(x, p | {"I": np.eye(x.shape[2])})),
         Mistake("the scores are not made into weights",
                 "Your weights are the raw scores: they can be negative and do not add up to 1. The softmax is missing.",
@@ -385,7 +384,7 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
                 _wrong_heads(weights=lambda s, m: _masked(s.swapaxes(2, 3), m.T).swapaxes(2, 3))),
         Mistake("the keys are dealt out in turn",
                 "Your heads take the keys in turn: the first, the second, the first again. Heads that share a key "
-                "stand side by side: the first few heads have the first key.",
+                "are neighbours: the first few heads use the first key.",
                 _wrong_heads(share=lambda k, heads: np.tile(k, (1, heads // k.shape[1], 1, 1)))),
         Mistake("all heads share the first key",
                 "All of your heads use the first key and value. Only where there is a single one is that right; else "

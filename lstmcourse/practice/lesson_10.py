@@ -1,5 +1,6 @@
 """Exercises 10.1 to 10.3: bits per character and per byte, a smoothed n-gram step, and a fair score for a unit."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -157,17 +158,17 @@ return np.where(N, (np.maximum(counts - d, 0) + d * K * shorter) / np.maximum(N,
         Mistake("unseen characters get less than nothing",
                 "You take d off every count, also off those that are 0. A character that was never seen has nothing to "
                 "give.", _discounted_wrong(kept=lambda counts, d: counts - d)),
-        Mistake("only one d is handed on",
+        Mistake("only one d is passed on",
                 "Every *different* character that followed gave up d, and what all of them gave up goes to the shorter "
-                "context. Yours hands on a single d, so the row adds up to less than 1.",
+                "context. Yours passes on a single d, so the row adds up to less than 1.",
                 _discounted_wrong(rest=lambda d, K, N: d / N)),
         Mistake("all characters of the alphabet are taken as seen",
-                "You hand on d for each character of the alphabet. Only those that did follow this context gave up "
+                "You pass on d for each character of the alphabet. Only those that did follow this context gave up "
                 "something.", _discounted_wrong(kinds=lambda counts: counts.shape[1])),
-        Mistake("handed on for every occurrence",
-                "You hand on d for each *occurrence*. A character that came five times still gives up d only once.",
+        Mistake("passed on for every occurrence",
+                "You pass on d for each *occurrence*. A character that came five times still gives up d only once.",
                 _discounted_wrong(kinds=lambda counts: counts.sum(axis=1, keepdims=True))),
-        Mistake("what is handed on is not divided by N",
+        Mistake("what is passed on is not divided by N",
                 "What was taken off is a count. Like every count it becomes a probability only when divided by N.",
                 _discounted_wrong(rest=lambda d, K, N: d * K)),
         Mistake("N of the whole batch",
@@ -183,7 +184,7 @@ return np.where(N, (np.maximum(counts - d, 0) + d * K * shorter) / np.maximum(N,
                 "You use the shorter context only where the count is 0. Here it has a say everywhere: both terms are "
                 "added.", _backing_off),
         Mistake("the shorter context is left out",
-                "You take d off and hand it to nobody: unseen characters have probability 0, and the first of them "
+                "You take d off and give it to nobody: unseen characters have probability 0, and the first of them "
                 "costs infinitely many bits.", _discounted_wrong(rest=lambda d, K, N: 0 * N))))
 
 
@@ -202,18 +203,25 @@ def _line(x, y):
     return slope, y.mean() - slope * x.mean()
 
 
+def _polyfit(x, y):
+    """The same by np.polyfit, which has an answer for a constant x, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.polyfit(x, y, 1)
+
+
 def _explained(label, said):
     return 1 - ((label - said) ** 2).sum() / ((label - label.mean()) ** 2).sum()
 
 
 def _fair(states, label, new_states, new_label, best=lambda r: np.argmax(np.abs(r)), measured=_correlations,
           chosen_on=lambda old, new: old, fitted_on=lambda old, new: old, scored_on=lambda old, new: new,
-          score=_explained):
+          line=_line, score=_explained):
     """A unit chosen and fitted on the one set, scored on the other; a part can be replaced by a wrong one."""
     old, new = (states, label), (new_states, new_label)
     unit = best(measured(*chosen_on(old, new)))
     x, y = fitted_on(old, new)
-    slope, intercept = _line(x[:, unit], y)
+    slope, intercept = line(x[:, unit], y)
     x, y = scored_on(old, new)
     return int(unit), float(score(y, slope * x[:, unit] + intercept))
 
@@ -292,12 +300,15 @@ return unit, 1 - ((new_label - said)**2).mean() / new_label.var()""",
         Mistake("a unit that never changes",
                 "One unit is constant, and its correlation is 0 divided by 0. NaN wins every search for the largest; "
                 "such a unit follows nothing.", _fair_wrong(measured=_nan_unit)),
+        Mistake("a unit that never changes",
+                "One unit is constant, and its correlation is 0 divided by 0. NaN wins every search for the largest; "
+                "such a unit follows nothing.", _fair_wrong(measured=_nan_unit, line=_polyfit)),
         Mistake("the error is not compared with anything",
                 "You return the mean squared error. Its size depends on the label's unit; divide it by that of the "
                 "best constant, the variance of the new label, and subtract from 1.",
                 _fair_wrong(score=lambda y, said: ((y - said) ** 2).mean())),
         Mistake("the fraction that is left",
-                "You return the fraction of the variance that is *not* explained. Asked for is the rest of it, to 1.",
+                "You return the fraction of the variance that is *not* explained. The score is 1 minus that.",
                 _fair_wrong(score=lambda y, said: 1 - _explained(y, said)))))
 
 EXERCISES = (bits_per_character, smoothed_ngram, fair_score)

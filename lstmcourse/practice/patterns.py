@@ -36,7 +36,7 @@ def pattern(rows, sizes):
 
 NUMPY_NAMES = {               # what is called so in another library, and what to take here
     "infty": "it is np.inf.",
-    "sigmoid": "where an exercise needs one, it stands in a cell at the top of the notebook.",
+    "sigmoid": "where an exercise needs one, it is in a cell at the top of the notebook.",
     "softmax": "it takes three lines: subtract the largest, np.exp, divide by the sum.",
     "relu": "it is np.maximum with 0.",
     "permute": "it is called transpose.",
@@ -64,7 +64,7 @@ def error_pattern(error, args):
         return ("Two arrays are combined entry by entry, and their shapes do not fit. Write the shape behind each "
                 "line of yours; the sizes above say which axis is which.")
     if "equal division" in first:
-        return ("np.split cuts along axis 0, the batch, unless it is told another. The gates stand side by side, along "
+        return ("np.split cuts along axis 0, the batch, unless it is told another. The gates are side by side, along "
                 "axis 1.")
     if "inhomogeneous" in first:
         return "Arrays of different shapes cannot be put into one array. Take them one after the other."
@@ -72,8 +72,8 @@ def error_pattern(error, args):
         return "Arrays that are joined must have the same number of axes. Print the shape of each."
     if any(isinstance(value, dict) for value in args) and ("unpack" in first or "'str'" in first or "<U" in first):
         name = next(next(iter(value)) for value in args if isinstance(value, dict))
-        return ("Walking through a dict, or taking it apart, gives its keys, which are strings. The arrays stand "
-                f'behind them: name_of_the_dict["{name}"].')
+        return ("Walking through a dict, or taking it apart, gives its keys, which are strings. A key gives "
+                f'its array: name_of_the_dict["{name}"].')
     if "axes don't match array" in first:
         return ("In NumPy transpose wants *all* axes in their new order. PyTorch's, which takes two and exchanges "
                 "them, is called swapaxes here.")
@@ -98,7 +98,7 @@ def _right(a, b):
 def _axes_swapped(got, want):
     for order in itertools.permutations(range(got.ndim)):
         if sorted(got.shape) == sorted(want.shape) and got.ndim == want.ndim and _right(got.transpose(order), want):
-            return "The numbers are right, the axes stand in another order: it looks transposed."
+            return "The numbers are right, the axes are in another order: it looks transposed."
     if sorted(got.shape) == sorted(want.shape) and got.shape != want.shape:
         return "The sizes are right, in another order: two axes are swapped."
     if got.size == want.size and _right(got.reshape(want.shape), want):
@@ -134,8 +134,8 @@ def _other_result(label, got, want, rows):
 
 
 def _factor(label, got, want, axes, sizes):
-    if want.size < 2 and want.ndim or not np.any(want):
-        return None
+    if want.size < 2 and want.ndim or not np.any(want) or not want.ndim and want.dtype.kind == "i":
+        return None                                        # an index is no number times another
     factor = float((got * want).sum() / (want * want).sum())
     if factor == 0:
         return f"{label} is zero everywhere: something is multiplied by 0, or the array is never filled."

@@ -119,6 +119,14 @@ def test_every_slip_gets_a_message_of_its_own(slip):
     assert words in verdict.message, verdict.message
 
 
+def test_whole_numbers_may_be_integers():
+    right = EXERCISES["9.2"].reference                          # 1, 0 and -1
+    assert check("9.2", lambda tokens: tuple(part.astype(int) for part in right(tokens))).passed
+    wrong = check("9.2", lambda tokens: tuple(part.astype(int) + 1 for part in right(tokens)))
+    assert "keep[0, 0] is" in wrong.message
+    assert "wanted floats" in check("9.2", lambda tokens: tuple(part > 0 for part in right(tokens))).message
+
+
 def test_a_right_answer_that_takes_its_time_passes_and_nothing_is_waited_for():
     start = time.monotonic()
     assert check("4.2", slow).passed
