@@ -127,7 +127,7 @@ stability: setup ## run every lesson and solution with its initial weights moved
 
 trials: setup            ## run the trials again, and their pages and index (long; goes on where it stopped; TRIALS="06_reset")
 	for name in $(TRIALS); do $(PY) notebooks/trials/$$name.py || exit 1; done
-	$(PY) -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level=WARN $(TRIALS:%=notebooks/trials/%.ipynb)
+	LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(TRIALS:%=notebooks/trials/%.ipynb)
 	$(PY) -m lstmcourse.lab.trial_pages
 
 figures: setup   ## draw the picture of the README again

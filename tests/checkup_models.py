@@ -1399,7 +1399,7 @@ def wide_last_layer():
     return classes(m)
 
 
-@broken("one batch isn't learned by heart")
+@broken("one batch isn't memorized")
 def equal_rows_other_labels():
     m = Net(last, r=lstm(5, 16), o=nn.Linear(16, 2))
     return m, (torch.randn(1, 10, 5).expand(16, -1, -1), torch.arange(16) % 2), nn.CrossEntropyLoss()

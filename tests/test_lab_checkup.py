@@ -853,7 +853,7 @@ def test_tutorial_as_it_stands_is_read_and_measured(name):
     report = checkup(**built(SOUND[name]))
     told = {row.measured: row.came for row in report.rows if row.told}
     assert str(report).count("Nothing to name.") == 1
-    assert "loss" in told["one batch learned by heart"]
+    assert "loss" in told["one batch memorized"]
     assert told["numbers that are not finite"] == "all finite"
 
 

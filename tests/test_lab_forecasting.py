@@ -40,13 +40,13 @@ def test_another_column_is_read_by_its_name(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda rows: rows.__setitem__(4, ["May 2000", 4]), r"line 6: 'May 2000' is no date; wanted 2024-05-31"),
+    (lambda rows: rows.__setitem__(4, ["May 2000", 4]), r"line 6: 'May 2000' is not a date; wanted 2024-05-31"),
     (lambda rows: rows.insert(5, list(rows[4])), r"line 7: 2000-05 comes twice; wanted dates that rise"),
     (lambda rows: rows.insert(9, list(rows[4])), r"line 11: 2000-05 comes after a later date"),
     (lambda rows: rows.pop(20), r"has a gap after 2001-08 \(1 missing in all\); wanted none, or gaps="),
-    (lambda rows: rows[7].__setitem__(1, "n/a"), r"line 9: 'n/a' is no number; wanted one like 3.5"),
-    (lambda rows: rows[7].__setitem__(1, "inf"), r"line 9: 'inf' is no number"),
-    (lambda rows: rows[7].__setitem__(1, ""), r"line 9: '' is no number.*gaps='interpolate'"),
+    (lambda rows: rows[7].__setitem__(1, "n/a"), r"line 9: 'n/a' is not a number; wanted one like 3.5"),
+    (lambda rows: rows[7].__setitem__(1, "inf"), r"line 9: 'inf' is not a number"),
+    (lambda rows: rows[7].__setitem__(1, ""), r"line 9: '' is not a number.*gaps='interpolate'"),
     (lambda rows: rows.__delitem__(slice(30, None)), r"has 30 values; wanted at least 60, 5 seasons of 12")])
 def test_bad_input_is_named_with_its_line(tmp_path, change, message):
     rows = monthly()
@@ -90,11 +90,11 @@ def test_every_fourth_week_is_no_month(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    (lambda text: text.replace("2023-01-09", "09/01/2023"), r"line 10: '09/01/2023' is no date.*dates='%d/%m/%Y'"),
-    (lambda text: text.replace("8.5", '"8,5"'), r"line 10: '8,5' is no number.*\(decimal=',' for 3,5\)"),
-    (lambda text: text.replace("8.5", "8.5 kg"), r"line 10: '8.5 kg' is no number; .*without unit or separator"),
-    (lambda text: text.replace("8.5", "closed"), r"line 10: 'closed' is no number"),
-    (lambda text: text.replace("8.5", "NA"), r"line 10: 'NA' is no number.*gaps='interpolate'"),
+    (lambda text: text.replace("2023-01-09", "09/01/2023"), r"line 10: '09/01/2023' is not a date.*dates='%d/%m/%Y'"),
+    (lambda text: text.replace("8.5", '"8,5"'), r"line 10: '8,5' is not a number.*\(decimal=',' for 3,5\)"),
+    (lambda text: text.replace("8.5", "8.5 kg"), r"line 10: '8.5 kg' is not a number; .*without a unit or"),
+    (lambda text: text.replace("8.5", "closed"), r"line 10: 'closed' is not a number"),
+    (lambda text: text.replace("8.5", "NA"), r"line 10: 'NA' is not a number.*gaps='interpolate'"),
     (lambda text: text.removeprefix("day,sales\n"), r"begins with \['2023-01-01', '0.5'\]; wanted the names of the"),
     (lambda text: "\n".join(line.split(",")[0] for line in text.splitlines()), r"has the columns \['day'\]"),
     (lambda text: text.replace("2023-01-09", "2023-01-09 07:00"), r"2023-01-09T07:00:00 does not fit")])
@@ -106,10 +106,10 @@ def test_what_spoils_a_daily_file_is_named(tmp_path, change, message):
 
 def test_a_date_or_number_that_is_not_written_as_told_is_named(tmp_path):
     text = "\n".join(["day;sales", *map(";".join, daily(write="{:%d.%m.%Y}"))])
-    with pytest.raises(ValueError, match=r"line 14: '13.01.2023' is no date; wanted one written as '%m.%d.%Y'"):
+    with pytest.raises(ValueError, match=r"line 14: '13.01.2023' is not a date; wanted one written as '%m.%d.%Y'"):
         read_text(tmp_path / "a.csv", "\n".join(["day;sales", *(f"{d:%d.%m.%Y};1" for d in (
             datetime(2023, month, 1) for month in range(1, 13))), "13.01.2023;1"]), dates="%m.%d.%Y")
-    with pytest.raises(ValueError, match=r"line 2: '0.5' is no number; wanted one like 3,5, without unit or separator"):
+    with pytest.raises(ValueError, match=r"line 2: '0.5' is not a number; wanted one like 3,5, without a unit"):
         read_text(tmp_path / "a.csv", text, dates="%d.%m.%Y", decimal=",")
 
 
@@ -247,8 +247,9 @@ def test_compare_says_who_beats_the_seasonal_naive_forecast_and_who_does_not():
     values = 5 * np.sin(2 * np.pi * np.arange(200) / 12) + 0.3 * np.random.default_rng(0).standard_normal(200)
     found = f.compare(values, 12, 12, {"last value": f.last_value, "linear": f.linear})
     (low, middle, high), (_, worse, _) = found.skill["linear"], found.skill["last value"]
-    assert found.sentence.startswith(f"29 test origins, 12 steps ahead: linear beats the seasonal naive forecast by "
-                                     f"{100 * middle:.0f} % [{100 * low:.0f}, {100 * high:.0f}]; last value "
+    assert found.sentence.startswith("29 test origins, 12 steps ahead, 95 % intervals in brackets: linear beats the "
+                                     f"seasonal naive forecast by {100 * middle:.0f} % "
+                                     f"[{100 * low:.0f}, {100 * high:.0f}]; last value "
                                      f"({100 * worse:.0f} % [")
     assert found.sentence.endswith("]) does not.")
     assert list(found.by_step) == ["seasonal naive", "last value", "linear"]

@@ -1,5 +1,6 @@
 """Runs over many seeds: saved, resumed, loaded."""
 
+import json
 import re
 import subprocess
 import sys
@@ -251,6 +252,27 @@ def test_choose_takes_a_tie_inside_the_grid():
     assert trials.choose(records, ["rnn"], [0.1, 0.01, 0.001], [9])["rnn"]["lr"] == 0.01
 
 
+def test_by_budget_scores_a_run_at_each_budget_and_a_solved_one_more_the_sooner():
+    runs = [{"net": "rnn", "lr": 0.1, "seed": 0, "found": [0.2, 0.4, 0.6, 0.7], "solved": None},
+            {"net": "rnn", "lr": 0.1, "seed": 1, "found": [0.5, 0.9, 1.0], "solved": 30}]
+    settings = {"every": 10, "steps": [20, 40]}
+    scores = [r["score"] for r in trials.by_budget(runs, settings, lambda run, tests: run["found"][:tests][-1])]
+    assert scores == [0.4, 0.7, 0.9, 1 + 0.5 * 0.25]
+
+
+def test_by_budget_takes_other_budgets_and_another_reward():
+    runs = [{"net": "rnn", "lr": 0.1, "seed": 1, "found": [1.0], "learned": 10}]
+    record, = trials.by_budget(runs, {"every": 10, "steps": [20, 40]}, lambda run, tests: run["found"][:tests][-1],
+                               solved="learned", more=1, steps=[30])
+    assert record == {"kind": "rnn", "lr": 0.1, "steps": 30, "seed": 1, "score": 1.75}
+
+
+def test_rate_in_reads_the_rate_of_another_trial(script):
+    script.with_name("98_other.json").write_text(json.dumps(
+        {"runs": [{"aligner": "chance"}, {"kind": "a", "lr": 1}, {"kind": "b", "lr": 2}]}))
+    assert trials.rate_in(script, "98_other", kind="b") == 2
+
+
 def test_save_weights_and_load_weights_undo_each_other_up_to_float32(tmp_path, rng):
     params = {"rnn": {"W": rng.standard_normal((3, 2))}, "b": np.arange(4.0)}
     trials.save_weights(tmp_path / "a.npz", params)
@@ -323,6 +345,40 @@ def test_remake_chooses_by_the_pilot_and_counts_from_the_first_seed(script, firs
     subprocess.run([sys.executable, script, *first], check=True, capture_output=True)
     seed = int(first[0] if first else trials.COUNTING) + 4
     assert trials.load(script.parent / saved)["runs"] == [{"seed": seed, "score": seed}]
+
+
+def test_remake_with_other_seeds_counts_at_the_rates_of_the_saved_pilot(script):
+    script.write_text(SCRIPT)
+    saved = script.with_suffix(".pilot.json")
+    saved.write_text(json.dumps({"code": "of an older library", "runs": [{"seed": 0, "score": 7}]}))
+    subprocess.run([sys.executable, script, "2000"], check=True, capture_output=True)
+    assert trials.load(script.with_suffix(".2000.json"))["runs"] == [{"seed": 2007, "score": 2007}]
+    assert trials.load(saved)["code"] == "of an older library"
+
+
+DOUBLED = """
+from lstmcourse.lab.trials import remake
+
+
+def one(steps, seed):
+    return {"score": steps}
+
+
+def jobs(pilot, first):
+    return [{"steps": steps, "seed": first + k} for steps in (100, 200) for k in range(30)]
+
+
+if __name__ == "__main__":
+    remake(__file__, {}, one, [], jobs)
+"""
+
+
+@pytest.mark.parametrize(("more", "seeds"), [([], 6), (["3"], 3)])
+def test_remake_doubled_runs_each_arm_for_twice_the_steps_on_pilot_seeds(script, more, seeds):
+    script.write_text(DOUBLED)
+    subprocess.run([sys.executable, script, "doubled", *more], check=True, capture_output=True)
+    runs = trials.load(script.with_suffix(".doubled.json"))["runs"]
+    assert [(run["steps"], run["seed"]) for run in runs] == [(n, k) for n in (200, 400) for k in range(seeds)]
 
 
 def test_relabelled_deals_the_values_of_a_key_among_the_records():

@@ -132,6 +132,17 @@ def test_second_run_with_other_seeds_gives_the_same_word(path):
     assert word_on(trial, runs) == word_on(trial, trial.runs)
 
 
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("[0-9]*.doubled.json")), ids=lambda path: path.stem)
+def test_doubled_run_has_pilot_seeds_and_is_shown_on_its_page(path):
+    assert {run["seed"] for run in trials.load(path)["runs"]} <= set(range(10))
+    assert f'"{path.name}"' in "\n".join(cells(path.name.split(".")[0], "code"))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("[0-9]*.[0-9]*.json")), ids=lambda path: path.stem)
+def test_second_run_is_shown_on_its_page(path):
+    assert f'"{path.name}"' in "\n".join(cells(path.name.split(".")[0], "code"))
+
+
 def test_index_is_written_from_the_pages():
     cell, = json.loads((FOLDER / "index.ipynb").read_text(encoding="utf-8"))["cells"]
     assert "".join(cell["source"]) == index(pages(FOLDER))

@@ -48,6 +48,9 @@ class Cohort:
         for n, entry in enumerate(self.entries):
             submission = entry.load()
             known = self.journal.result(submission)
+            if newer := not known and self.journal.newer(submission):
+                known = newer
+                self.journal.older.add(entry.key)
             if known:
                 self.put(n, *known)
             else:

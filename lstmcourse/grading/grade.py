@@ -25,6 +25,8 @@ def add_arguments(parser):
                         "tcp://host:port, instead of here")
     parser.add_argument("--regrade", metavar="NAME", action="append", default=[], help="grade this student again, with "
                         "the seed of the run; may be given several times")
+    parser.add_argument("--older", metavar="NAME", action="append", default=[], help="let the file of this student in "
+                        "SUBMISSIONS count, though a newer one is graded; may be given several times")
     parser.add_argument("--moodle", type=Path, metavar="FILE", help="Moodle's offline grading worksheet: also write "
                         "DIR/FILE with the grades and the feedback in it")
     parser.add_argument("--canvas", type=Path, metavar="FILE", help="Canvas' exported gradebook: also write DIR/FILE "
@@ -76,7 +78,8 @@ def run(args, stack):
     bounds, required, out = bounds_of(args), layers_of(args.require_isolation), Path(args.out)
     inside_each_other(Path(args.submissions), out)
     found, ignored = entries(args.submissions, whole=args.gradescope)
-    again = [key_of(name, found) for name in args.regrade]
+    again, older = ([entry_of(name, found, option) for name in names]
+                    for option, names in (("--regrade", args.regrade), ("--older", args.older)))
     books = gradebooks(args)
     jobs = min(args.jobs or os.cpu_count() or 1, len(found))
     sandbox = None if args.scheduler else first_sandbox(bounds, required, jobs, stack)
@@ -87,19 +90,20 @@ def run(args, stack):
     ids = chosen(args.exercises, EXERCISES)
     out.mkdir(parents=True, exist_ok=True)
     journal = stack.enter_context(Journal(out / "journal.sqlite", ids))
-    for key in again:
-        journal.forget(key)
+    before = journal.standing()
+    forget(again, older, journal, out)
     graded = grade_all(found, ids, journal, bounds, sandbox, jobs, args.scheduler, required,
                        stack.enter_context(progress_bar(len(found))))
     rows = [(entry.key, *result) for entry, result in zip(found, graded, strict=True)]
     kept = [] if args.gradescope else journal.others({entry.key for entry in found})
     rows = with_others(rows, kept)
     results = [result for _, result, _ in rows]
+    changes = report.changes([row[:2] for row in rows], before, journal.older, journal.again)
     isolation = " | ".join(sorted({used for _, _, used in rows if used})) or "nothing was run"
     titles = {id: EXERCISES[id].title for id in ids}
     report.write_reports(out, results, isolation, journal.seed, titles, args.gradescope)
 
-    print(report.summary(results))
+    print("\n".join([report.summary(results), *changes]))
     if kept:
         print(f"{len(kept)} of these are not among SUBMISSIONS; what earlier runs with this DIR gave them stays")
     fill_in(books, rows, titles, out)
@@ -126,13 +130,24 @@ def fill_in(books, rows, titles, out):
         print(f"filled in: {book.save(out)}" + (f"; not in it: {', '.join(strangers)}" if strangers else ""))
 
 
-def key_of(name, found):
-    """The key of the entry that --regrade names."""
+def forget(again, older, journal, out):
+    """These entries are graded again. WrongUse where --regrade would take a grade back to an older file."""
+    behind = [entry.student for entry in again if entry not in older and journal.newer(entry.load())]
+    if behind:
+        raise WrongUse(f"--regrade: a newer file than the one here is graded in {out}, of {', '.join(behind)}. Nothing "
+                       "was changed. Name the download that holds the newer file, or, for the file here to count "
+                       "instead: --older NAME")
+    for entry in (*again, *older):
+        journal.forget(entry.key)
+
+
+def entry_of(name, found, option):
+    """The entry that an option like --regrade names."""
     for names in (lambda entry: entry.student, lambda entry: entry.key, lambda entry: entry.id):
-        matching = [entry.key for entry in found if names(entry) == name]
+        matching = [entry for entry in found if names(entry) == name]
         if len(matching) == 1:
             return matching[0]
-    raise WrongUse(f"--regrade: there is no {readable(name)} among the submissions. There are "
+    raise WrongUse(f"{option}: there is no {readable(name)} among the submissions. There are "
                    f"{', '.join(entry.student for entry in found[:30])}{' …' if len(found) > 30 else ''}")
 
 

@@ -174,6 +174,30 @@ def gradescope_results(entry, titles):
     }
 
 
+def changes(rows, before, older, again):
+    """Sentences that name each student whose grade is, or could have been, another than before.
+
+    rows    [(key, entry)] of this run
+    before  {key: entry} of those that counted until now
+    older   keys of those whose file here came before the one that is graded
+    again   keys of those that were graded once more
+    """
+    def named(sentence, chosen, with_before=True):
+        names = [f"{entry['student']} {score_of(entry)}" + (f", before {score_of(before[key])}" if with_before else "")
+                 for key, entry in rows if key in before and chosen(key, entry["sha256"] == before[key]["sha256"])]
+        return [sentence.format("; ".join(names))] if names else []
+
+    return [*named("a newer file than the one here is graded, and that grade stays: {} (--older NAME: the file here is "
+                   "to count)", lambda key, same: key in older, False),
+            *named("another file than before: {} (what was before stays in journal.sqlite)",
+                   lambda key, same: key not in older and not same),
+            *named("graded again: {}", lambda key, same: key in again and same)]
+
+
+def score_of(entry):
+    return entry["status"] if entry["score"] is None else f"{entry['score']} of {entry['max_score']}"
+
+
 def summary(entries):
     """The table at the end of a run."""
     width = min(40, max([len("student"), *(len(entry["student"]) for entry in entries)]))

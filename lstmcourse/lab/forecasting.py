@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 SHORTEST = 5                                     # seasons: with fewer there is nothing to learn a season from
+LEVEL = 0.95                                     # of the intervals of `skill`
 
 
 class Series(NamedTuple):
@@ -41,7 +42,7 @@ def read_series(path, season, column=None, gaps=None, dates=None, decimal="."):
 
     Columns are parted by commas, semicolons or tabs. The step is the most frequent distance of two dates.
     Raises ValueError that names the line and what was wanted: no text, no header, no dates, a date twice or out of
-    order, a gap, a value that is no number, too few values.
+    order, a gap, a value that is not a number, too few values.
     """
     header, *rows = _table(path)
     if len(header) < 2 or (column is not None and column not in header[1:]):
@@ -68,7 +69,7 @@ def _dates_and_numbers(rows, at, path, gaps, dates, decimal):
         where = f"{path}, line {number}"
         times.append(_time(row[0], dates))
         if times[-1] is None:
-            raise ValueError(f"{where}: {row[0]!r} is no date; wanted " + (
+            raise ValueError(f"{where}: {row[0]!r} is not a date; wanted " + (
                 "2024-05-31, 2024-05-31 13:00, 2024-05 or 2024 in the first column, or its pattern: dates='%d/%m/%Y'"
                 if dates is None else f"one written as {dates!r}"))
         if len(times) > 1 and times[-1] <= times[-2]:
@@ -90,7 +91,7 @@ def _table(path):
 
 
 def _time(text, pattern):
-    """When: of a month or a year its first day, with a time zone in UTC; None where it is no date."""
+    """When: of a month or a year its first day, with a time zone in UTC; None where it is not a date."""
     short = re.fullmatch(r"(\d{4})(?:-(\d\d?))?(?:-(\d\d?))?", text)
     try:
         if pattern is None and short:
@@ -113,9 +114,9 @@ def _number(text, decimal, gaps, where):
     if not np.isfinite(value):
         example = "3.5" if decimal == "." else f"3{decimal}5"
         also = " (decimal=',' for 3,5)" if re.fullmatch(r"-?\d+,\d+", text) and decimal == "." else ""
-        raise ValueError(f"{where}: {text!r} is no number; wanted one like {example}" + (
+        raise ValueError(f"{where}: {text!r} is not a number; wanted one like {example}" + (
             ", or gaps='interpolate' to fill it on a straight line" if missing else
-            f", without unit or separator of thousands{also}"))
+            f", without a unit or a thousands separator{also}"))
     return value
 
 
@@ -245,7 +246,7 @@ def skill(errors, baseline, block, rng, draws=1000):
     starts = rng.integers(0, max(1, N - block + 1), (draws, -(-N // block)))
     rows = (starts[:, :, None] + np.arange(min(block, N))).reshape(draws, -1)[:, :N]
     drawn = 1 - ours[rows].mean(axis=1) / theirs[rows].mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(1 - ours.mean() / theirs.mean()), float(high)
 
 
@@ -280,7 +281,8 @@ def compare(series, season, horizon, models=None, seed=0):
     rng = np.random.default_rng(seed)
     found = {name: skill(e, naive, max(season, horizon), rng) for name, e in errors.items() if name != "seasonal naive"}
     return Comparison({name: e.mean(axis=0) for name, e in errors.items()}, found,
-                      f"{len(origins)} test origins, {horizon} steps ahead: {_sentence(found)}")
+                      f"{len(origins)} test origins, {horizon} steps ahead, {100 * LEVEL:.0f} % intervals in brackets: "
+                      f"{_sentence(found)}")
 
 
 def _values(series):

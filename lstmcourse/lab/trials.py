@@ -27,6 +27,7 @@ NO_NUMBERS = ("plots/", "widgets/", "practice/", "grading/", "cli.py", "bench.py
 
 
 COUNTING = 1000                    # the first counting seed; pilot seeds are 0 to 9
+DOUBLED = 6                        # how many of them show what a doubled budget changes: the fewest with an interval
 RESERVED = {"runs", "code", "commit", "cpu_minutes"}        # what `run` writes itself
 
 
@@ -77,15 +78,23 @@ def remake(script, settings, one, pilot_jobs, counting_jobs, first=COUNTING):
     counting_jobs  called as counting_jobs(pilot records, first seed); returns such a list
     first          the first counting seed; a later one where a criterion was changed
 
-    A pilot that this very code has made is used again. With a number on the command line the counting seeds
-    start there, and the result is saved apart: `03_memory.py 2000` writes 03_memory.2000.json.
+    A pilot that this very code has made is used again. With an argument, the counting jobs are run with other seeds
+    at the rates of the saved pilot, and the result is saved apart:
+
+    03_memory.py 2000     seeds from 2000 on, 03_memory.2000.json: does a second run give the same word?
+    05_keeps.py doubled   twice the steps on the first DOUBLED pilot seeds (another number may follow),
+                          05_keeps.doubled.json: would a larger budget change the word?
     """
-    workers, (start, *_) = os.cpu_count() or 1, [*map(int, sys.argv[1:]), first]
+    workers, (what, *number) = os.cpu_count() or 1, sys.argv[1:] or [None]
     pilot = pathlib.Path(script).with_suffix(".pilot.json")
-    if pilot_jobs and not (pilot.exists() and load(pilot)["code"] == fingerprint(script)):
+    if pilot_jobs and not (pilot.exists() and (what or load(pilot)["code"] == fingerprint(script))):
         run(script, settings, pilot_jobs, one, "pilot", workers)
+    start = 0 if what == "doubled" else int(what or first)
     jobs = counting_jobs(load(pilot)["runs"] if pilot_jobs else [], start)
-    return run(script, settings, jobs, one, None if start == first else str(start), workers)
+    if what == "doubled":
+        seeds = int(number[0]) if number else DOUBLED
+        jobs = [job | {"steps": 2 * job["steps"]} for job in jobs if job["seed"] < seeds]
+    return run(script, settings, jobs, one, what, workers)
 
 
 def _keys(jobs):
@@ -218,6 +227,11 @@ def select(results, **values):
     return [record for record in results["runs"] if values.items() <= record.items()]
 
 
+def rate_in(script, name, **values):
+    """The learning rate at which another trial beside this script counted the runs with these values."""
+    return select(load(pathlib.Path(script).with_name(f"{name}.json")), **values)[0]["lr"]
+
+
 def wilson(successes, n, z=1.96):
     """95 % interval of a proportion (Wilson 1927): (low, high), right for small n too.
 
@@ -309,6 +323,23 @@ def pilot_grid(arms, settings, doubled=None):
              [*((lr, first) for lr in rates), (rates[doubled], last)])
     return on_seeds([arm | {"lr": lr, "steps": steps} for arm in arms for lr, steps in tried], 0,
                     settings["pilot seeds"])
+
+
+def by_budget(pilot, settings, score, solved="solved", more=0.5, steps=None):
+    """The pilot as `choose` wants it: a record for each budget, since a run with the larger has passed the smaller.
+
+    pilot     records of runs that are tested every settings["every"] steps and stop when they have solved their task
+    score     score(record, tests): what a run has reached after so many tests
+    solved    where in a record the step that solved the task is, or None; its score is then 1, and more the sooner
+    more      how much more: of a run that would have solved it at once
+    steps     the budgets; None: those of settings
+    """
+    for r in pilot:
+        for n in steps or settings["steps"]:
+            reached = score(r, n // settings["every"])
+            if r[solved] and r[solved] <= n:
+                reached = 1 + more * (1 - r[solved] / settings["steps"][-1])
+            yield {"kind": r["net"], "lr": r["lr"], "steps": n, "seed": r["seed"], "score": reached}
 
 
 def choose(records, kinds, rates, steps, settled=0.02):

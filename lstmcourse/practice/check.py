@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lstmcourse.practice import kept, progress
+from lstmcourse.practice import foreign, kept, progress
 from lstmcourse.practice.exercise import Verdict
 from lstmcourse.practice.judging import judge
 from lstmcourse.practice.observe import observe, straight
@@ -33,8 +33,8 @@ def check(id, function, quiet=False):
         return verdict
     if verdict.started and verdict.id in EXERCISES and not _is_solution(function):
         note = progress.save(verdict.id, verdict.passed) or (verdict.passed and kept.keep(verdict.id, function))
-        if note:
-            verdict = replace(verdict, message=f"{verdict.message}\n{note}")
+        notes = filter(None, [verdict.message, verdict.passed and foreign.note_on(verdict.id, function), note])
+        verdict = replace(verdict, message="\n".join(notes))
     return _show(verdict)
 
 

@@ -11,19 +11,16 @@ from html import escape
 import numpy as np
 
 
-@dataclass(frozen=True)
 class Mistake:
-    """A mistake that people really make: a small wrong implementation and the hint that explains it.
+    """A mistake that people really make: small wrong implementations of it and the hint that explains it.
 
-    name        short, in words; several Mistakes may share one name (the same thought, another outcome)
+    name        short, in words; several Mistakes may share one name (the same thought, another hint)
     hint        the line of thought to change, from which a newcomer can mend it; no code
-    function    the wrong implementation, with the exercise's own arguments
+    functions   the wrong implementation, or several with different outcomes, with the exercise's own arguments
     convention  True: valid elsewhere, and not what this exercise asks for
     """
-    name: str
-    hint: str
-    function: Callable
-    convention: bool = False
+    def __init__(self, name, hint, *functions, convention=False):
+        self.name, self.hint, self.functions, self.convention = name, hint, functions, convention
 
 
 PARTS = ("cell", "backward pass", "loss", "attention", "decoding", "clipping")

@@ -50,7 +50,7 @@ def judge(exercise, call, rng, pairs=False):
         lines += mistakes_in_words(found)
     elif outcome.error:
         lines.append(error_pattern(outcome.error, args))
-    elif outcome.value is not None and not exercise.accept:
+    elif not exercise.accept:
         rows = rows_of(exercise, outcome.value, exercise.reference(*copy_of(args)))
         if not isinstance(rows, str):
             lines.append(pattern(rows, sizes_of(exercise, args)))
@@ -71,12 +71,12 @@ def recognise(exercise, observed, problems, pairs=False):
         return all(agree(exercise, args, outcome, problem, observe(exercise, function, args))
                    for (args, outcome), problem in zip(observed, problems, strict=True))
 
-    alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if fits(mistake.function)}
+    alone = {mistake.name: mistake for mistake in reversed(exercise.mistakes) if any(map(fits, mistake.functions))}
     if alone or not pairs or exercise.accept or observed[0][1].error or any(outcome.changed for _, outcome in observed):
         return [(mistake,) for mistake in reversed(alone.values())]
     for one, other in itertools.combinations(exercise.mistakes, 2):
-        function = one.name != other.name and together(one.function, other.function)
-        if function and fits(function):
+        both = itertools.starmap(together, itertools.product(one.functions, other.functions))
+        if one.name != other.name and any(function and fits(function) for function in both):
             return [(one, other)]
     return []
 

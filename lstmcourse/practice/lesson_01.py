@@ -221,8 +221,7 @@ return np.stack(h, axis=1)""",
                 "Your network starts from zeros. That is the usual start, but not the only one: a decoder starts from "
                 "what an encoder has read. The start is an argument; begin with it.",
                 partial(_sequence, start=np.zeros_like)),
-        Mistake(*BATCH_FOR_TIME, _loop_over_batch),
-        Mistake(*BATCH_FOR_TIME, _loop_over_batch_from_zero),
+        Mistake(*BATCH_FOR_TIME, _loop_over_batch, _loop_over_batch_from_zero),
         Mistake("time first in the result",
                 "The states are right, but collected along a new first axis: (T, B, H). The caller wants one sentence "
                 "per row: the axis on which you collect has to be the second one.",
@@ -249,10 +248,10 @@ return np.stack(h, axis=1)""",
                 "You put h_0 first in the result and begin with the second word. h_0 comes *before* the "
                 "first word and is not part of the result: step 0 reads word 0 as well, and starts from h_0.",
                 _first_word_unread),
-        *(Mistake("the first word is never read",
-                  "Your loop begins with the second word: Python counts from 0. h_0 comes *before* the first word, so "
-                  "step 0 reads word 0 and starts from h_0.", wrong)
-          for wrong in (_from_the_second_word, lambda *args: _from_the_second_word(*args)[:, 1:])),
+        Mistake("the first word is never read",
+                "Your loop begins with the second word: Python counts from 0. h_0 comes *before* the first word, so "
+                "step 0 reads word 0 and starts from h_0.",
+                _from_the_second_word, lambda *args: _from_the_second_word(*args)[:, 1:]),
         Mistake("every step shows the last state",
                 "All steps of your result are equal. The same array is put into the list at every step and "
                 "overwritten afterwards, so the list holds one array many times. Each step needs an array of its "
@@ -374,19 +373,19 @@ return -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0][mask].mea
         Mistake(*NO_MASK, partial(_cross, mean=lambda log_p, m: log_p.mean())),
         Mistake(*MASK_INVERTED, partial(_cross, mean=lambda log_p, m: (log_p * ~m).sum() / (~m).sum())),
         Mistake(*ROW_MEANS, partial(_cross, mean=lambda log_p, m: ((log_p * m).sum(axis=1) / m.sum(axis=1)).mean())),
-        Mistake(*MASKED_LOGITS, lambda x, y, m: _cross(x * m[..., None], y, np.ones_like(m)) * m.size / m.sum()),
-        Mistake(*MASKED_LOGITS, lambda x, y, m: _cross(x * m[..., None], y, np.ones_like(m))),
+        Mistake(*MASKED_LOGITS, lambda x, y, m: _cross(x * m[..., None], y, np.ones_like(m)) * m.size / m.sum(),
+                lambda x, y, m: _cross(x * m[..., None], y, np.ones_like(m))),
         Mistake(*SUM, partial(_cross, mean=lambda log_p, m: (log_p * m).sum())),
         Mistake(*NO_MINUS, partial(_cross, unit=1)),
         Mistake("softmax over the wrong axis",
                 "Your probabilities add up to 1 over time, not over the words of the vocabulary. At each position, of "
                 "each sentence, the V words compete with each other: that is the last axis.",
                 partial(_cross, log_p=lambda x: _log_p(x.swapaxes(1, 2)).swapaxes(1, 2))),
-        *(Mistake("one softmax over the whole batch",
-                  "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
-                  "position is a prediction of its own: its V probabilities add up to 1.", partial(_cross, log_p=wrong))
-          for wrong in (lambda x: _log(_naive_softmax(x, axis=None)),
-                        lambda x: x - x.max() - np.log(np.exp(x - x.max()).sum()))),
+        Mistake("one softmax over the whole batch",
+                "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
+                "position is a prediction of its own: its V probabilities add up to 1.",
+                partial(_cross, log_p=lambda x: _log(_naive_softmax(x, axis=None))),
+                partial(_cross, log_p=lambda x: x - x.max() - np.log(np.exp(x - x.max()).sum()))),
         Mistake(*SOFTMAX_TWICE, partial(_cross, log_p=lambda x: _log_p(softmax(x)))),
         Mistake("bits in place of nats",
                 "Your logarithm has base 2, so the loss is in bits: 1.44 times too large. The course measures in nats, "

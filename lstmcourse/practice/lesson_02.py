@@ -115,8 +115,8 @@ def clipped(backward, limit, grads_only):
     return run
 
 
-def clipped_forms(backward):
-    return [Mistake(*CLIPPED, clipped(backward, limit, grads_only)) for limit in (5, 1) for grads_only in (True, False)]
+def clipping(backward):
+    return Mistake(*CLIPPED, *(clipped(backward, limit, only) for limit in (5, 1) for only in (True, False)))
 
 
 # 2.1: the leaky cell of 1.1, h_t = keep * h_prev + (1 - keep) * new
@@ -191,7 +191,7 @@ return d @ cache["W_ih"], d @ cache["W_hh"] + cache["keep"] * dh_t, {
                 partial(_leaky, dkeep=lambda dh_t, k: dh_t * (k["h_prev"] - k["new"]))),
         Mistake(*IN_PLACE[:2], _leaky_in_place),
         *(Mistake(name, hint, partial(_leaky, cell=wrong)) for name, hint, wrong in WRONG_BACKWARD_CELLS[:-1]),
-        *clipped_forms(_leaky)))
+        clipping(_leaky)))
 
 
 # 2.2 the sequence
@@ -331,7 +331,7 @@ return da @ cache["W_ih"], d, {"W_ih": np.einsum("bth,btd->hd", da, cache["x"]),
         for B, T, D, H, size in ((3, 4, 6, 7, 1), (2, 5, 4, 3, LARGE))],
     about=ABOUT_LARGE,
     reference=_reference,
-    mistakes=(*(Mistake(*wrong) for wrong in WRONG_OVER_TIME), *clipped_forms(_reference),
+    mistakes=(*(Mistake(*wrong) for wrong in WRONG_OVER_TIME), clipping(_reference),
               *(_carried(*wrong) for wrong in WRONG_BACKWARD_CELLS
                 if wrong[0] not in ("dx_t through W_ih transposed", "dh_t is changed in place"))))
 

@@ -96,14 +96,13 @@ return {name: g * min(1, max_norm / max(norm, 1e-300)) for name, g in grads.item
     mistakes=(
         Mistake(*EACH_NUMBER, _each_number),
         Mistake(*EACH_ARRAY, _each_array),
-        Mistake(*ALWAYS, partial(_scaled, factor=_ratio)),
-        Mistake(*ALWAYS, partial(_scaled, factor=lambda norm, m: _ratio(norm, m) if norm else 1.0)),
-        *(Mistake(*LENGTH_ONE, partial(_scaled, factor=factor)) for factor in UNIT_FACTORS),
-        *(Mistake("the norm is returned as well",
-                  "You return two things, the gradients and their norm. The library's function does so; "
-                  "here the new gradients are the only result.", wrong, convention=True)
-          for wrong in (lambda grads, m: (_scaled(grads, m), _norm(grads)),
-                        lambda grads, m: (_norm(grads), _scaled(grads, m)))),
+        Mistake(*ALWAYS, partial(_scaled, factor=_ratio),
+                partial(_scaled, factor=lambda norm, m: _ratio(norm, m) if norm else 1.0)),
+        Mistake(*LENGTH_ONE, *(partial(_scaled, factor=factor) for factor in UNIT_FACTORS)),
+        Mistake("the norm is returned as well",
+                "You return two things, the gradients and their norm. The library's function does so; here the new "
+                "gradients are the only result.", lambda grads, m: (_scaled(grads, m), _norm(grads)),
+                lambda grads, m: (_norm(grads), _scaled(grads, m)), convention=True),
         Mistake("the norm is returned",
                 "You return the norm, as the function of this name in PyTorch does, which changes the gradients in "
                 "place. Here the new gradients are the result.", lambda grads, m: _norm(grads), convention=True),
@@ -324,7 +323,7 @@ return {name: params[name] - rate * grads[name] for name in params}""",
         Mistake(*EACH_NUMBER, partial(_step, clip=_each_number)),
         Mistake(*EACH_ARRAY, partial(_step, clip=_each_array)),
         Mistake(*ALWAYS, partial(_step, clip=partial(_scaled, factor=_ratio))),
-        *(Mistake(*LENGTH_ONE, partial(_step, clip=partial(_scaled, factor=factor))) for factor in UNIT_FACTORS[1:]),
+        Mistake(*LENGTH_ONE, *(partial(_step, clip=partial(_scaled, factor=factor)) for factor in UNIT_FACTORS[1:])),
         Mistake("params is changed in place",
                 "Your numbers are right, but the caller's parameters are overwritten, and nobody can compare before "
                 "and after. Return a new dict with new arrays.", _step_in_place)))

@@ -130,14 +130,14 @@ return sigmoid(x_t @ W.T + h_prev @ U.T + b + c)""",
     cases=lambda rng: [(normal(rng, B, D), uniform(rng, B, H), params(rng, 4, D, H)) for B, D, H in SIZES],
     reference=lambda x_t, h_prev, params: lstm_cell_forward(x_t, h_prev, np.zeros_like(h_prev), params)[2].f,
     mistakes=(
-        *(Mistake(*OTHER_GATE, partial(_gate, block=block)) for block in (0, 2, 3)),
-        *(Mistake("the two parts belong to different gates",
-                  "What comes from the word and what comes from the state are cut out at different places, so that "
-                  "they belong to two gates. Both matrices hold the blocks in the order i, f, g, o: the same rows of "
-                  "both belong together.", _of_two_gates(*blocks))
-          for blocks in itertools.permutations(range(4), 2) if 1 in blocks),
-        *(Mistake(*SOFTMAX, partial(_gate, act=_softmax(axis))) for axis in (1, 0, None)),
-        *(Mistake(*SOFTMAX, partial(_gate, first=_softmax(axis), act=lambda a: a)) for axis in (1, None)),
+        Mistake(*OTHER_GATE, *(partial(_gate, block=block) for block in (0, 2, 3))),
+        Mistake("the two parts belong to different gates",
+                "What comes from the word and what comes from the state are cut out at different places, so that they "
+                "belong to two gates. Both matrices hold the blocks in the order i, f, g, o: the same rows of both "
+                "belong together.",
+                *(_of_two_gates(*blocks) for blocks in itertools.permutations(range(4), 2) if 1 in blocks)),
+        Mistake(*SOFTMAX, *(partial(_gate, act=_softmax(axis)) for axis in (1, 0, None)),
+                *(partial(_gate, first=_softmax(axis), act=lambda a: a) for axis in (1, None))),
         Mistake("all four gates are returned",
                 "Your result has 4H columns: every gate is in it. The rows of the weights, and so the columns of the "
                 "sum, hold four blocks in the order i, f, g, o; the exercise asks for one of them.",
@@ -223,13 +223,12 @@ cell_update = Exercise(
                 "Your result is (B, B): a matrix product with a transpose compares each sentence with every other. The "
                 "× of the pictures is taken unit by unit: each number of the one times the number of the same unit of "
                 "the other.", lambda c, i, f, g: f @ c.T + i @ g.T),
-        Mistake(*DOT, partial(_update, times=lambda a, b: (a * b).sum(axis=1))),
-        Mistake(*DOT, lambda c, i, f, g: _dot(f, c) + i * g),
-        *(Mistake(DOT[0],
-                  "You add up over everything, which leaves one single number, the dot product of whole arrays. The × "
-                  "of the pictures is taken unit by unit, sentence by sentence: (B, H) times (B, H) is (B, H).", wrong)
-          for wrong in (partial(_update, times=lambda a, b: (a * b).sum()),
-                        lambda c, i, f, g: (f * c).sum() + i * g)),
+        Mistake(*DOT, partial(_update, times=lambda a, b: (a * b).sum(axis=1)),
+                lambda c, i, f, g: _dot(f, c) + i * g),
+        Mistake(DOT[0],
+                "You add up over everything, which leaves one single number, the dot product of whole arrays. The × of "
+                "the pictures is taken unit by unit, sentence by sentence: (B, H) times (B, H) is (B, H).",
+                partial(_update, times=lambda a, b: (a * b).sum()), lambda c, i, f, g: (f * c).sum() + i * g),
         Mistake("i and f are swapped",
                 "The old cell is multiplied by the input gate, and the candidate by the forget gate. Keeping belongs "
                 "to the old cell, writing to the candidate.", lambda c, i, f, g: i * c + f * g),
@@ -315,8 +314,8 @@ return sigmoid(o) * np.tanh(c_t), c_t""",
                 "Your gates are the sums as they are, and can be any number. A gate answers 'how much', a fraction "
                 "between 0 and 1: each of the three needs its sigmoid.",
                 partial(_lstm, act_i=lambda a: a, act_f=lambda a: a, act_o=lambda a: a)),
-        *(Mistake(*SOFTMAX, partial(_lstm, act_i=_softmax(axis), act_f=_softmax(axis), act_o=_softmax(axis)))
-          for axis in (1, 0, None)),
+        Mistake(*SOFTMAX, *(partial(_lstm, act_i=_softmax(axis), act_f=_softmax(axis), act_o=_softmax(axis))
+                            for axis in (1, 0, None))),
         Mistake("the input gate is made from the forget gate's rows",
                 "Input gate and forget gate are equal in your cell: both are made from the second block. The first "
                 "block of rows, the input gate's own, is not used.", partial(_lstm, order=(1, 1, 2, 3))),
@@ -467,9 +466,7 @@ return params""",
     cases=lambda rng: [(3, 4), (2, 5), (5, 2)],
     reference=_latch, accept=latch_problem,
     mistakes=(
-        Mistake(*LEAK, partial(_latch, keep=0.0)),
-        Mistake(*LEAK, partial(_latch, keep=3.0)),
-        Mistake(*LEAK, partial(_latch, keep=5.0)),
+        Mistake(*LEAK, partial(_latch, keep=0.0), partial(_latch, keep=3.0), partial(_latch, keep=5.0)),
         Mistake("the large bias is in another gate's rows",
                 "You have set a large bias, but not on the forget gate. The 4H entries are four blocks in the order "
                 "i, f, g, o, and unit 0 of a gate is the first entry of its block.", partial(_latch, block=0)),
@@ -477,11 +474,10 @@ return params""",
                 "The row of the weights that makes the candidate of unit 0 has to look at input 0. The rows come in "
                 "four blocks in the order i, f, g, o: is it the first row of the third block that you set?",
                 partial(_latch, g=0.0)),
-        *(Mistake("a bias on the candidate",
-                  "The candidate of unit 0 should say the bit at the first step and nothing at all later. A bias "
-                  "speaks at every step, whatever the inputs are: it belongs to the gate that has to stay open, not "
-                  "here.",
-                  partial(_latch, g_bias=bias)) for bias in (40.0, 1.0)),
+        Mistake("a bias on the candidate",
+                "The candidate of unit 0 should say the bit at the first step and nothing at all later. A bias speaks "
+                "at every step, whatever the inputs are: it belongs to the gate that has to stay open, not here.",
+                partial(_latch, g_bias=40.0), partial(_latch, g_bias=1.0)),
         Mistake("the input gate is shut",
                 "You have shut the input gate to keep the noise out, and the bit cannot get in either. It may be open "
                 "at the first step, or always, if nothing is offered later.", partial(_latch, i_bias=-40.0)),
@@ -490,8 +486,7 @@ return params""",
                 "that goes up for one sign goes down for the other. Is the gate needed at all, if the candidate is 0 "
                 "later?",
                 partial(_latch, i_bias=-20.0, i_weight=40.0)),
-        Mistake(*NOISE, partial(_latch, noise=1.0)),
-        Mistake(*NOISE, _only_the_bias),
+        Mistake(*NOISE, partial(_latch, noise=1.0), _only_the_bias),
         Mistake("the bit is stored with the wrong sign",
                 "Everything holds, but upside down: a weight with the wrong sign flips the bit.",
                 partial(_latch, g=-2.0))))

@@ -9,7 +9,7 @@ from lstmcourse.layers import sigmoid
 from lstmcourse.lstm import LSTMCache, LSTMCellCache, lstm_backward, lstm_cell_backward, lstm_cell_forward, lstm_forward
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, params, uniform, weights_only
-from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED, clipped_forms
+from lstmcourse.practice.lesson_02 import FIRST_STEP_LEFT_OUT, WRAPPED, clipping
 from lstmcourse.practice.lesson_04 import gate_orders
 
 GRADS = "grads {W_ih (4H, D), W_hh (4H, H), b_ih (4H,), b_hh (4H,)}"
@@ -228,7 +228,7 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
     about=ABOUT_LARGE,
     reference=_cell_reference,
     mistakes=(
-        *(Mistake(*wrong) for wrong in CELL_MISTAKES), *gate_orders(_in_order), *clipped_forms(_cell_reference),
+        *(Mistake(*wrong) for wrong in CELL_MISTAKES), *gate_orders(_in_order), clipping(_cell_reference),
         Mistake("the weights are transposed on the way back",
                 "Forward, the input went through the transpose of W_ih, from D numbers to 4H. Backward you go from 4H "
                 "to D: look which of the two orientations of the matrix does that.", _weights_transposed),
@@ -364,17 +364,16 @@ SEQUENCE_MISTAKES = [
      "At the first step the states before are h_0 and c_0, which are given and not zero: dW_hh needs the one, the "
      "forget gate's gradient the other.",
      partial(_bptt, h_before=lambda k: 0 * k["h_0"], c_before=lambda k: 0 * k["c_0"])),
-    (*WRAPPED, partial(_bptt, h_before=lambda k: k["h"][:, -1], c_before=lambda k: k["c"][:, -1])),
-    (*WRAPPED, partial(_bptt, h_before=lambda k: k["h"][:, -1])),
-    (*WRAPPED, partial(_bptt, c_before=lambda k: k["c"][:, -1])),
+    (*WRAPPED, partial(_bptt, h_before=lambda k: k["h"][:, -1], c_before=lambda k: k["c"][:, -1]),
+     partial(_bptt, h_before=lambda k: k["h"][:, -1]), partial(_bptt, c_before=lambda k: k["c"][:, -1])),
     (*FIRST_STEP_LEFT_OUT, partial(_bptt, first=1)),
     ("what comes back to h_t does not reach the cell",
      "At the last step you are right, before it you are not: for the part that flows from h_t into the cell you take "
      "dh at this step alone. First add what comes back from the later step, then use the sum everywhere.",
      _cell_without_dh_next),
-    *((("the forget gate of another step",
-        "The gradient at c_{t-1} is that at c_t times the forget gate of step t: the gate through which c_{t-1} went "
-        "into c_t. You take the forget gate of another step on the way back.", wrong)) for wrong in FORGET_GATES),
+    ("the forget gate of another step",
+     "The gradient at c_{t-1} is that at c_t times the forget gate of step t: the gate through which c_{t-1} went "
+     "into c_t. You take the forget gate of another step on the way back.", *FORGET_GATES),
     ("the gradients are averaged over the steps",
      "The same weights are used at every step, so their gradients add up. You divide by the number of steps: where a "
      "mean is wanted, it is the loss that takes it, and dh carries it already.",
@@ -424,7 +423,7 @@ return da @ cache["W_ih"], d, e, {"W_ih": np.einsum("btg,btd->gd", da, cache["x"
         for B, T, D, H, size in ((3, 4, 6, 7, 1), (2, 5, 4, 3, LARGE))],
     about=ABOUT_LARGE,
     reference=_reference,
-    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), *clipped_forms(_reference),
+    mistakes=(*(Mistake(*wrong) for wrong in SEQUENCE_MISTAKES), clipping(_reference),
               *(_carried(*wrong) for wrong in CELL_MISTAKES),
               *gate_orders(lambda layout: partial(_bptt, cell=_in_order(layout)))))
 
@@ -591,9 +590,9 @@ return b_ih, b_hh""",
                 "numbers.",
                 lambda lags, kept, b_ih, b_hh: _with_bias(lags, kept, b_ih, b_hh, first=lambda b: (
                     b_ih[len(b):2 * len(b)] + b), second=None)),
-        *(Mistake("the rows of another gate",
-                  "You have set a bias, but not the forget gate's. The 4H entries are four blocks in the order i, f, "
-                  "g, o: the forget gate is the second.", partial(_with_bias, block=block)) for block in (0, 2, 3)),
+        Mistake("the rows of another gate",
+                "You have set a bias, but not the forget gate's. The 4H entries are four blocks in the order i, f, g, "
+                "o: the forget gate is the second.", *(partial(_with_bias, block=block) for block in (0, 2, 3))),
         Mistake("every gate gets the bias",
                 "You have set the bias of all four blocks. Only the forget gate scales what is kept; the others stay "
                 "as they were.", _everywhere),

@@ -9,7 +9,7 @@ from lstmcourse.gru import GRUCellCache, gru_cell_backward, gru_cell_forward
 from lstmcourse.layers import sigmoid
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, params, uniform, weights_only
-from lstmcourse.practice.lesson_02 import clipped_forms
+from lstmcourse.practice.lesson_02 import clipping
 
 PARAMS = "params {W_ih (3H, D), W_hh (3H, H), b_ih (3H,), b_hh (3H,)}"
 GRADS = PARAMS.replace("params", "grads")
@@ -318,7 +318,7 @@ return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
                 "The parameters are used once for each row of the batch, and gradients over several uses add up. "
                 "Where a mean is wanted, it is the loss that takes it: dh_t then already carries the division.",
                 partial(_backward, over_batch=lambda B: 1 / B)),
-        *clipped_forms(_library),
+        clipping(_library),
         Mistake("dh_t is changed in place",
                 "You write into dh_t, and it is the caller's array: perhaps by `*=`. Work on a new one.", _in_place)))
 
@@ -521,7 +521,7 @@ return a @ cache["W_ih"], dh_t * (1 - z) + drh * r + g @ W[:2 * h.shape[1]], {
                 "The parameters are used once for each row of the batch, and gradients over several uses add up. "
                 "Where a mean is wanted, it is the loss that takes it: dh_t then already carries the division.",
                 partial(_papers_back, over_batch=lambda B: 1 / B)),
-        *clipped_forms(_papers),
+        clipping(_papers),
         Mistake("dh_t is changed in place",
                 "You write into dh_t, and it is the caller's array: perhaps by `*=`. Work on a new one.",
                 _papers_in_place)))

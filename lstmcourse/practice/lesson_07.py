@@ -107,8 +107,8 @@ last = Exercise(
         Mistake("the length of the longest sentence for all",
                 "You read every sentence where the longest one ends. Each has a length of its own.",
                 lambda h, lengths: h[:, lengths.max() - 1]),
-        Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), lengths]),
-        Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), np.minimum(lengths, h.shape[1] - 1)]),
+        Mistake(*ONE_TOO_FAR, lambda h, lengths: h[np.arange(len(h)), lengths],
+                lambda h, lengths: h[np.arange(len(h)), np.minimum(lengths, h.shape[1] - 1)]),
         Mistake("the lengths pick sentences, not steps",
                 "You use the lengths as indices of the first axis, which is the batch. Each sentence is to be read at "
                 "a step of its own: two indices go together, the row and in it the step.",
@@ -139,10 +139,14 @@ def _one_hot(targets, V):
     return (targets[..., None] == np.arange(V)).astype(float)
 
 
-def _loss_wrong(name, hint):
-    """A mistake in the loss alone; its name and hint are those of 1.3."""
-    function = next(m.function for m in one.loss.mistakes if m.name == name)
-    return Mistake(name, hint, lambda x, y, m: (function(x, y, m), _masked_loss(x, y, m)[1]))
+def _of_1_3(name, hint):
+    """The first function of a mistake that 1.3 knows."""
+    return next(mistake.functions[0] for mistake in one.loss.mistakes if mistake.name == name)
+
+
+def _in_the_loss(known, *both):
+    """A mistake of 1.3 in the loss alone; both: the same mistake in the gradient as well."""
+    return Mistake(*known, *both, lambda x, y, m: (_of_1_3(*known)(x, y, m), _masked_loss(x, y, m)[1]))
 
 
 def _gradient(dlogits):
@@ -169,7 +173,7 @@ def _softmax_twice(logits, targets, mask):
 
 def _row_means(logits, targets, mask):
     each = mask.sum(axis=1)[:, None, None] * len(mask)
-    loss = next(m.function for m in one.loss.mistakes if m.name == one.ROW_MEANS[0])(logits, targets, mask)
+    loss = _of_1_3(*one.ROW_MEANS)(logits, targets, mask)
     return loss, (softmax(logits) - _one_hot(targets, logits.shape[-1])) * mask[..., None] / each
 
 
@@ -235,17 +239,14 @@ return -log_p[hot & mask[..., None]].sum() / n, (np.exp(log_p) - hot) * mask[...
         Mistake("a gradient for the real tokens only",
                 "Your gradient has a row for each real token and none for the padding. It needs the shape of the "
                 "logits, with zeros at the padding.", _real_only),
-        Mistake(*one.ALL_POSITIONS, _means_with_padding),
-        Mistake(*one.SENTENCES, _means_over_sentences),
-        Mistake(*one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
-        Mistake(*one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
+        _in_the_loss(one.ALL_POSITIONS, _means_with_padding),
+        _in_the_loss(one.SENTENCES, _means_over_sentences),
+        _in_the_loss(one.NO_MASK, lambda x, y, m: _masked_loss(x, y, np.ones_like(m))),
+        _in_the_loss(one.MASK_INVERTED, lambda x, y, m: _masked_loss(x, y, ~m)),
         Mistake(*one.ROW_MEANS, _row_means),
-        Mistake(*one.SUM, _sums),
+        _in_the_loss(one.SUM, _sums),
         Mistake(*one.SOFTMAX_TWICE, _softmax_twice),
-        Mistake(*one.OVERFLOW, _naive),
-        _loss_wrong(*one.OVERFLOW), _loss_wrong(*one.LOG_OF_ZERO), _loss_wrong(*one.ALL_POSITIONS),
-        _loss_wrong(*one.SENTENCES),
-        _loss_wrong(*one.NO_MASK), _loss_wrong(*one.MASK_INVERTED), _loss_wrong(*one.NO_MINUS), _loss_wrong(*one.SUM)))
+        _in_the_loss(one.OVERFLOW, _naive), _in_the_loss(one.LOG_OF_ZERO), _in_the_loss(one.NO_MINUS)))
 
 
 # 7.4 both directions
@@ -268,8 +269,8 @@ both_ends = Exercise(
                        for lengths, T, H in (((2, 7, 4), 7, 5), ((4, 1), 5, 3))],
     reference=_both_ends, about=("", "no sentence fills its row"),
     mistakes=(
-        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([last_states(f, n), b[:, -1]], axis=1)),
-        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([last_states(f, n), last_states(b, n)], axis=1)),
+        Mistake(*BACKWARD_END, lambda f, b, n: np.concatenate([last_states(f, n), b[:, -1]], axis=1),
+                lambda f, b, n: np.concatenate([last_states(f, n), last_states(b, n)], axis=1)),
         Mistake("both directions at the last step of the array",
                 "You take the last step of both. For the forward network that is after the padding of a short "
                 "sentence; for the backward one it is where it begins. Ask for each: at which step has it just read "
@@ -435,10 +436,8 @@ return np.stack(out, axis=1)""",
                 "Each step starts from the states after the step before.", partial(_greedy, **WRONG_LOOPS["encoder"])),
         Mistake("only one of the two states is carried on",
                 "One of h and c is carried from step to step, the other is the encoder's at every step. An LSTM has "
-                "two states, and both go on.", partial(_greedy, **WRONG_LOOPS["h"])),
-        Mistake("only one of the two states is carried on",
-                "One of h and c is carried from step to step, the other is the encoder's at every step. An LSTM has "
-                "two states, and both go on.", partial(_greedy, **WRONG_LOOPS["c"])),
+                "two states, and both go on.",
+                partial(_greedy, **WRONG_LOOPS["h"]), partial(_greedy, **WRONG_LOOPS["c"])),
         Mistake("bos is part of what was written",
                 "Your rows begin with bos. It is what the decoder reads first, not a word that it writes.",
                 partial(_greedy, first=True)),

@@ -96,8 +96,8 @@ return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
         Mistake("masked scores are set to 0",
                 "A score of 0 is not 'do not look': exp of 0 is 1, an ordinary weight. Which score has the weight 0?",
                 lambda s, m: softmax(s * m[:, None])),
-        Mistake(*ROWS_SUM, lambda s, m: _raw(s, m[:, None], axis=1)),
-        Mistake(*ROWS_SUM, lambda s, m: softmax(np.where(m[:, None], s, -1e9).swapaxes(1, 2)).swapaxes(1, 2)),
+        Mistake(*ROWS_SUM, lambda s, m: _raw(s, m[:, None], axis=1),
+                lambda s, m: softmax(np.where(m[:, None], s, -1e9).swapaxes(1, 2)).swapaxes(1, 2)),
         Mistake("softmax over the batch",
                 "Your weights add up to 1 over the sentences of the batch, which have nothing to do with each other. "
                 "It is the source words of one sentence that compete: the last axis.",
@@ -342,10 +342,10 @@ return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
         Mistake("the scale on the query only",
                 "dquery is scaled, dkeys is not. The division comes between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),
-        *(Mistake(".T turns all three axes round",
-                  "With three axes `.T` reverses all of them, so that the batch comes last. Only the two axes of each "
-                  "sentence's own matrix are to be exchanged.", wrong) for wrong in (
-                      lambda dcontext, k: k["alpha"].T @ dcontext, lambda dcontext, k: dcontext @ k["values"].T)),
+        Mistake(".T turns all three axes round",
+                "With three axes `.T` reverses all of them, so that the batch comes last. Only the two axes of each "
+                "sentence's own matrix are to be exchanged.",
+                lambda dcontext, k: k["alpha"].T @ dcontext, lambda dcontext, k: dcontext @ k["values"].T),
         Mistake("dvalues without a transpose",
                 "For dvalues each *source* word collects from all target words that looked at it. Rows of alpha are "
                 "target words: the two time axes of alpha have to be exchanged.", _values_as_alpha)))

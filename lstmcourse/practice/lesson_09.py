@@ -80,8 +80,7 @@ return e / e.sum(-1, keepdims=True) @ v""",
         Mistake("the mask is one position too wide",
                 "Every word sees one word ahead of it, the very one that is to be guessed. Nothing after the diagonal "
                 "may be looked at.", _wrong(lambda s, m: _masked(s, m | np.eye(len(m), k=1, dtype=bool)))),
-        Mistake(*NOT_ITSELF, _wrong(_nan_row)),
-        Mistake(*NOT_ITSELF, _wrong(_zero_row)),
+        Mistake(*NOT_ITSELF, _wrong(_nan_row), _wrong(_zero_row)),
         Mistake(NOT_ITSELF[0],
                 "Your mask leaves out the diagonal: a word may look at itself and at what came before. The first word "
                 "then has nothing to look at, and since the very negative numbers in its row are all equal, it looks "

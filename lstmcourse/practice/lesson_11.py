@@ -159,7 +159,7 @@ return {"W_ih": kernel[:-H, rows].T, "W_hh": kernel[-H:, rows].T, "b_ih": b, "b_
         Mistake("the forget bias is added twice",
                 "PyTorch adds its two biases. With the forget bias in both, it counts double.",
                 partial(_from_tensorflow, to_hh=lambda f: f)),
-        Mistake("the bias stands in both vectors",
+        Mistake("the bias is in both vectors",
                 "You give the same bias twice, and PyTorch adds the two. Put it into one of them and zeros into the "
                 "other.", lambda kernel, bias, forget_bias: (
                     lambda p: p | {"b_hh": p["b_ih"].copy()})(_from_tensorflow(kernel, bias, forget_bias))),

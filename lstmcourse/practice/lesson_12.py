@@ -55,7 +55,7 @@ return x, y""",
                 "One more window fits: the one whose targets end with the very last value.",
                 partial(_windows, count=-1)),
         Mistake("features and steps are mixed up",
-                "The shape is right and the numbers stand in other places: after a reshape, features have become "
+                "The shape is right and the numbers are in other places: after a reshape, features have become "
                 "steps. To exchange two axes, transpose them.", _time_last)))
 
 
@@ -97,9 +97,7 @@ return np.mean(slope * (y - forecast)), -slope / y.size""",
                 partial(_quantile_loss, mean=np.sum, parts=lambda n: 1)),
         Mistake("the absolute error",
                 "Both sides cost the same in your loss, whatever q is: its best forecast is the median.",
-                partial(_quantile_loss, weight=lambda over, q: np.where(over, -1.0, 1.0))),
-        Mistake("the absolute error",
-                "Both sides cost the same in your loss, whatever q is: its best forecast is the median.",
+                partial(_quantile_loss, weight=lambda over, q: np.where(over, -1.0, 1.0)),
                 partial(_quantile_loss, weight=lambda over, q: np.where(over, -0.5, 0.5)))))
 
 
@@ -126,7 +124,7 @@ scaled_error = Exercise(
     shortest="return np.abs(y - forecast).mean() / np.abs(train[season:] - train[:-season]).mean()",
     mistakes=(
         Mistake("scaled by the last value's error",
-                "Your yardstick is the forecast 'as one step ago'. The seasonal naive one looks a whole season back.",
+                "Your yardstick is the last value, one step ago. The seasonal naive forecast goes back a whole season.",
                 partial(_scaled_error, lag=lambda season: 1)),
         Mistake("scaled by the test part",
                 "Your yardstick is made from the values that are to be forecast. It has to be known before: take the "

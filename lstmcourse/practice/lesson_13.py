@@ -45,7 +45,7 @@ _MISSED = (  # name, hint, what it replaces: in the order in which the measureme
      "One fault is left: change one row, and the other rows' answers move. Something is computed over the whole batch "
      "that belongs to no row.", {"scale": _by_the_batch}),
     ("answers and targets are broadcast",
-     "One fault is left: the loss holds each answer against all targets. Look at the two shapes on both sides of the "
+     "One fault is left: the loss compares each answer with all targets. Look at the two shapes on both sides of the "
      "minus sign.", {"shape": _as_it_is}))
 
 

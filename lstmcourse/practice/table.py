@@ -11,9 +11,10 @@ from lstmcourse.practice.registry import EXERCISES
 
 
 def named(exercise, mistake, seed):
-    """Is the mistake rejected, and called by its name?"""
-    verdict = judge(exercise, lambda args: observe(exercise, mistake.function, args), np.random.default_rng(seed))
-    return not verdict.passed and verdict.mistake == mistake.name
+    """Is every form of the mistake rejected, and called by its name?"""
+    def verdict(function):
+        return judge(exercise, lambda args: observe(exercise, function, args), np.random.default_rng(seed))
+    return {(said.passed, said.mistake) for said in map(verdict, mistake.functions)} == {(False, mistake.name)}
 
 
 def main(argv=None):
@@ -36,7 +37,8 @@ def main(argv=None):
         for name, variants in seen.items():
             right = all(named(exercise, mistake, args.seed) for mistake in variants)
             kind = ", another valid convention" if variants[0].convention else ""
-            forms = f", in {len(variants)} forms" if len(variants) > 1 else ""
+            count = sum(len(mistake.functions) for mistake in variants)
+            forms = f", in {count} forms" if count > 1 else ""
             print(f"  {'named ' if right else 'MISSED'}  {name}{kind}{forms}")
             if args.hints:
                 print(textwrap.fill(variants[0].hint, 100, initial_indent=" " * 10, subsequent_indent=" " * 10))

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmcourse.data.pizza import WORDS, pizza_sentences
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, pilot_grid, remake, verdict_of, wilson
+from lstmcourse.lab.trials import by_budget, choose, pilot_grid, remake, verdict_of, wilson
 from lstmcourse.train import train
 
 CRITERION = """
@@ -117,16 +117,8 @@ def one(net, lr, steps, seed):
 
 
 def scored(pilot):
-    """The pilot as `choose` wants it: a record for each budget, since a run with the larger has passed the smaller.
-
-    The score is the accuracy; of a run that has learned the task, 1 and more the sooner.
-    """
-    for r in pilot:
-        for steps in SETTINGS["steps"]:
-            score = r["accuracies"][:steps // SETTINGS["every"]][-1]
-            if r["learned"] and r["learned"] <= steps:
-                score = 1.5 - 0.5 * r["learned"] / SETTINGS["steps"][-1]
-            yield {"kind": r["net"], "lr": r["lr"], "steps": steps, "seed": r["seed"], "score": score}
+    """The pilot as `choose` wants it: the accuracy at each budget; of a run that has learned the task, more."""
+    return by_budget(pilot, SETTINGS, lambda run, tests: run["accuracies"][:tests][-1], solved="learned")
 
 
 def pilot_jobs():

@@ -21,7 +21,7 @@ from lstmcourse.data.pizza import WORDS
 from lstmcourse.data.reber import reber_stream
 from lstmcourse.lab.interventions import clamp_gate
 from lstmcourse.lab.models import init_network, last_step_loss, network_backward, network_forward, one_hot
-from lstmcourse.lab.trials import choose, on_seeds, pilot_grid, relabelled, remake, verdict_of, wilson
+from lstmcourse.lab.trials import by_budget, choose, on_seeds, pilot_grid, relabelled, remake, verdict_of, wilson
 from lstmcourse.layers import cross_entropy_backward, cross_entropy_forward
 from lstmcourse.train import Adam, clip_grads, tree_map
 
@@ -125,15 +125,9 @@ def one(task, arm, lr, steps, seed):
 
 
 def scored(pilot, steps):
-    """The pilot as `choose` wants it, after so many steps: a run with a larger budget has passed the smaller one.
-
-    The score of a run that has solved its task is 1 and more, the sooner the more.
-    """
-    for r in pilot:
-        score = r["scores"][:steps // SETTINGS["every"]][-1]
-        if r["solved"] and r["solved"] <= steps:
-            score = 1.5 - 0.5 * r["solved"] / SETTINGS["steps"][-1]
-        yield {"kind": f"{r['task']}: {r['arm']}", "lr": r["lr"], "steps": steps, "seed": r["seed"], "score": score}
+    """The pilot as `choose` wants it, after so many steps."""
+    named = [r | {"net": f"{r['task']}: {r['arm']}"} for r in pilot]
+    return by_budget(named, SETTINGS, lambda run, tests: run["scores"][:tests][-1], steps=[steps])
 
 
 def pilot_jobs():

@@ -14,6 +14,7 @@ from lstmcourse.data.adding import adding_problem
 from lstmcourse.lab.gradients import gradient_norms_by_lag
 from lstmcourse.lab.models import init_network, last_step_loss, network_forward
 from lstmcourse.lab.trials import (
+    by_budget,
     choose,
     median_interval,
     on_seeds,
@@ -114,18 +115,11 @@ def one(net, lr, steps, seed):
 
 
 def scored(pilot):
-    """The pilot as `choose` wants it: a record for each budget, since a run with the larger has passed the smaller.
-
-    The score is the variance explained; of a run that has solved the task, 1 and more the sooner.
-    """
-    for r in pilot:
-        for steps in SETTINGS["steps"]:
-            passed = r["errors"][:steps // SETTINGS["every"]]
-            blew_up = None in passed
-            score = -1.0 if blew_up else max(-1.0, 1 - passed[-1] / GUESS)
-            if r["solved"] and r["solved"] <= steps:
-                score = 1.5 - 0.5 * r["solved"] / SETTINGS["steps"][-1]
-            yield {"kind": r["net"], "lr": r["lr"], "steps": steps, "seed": r["seed"], "score": score}
+    """The pilot as `choose` wants it: the variance explained at each budget, -1 for a run that blew up."""
+    def explained(run, tests):
+        errors = run["errors"][:tests]
+        return -1.0 if None in errors else max(-1.0, 1 - errors[-1] / GUESS)
+    return by_budget(pilot, SETTINGS, explained)
 
 
 def pilot_jobs():

@@ -3,6 +3,11 @@
 Embedded Reber strings one after the other without a pause, and the state is handed on (Gers, Schmidhuber and Cummins
 2000). LSTMs with forget gates, and without them: f = 1, as in 1997. As a control, LSTMs without forget gates on single
 strings: somebody wipes the board after each.
+
+The first count (commit 8e59b5a, seeds from 1000 on, 05_messy.first.json) had ten networks of each kind, and its verdict
+was True. A second run, ten others of each (seeds from 2000 on, 05_messy.second.json), left the control open: two of
+the ten that are wiped had not learned the single strings. So now there are thirty of each, on seeds from 3000 on. The
+criterion is the same.
 """
 
 import numpy as np
@@ -24,7 +29,8 @@ True: all three. False: works, and fails refuted. Open: otherwise.
 """
 SETTINGS = {"H": 10, "forget_bias": 1.0, "B": 16, "piece": 40, "length": 4000, "works": 0.95, "test_streams": 16,
             "test_length": 1000, "late": 500, "read": [10, 30, 100, 300, 1000], "test_strings": 300,
-            "rates": [0.003, 0.01, 0.03], "tie": 0.1, "steps": [1000, 2000], "pilot seeds": 2, "seeds": 10}
+            "rates": [0.003, 0.01, 0.03], "tie": 0.1, "steps": [1000, 2000], "pilot seeds": 2, "seeds": 30}
+FIRST = 3000                                               # the first counting seed
 NETS = {"with": (True, True), "without": (False, True), "without, wiped": (False, False)}     # forget gates, a stream
 
 
@@ -122,4 +128,4 @@ def shuffled(records, rng):
 
 
 if __name__ == "__main__":
-    remake(__file__, SETTINGS, one, pilot_jobs(), jobs)
+    remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lstmcourse.data.reber import reber_strings
 from lstmcourse.lab.models import init_network, network_forward, one_hot, token_loss
-from lstmcourse.lab.trials import choose, on_seeds, relabelled, remake, verdict_of, wilson
+from lstmcourse.lab.trials import by_budget, choose, on_seeds, relabelled, remake, verdict_of, wilson
 from lstmcourse.train import train
 
 CRITERION = """
@@ -74,12 +74,8 @@ def one(net, lr, steps, seed):
 
 def scored(pilot):
     """The pilot as `choose` wants it: what is legal at each budget; of a run that has solved it, more the sooner."""
-    for r in pilot:
-        for steps in SETTINGS["steps"]:
-            score, strings = r["legal"][:steps // SETTINGS["every"]][-1], steps * SETTINGS["B"]
-            if r["strings"] and r["strings"] <= strings:
-                score = 2 - r["strings"] / (SETTINGS["steps"][-1] * SETTINGS["B"])
-            yield {"kind": r["net"], "lr": r["lr"], "steps": steps, "seed": r["seed"], "score": score}
+    solved = [r | {"solved": r["strings"] and r["strings"] // SETTINGS["B"]} for r in pilot]
+    return by_budget(solved, SETTINGS, lambda run, tests: run["legal"][:tests][-1], more=1)
 
 
 def pilot_jobs():

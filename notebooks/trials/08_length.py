@@ -9,13 +9,11 @@ networks translate 4 clauses (median 0.95, but one 0.63), and fall less steeply 
 the first kind alone, on seeds from 3000 on.
 """
 
-import pathlib
-
 import numpy as np
 
 from lstmcourse.data import hindi
 from lstmcourse.lab.translation import split_clauses, train_translator, write
-from lstmcourse.lab.trials import load, median_interval, reaches, remake, verdict_of
+from lstmcourse.lab.trials import median_interval, on_seeds, rate_in, reaches, remake, verdict_of
 from lstmcourse.seq2seq import Model
 
 CRITERION = """
@@ -107,9 +105,8 @@ def pilot_jobs():
 
 def jobs(pilot, first):
     """The counting runs."""
-    runs = load(pathlib.Path(__file__).with_name("08_weights.json"))["runs"]
-    lr = next(r["lr"] for r in runs if r.get("kind") == "words")
-    return [{"lr": lr, "steps": SETTINGS["passes"], "seed": seed} for seed in range(first, first + SETTINGS["seeds"])]
+    how = {"lr": rate_in(__file__, "08_weights", kind="words"), "steps": SETTINGS["passes"]}
+    return on_seeds([how], first, SETTINGS["seeds"])
 
 
 if __name__ == "__main__":

@@ -10,13 +10,11 @@ sentences one of them had not learned he and she at all, right in half of the cl
 networks that write he and she right count under "named", and the seeds are new.
 """
 
-import pathlib
-
 import numpy as np
 
 from lstmcourse.data import hindi
 from lstmcourse.lab.translation import encoder_states, exact, gender_twin, only, teacher_forced, train_translator
-from lstmcourse.lab.trials import load, median_interval, reaches, remake, verdict_of, wilson
+from lstmcourse.lab.trials import median_interval, on_seeds, rate_in, reaches, remake, verdict_of, wilson
 from lstmcourse.seq2seq import Model
 
 CRITERION = """
@@ -178,9 +176,8 @@ def pilot_jobs():
 
 def jobs(pilot, first):
     """The counting runs."""
-    runs = load(pathlib.Path(__file__).with_name("08_weights.json"))["runs"]
-    lr = next(r["lr"] for r in runs if r.get("kind") == "words")
-    return [{"lr": lr, "steps": SETTINGS["passes"], "seed": seed} for seed in range(first, first + SETTINGS["seeds"])]
+    how = {"lr": rate_in(__file__, "08_weights", kind="words"), "steps": SETTINGS["passes"]}
+    return on_seeds([how], first, SETTINGS["seeds"])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """A class as an instructor has it: odd names, downloads of Moodle and Canvas, late work, one student graded again."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +144,16 @@ def test_markup_and_formulas_of_a_student_reach_no_worksheet(tmp_path):
     assert ";=cmd" not in filled
 
 
+def test_a_zip_made_on_windows_is_graded_student_by_student(tmp_path):
+    """Backslashes, a folder of the class around all, a student's own zip in it, leftovers of the system."""
+    (tmp_path / "class.zip").write_bytes(zipped(**{
+        "4a\\": b"", "4a\\Müller, Jörg\\04_lstm.ipynb": text(RIGHT), "4a\\Müller, Jörg\\more\\05.ipynb": text(()),
+        "4a\\bo\\hw.zip": zipped(**{"hw\\04_lstm.ipynb": text(right_but(update=WRONG_42))}), "4a\\bo\\Thumbs.db": b"x",
+        "4a\\cy\\notes.pdf": b"%PDF"}))
+    status, found = grade(tmp_path / "class.zip", tmp_path / "out")
+    assert (status, scores(found)) == (1, {"Müller, Jörg": MOST, "bo": LESS, "cy": None})
+
+
 CANVAS = {"doejane_1234_5678_04_lstm.ipynb": text(RIGHT), "poebo_LATE_1235_5679_04_lstm-1.ipynb": text(STUBS),
           "poebo_LATE_1235_5680_more.ipynb": text((*RIGHT[:2], *RIGHT[4:6])), "anon_77_5681_essay.pdf": "%PDF"}
 
@@ -225,6 +238,109 @@ def test_one_student_is_graded_again_with_the_seed_of_the_run(tmp_path, graded):
     for entry in (*first.values(), *second.values()):
         del entry["seconds"]
     assert second == first
+
+
+def older_and_newer(place):
+    """Three students' first download, and a later one in which two of them have handed in another file."""
+    for name, files in (("first", (STUBS, STUBS, RIGHT)), ("later", (RIGHT, right_but(update=WRONG_42), RIGHT))):
+        (place / name).mkdir()
+        for student, cells in zip(("ada", "bo", "cy"), files, strict=True):
+            (place / name / f"{student}.ipynb").write_text(text(cells))
+    return place / "first", place / "later", place / "out"
+
+
+LATER_SCORES = {"ada": MOST, "bo": LESS, "cy": MOST}
+
+
+def test_an_older_download_takes_nobodys_grade_back(tmp_path, graded, capsys):
+    first, later, out = older_and_newer(tmp_path)
+    grade(first, out)
+    capsys.readouterr()
+    _, found = grade(later, out)
+    assert scores(found) == LATER_SCORES
+    assert f"another file than before: ada {MOST} of {MOST}, before 0 of {MOST}; bo {LESS} of {MOST}, before 0 of" in \
+        capsys.readouterr().out
+    for options in ((), ("--regrade", "cy")):
+        graded.clear()
+        status, again = grade(first, out, *options)
+        shown = capsys.readouterr().out
+        assert (status, scores(again), graded) == (0, LATER_SCORES, ["cy"] if options else [])
+        assert again | {"cy": None} == found | {"cy": None}
+        assert f"that grade stays: ada {MOST} of {MOST}; bo {LESS} of {MOST} (--older NAME" in shown
+        assert (f"graded again: cy {MOST} of {MOST}, before {MOST} of {MOST}" in shown) == bool(options)
+
+
+def test_a_student_with_a_newer_file_is_not_graded_again_from_an_older_download(tmp_path, graded, capsys):
+    first, later, out = older_and_newer(tmp_path)
+    grade(first, out)
+    grade(later, out)
+    written = (out / "grades.json").read_bytes()
+    graded.clear()
+    command = ["grade", str(first), "--out", str(out), "--exercises", ",".join(IDS), "--jobs", "1"]
+    assert main([*command, "--regrade", "bo", "--regrade", "cy"]) == 2
+    said = capsys.readouterr().err
+    assert f"a newer file than the one here is graded in {out}, of bo." in said
+    assert "--older NAME" in said
+    assert (graded, (out / "grades.json").read_bytes()) == ([], written)
+    _, found = grade(later, out, "--regrade", "bo")                       # the way that it names
+    assert scores(found) == LATER_SCORES
+
+
+def test_an_older_file_counts_where_that_is_asked_for_and_what_it_replaces_stays(tmp_path, capsys):
+    first, later, out = older_and_newer(tmp_path)
+    grade(first, out)
+    _, found = grade(later, out)
+    _, back = grade(first, out, "--older", "bo")
+    assert scores(back) == LATER_SCORES | {"bo": 0}
+    assert f"another file than before: bo 0 of {MOST}, before {LESS} of {MOST} (what was before stays" in \
+        capsys.readouterr().out
+    db = sqlite3.connect(out / "journal.sqlite")
+    with contextlib.closing(db):
+        kept = [json.loads(entry)["score"] for entry, in db.execute(
+            "SELECT entry FROM history WHERE key = 'bo.ipynb' ORDER BY rowid")]
+    assert kept == [0, LESS, 0]
+    _, again = grade(later, out)                                          # the newer file counts again
+    assert scores(again) == LATER_SCORES
+    for entry in (again["bo"], found["bo"]):
+        del entry["seconds"]
+    assert again["bo"] == found["bo"]
+
+
+def test_the_same_file_again_after_one_that_was_refused_is_graded(tmp_path):
+    """A refused file can be handed in again: it is no newer grade."""
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "cy.ipynb").write_text(text(RIGHT))
+    found = []
+    for content in (text(RIGHT), '{"cells": [', text(RIGHT)):
+        (tmp_path / "class" / "ada.ipynb").write_text(content)
+        found.append(scores(grade(tmp_path / "class", tmp_path / "out")[1])["ada"])
+    assert found == [MOST, None, MOST]
+
+
+def test_results_of_before_there_was_a_history_keep_their_order(tmp_path):
+    first, later, out = older_and_newer(tmp_path)
+    grade(first, out)
+    db = sqlite3.connect(out / "journal.sqlite")
+    with contextlib.closing(db):
+        db.execute("DROP TABLE history")
+    grade(later, out)
+    assert scores(grade(first, out)[1]) == LATER_SCORES
+
+
+def test_one_student_is_graded_again_after_an_exercise_was_mended(tmp_path, graded, monkeypatch, capsys):
+    """4.2 wanted something else by mistake; once it is mended, who was hit by it is graded again."""
+    make_class(tmp_path / "class", 3)
+    (tmp_path / "class" / "student01.ipynb").write_text(text(RIGHT))
+    broken = replace(EXERCISES["4.2"], reference=lambda c_prev, i, f, g: f * c_prev - i * g)
+    with monkeypatch.context() as patch:
+        patch.setitem(EXERCISES, "4.2", broken)
+        _, first = grade(tmp_path / "class", tmp_path / "out")
+    graded.clear()
+    capsys.readouterr()
+    _, second = grade(tmp_path / "class", tmp_path / "out", "--regrade", "student01")
+    assert (first["student01"]["score"], second["student01"]["score"], graded) == (LESS, MOST, ["student01"])
+    assert second == first | {"student01": second["student01"]}
+    assert f"graded again: student01 {MOST} of {MOST}, before {LESS} of {MOST}" in capsys.readouterr().out
 
 
 def test_a_student_that_is_not_there_cannot_be_graded_again(tmp_path, capsys):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lstmcourse.grading import confine
 from lstmcourse.grading.sandbox import FULL, Bounds, Sandbox, out_of_reach
 from tests.grading.corpus import CASES
 from tests.grading.corpus.run import as_user, run
@@ -86,27 +87,32 @@ def test_quick_submissions_get_what_they_deserve_without_bubblewrap(tmp_path, tm
     assert "missing: bubblewrap" in findings.isolation
 
 
-# A kernel before Linux 6.7: Landlock does not know signals yet (version 6), nor the logging of version 7.
-OLDER_LANDLOCK = "\nlandlock_abi = lambda: 5\n"
+def landlock(version):
+    """What goes to the end of confine.py for Landlock as this version has it. 5: no signals yet; 6: those, too."""
+    if confine.landlock_abi() < version:
+        pytest.skip(f"this kernel has Landlock {confine.landlock_abi()}, not {version}")
+    return f"\nlandlock_abi = lambda: {version}\n"
 
 
-def test_quick_submissions_get_what_they_deserve_with_an_older_landlock(tmp_path, tmp_path_factory):
+@pytest.mark.parametrize("version", [5, 7])
+def test_quick_submissions_get_what_they_deserve_with_each_landlock(tmp_path, tmp_path_factory, version):
     if {"landlock", "seccomp"} & {*missing()}:
         pytest.skip(f"without bubblewrap this takes Landlock and seccomp: {missing()}")
     findings = run(tmp_path, [case for case in FEWER if "signal" in case.name or case in FEWER[::3]],
-                   path=tmp_path_factory.mktemp("bin"), patch=OLDER_LANDLOCK)
+                   path=tmp_path_factory.mktemp("bin"), patch=landlock(version))
     assert_as_deserved(findings)
 
 
-@pytest.mark.parametrize(("bwrap", "patch"), [(None, ""), (no_bwrap, ""), (no_bwrap, OLDER_LANDLOCK)])
-def test_quick_submissions_get_what_they_deserve_as_an_ordinary_user(tmp_path, tmp_path_factory, bwrap, patch):
+@pytest.mark.parametrize(("bwrap", "version"), [(None, None), (no_bwrap, None), (no_bwrap, 5), (no_bwrap, 7)])
+def test_quick_submissions_get_what_they_deserve_as_an_ordinary_user(tmp_path, tmp_path_factory, bwrap, version):
     if not contained() or bwrap and {"landlock", "seccomp"} & {*missing()}:
         pytest.skip(f"too little isolation: {missing()}")
     for folder in (tmp_path, *tmp_path.parents):
         if folder.owner() == "root" and folder.stat().st_mode & 0o5 != 0o5 and os.geteuid() == 0:
             folder.chmod(folder.stat().st_mode | 0o5)
     other_user_or_skip()
-    cases = [case for case in FEWER if "signal" in case.name or case in FEWER[::3]] if patch else FEWER
+    cases = [case for case in FEWER if "signal" in case.name or case in FEWER[::3]] if version else FEWER
+    patch = landlock(version) if version else ""
     findings = run(tmp_path, cases, user=ANYBODY, path=bwrap and tmp_path_factory.mktemp("bin"), patch=patch)
     assert_as_deserved(findings)
     assert "user" not in findings.isolation

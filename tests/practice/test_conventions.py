@@ -159,6 +159,9 @@ NAMED = {       # as people write it -> the name it gets
     "divided by the sentences": ("1.3", per_sentence, "divided by the sentences, not by the tokens"),
     "scaled to length 1": ("3.1", lambda grads, m: {k: g / np.sqrt(sum((v**2).sum() for v in grads.values()))
                                                     for k, g in grads.items()}, "scaled to the norm 1"),
+    "divided by at least 1": ("3.3", lambda params, grads, lr, m: {
+        k: params[k] - lr * grads[k] / max(1, np.sqrt(sum((g**2).sum() for g in grads.values()))) for k in params},
+        "scaled to the norm 1"),
     "two things from clip": ("3.1", lambda grads, m: (grads, 1.0), None),
     "softmax for sigmoid": ("4.3", lambda *args: lstm(*args, gate=lambda a: softmax(a, 1)),
                             "a softmax in place of the sigmoid"),
@@ -180,8 +183,8 @@ def test_a_slip_as_people_write_it_gets_its_name(slip):
 @pytest.mark.parametrize("id", EXERCISES)
 def test_two_known_mistakes_at_once_get_a_name(id):
     """A few pairs, drawn: both are named, or a mistake to which the two come."""
-    mistakes = EXERCISES[id].mistakes
-    pairs = [(one, other, together(one.function, other.function)) for one, other in itertools.combinations(mistakes, 2)
+    forms = [(mistake, function) for mistake in EXERCISES[id].mistakes for function in mistake.functions]
+    pairs = [(one, other, together(first, second)) for (one, first), (other, second) in itertools.combinations(forms, 2)
              if one.name != other.name]
     args, both = EXERCISES[id].cases(np.random.default_rng(5))[0], []
     for one, other, function in (pairs[k] for k in np.random.default_rng(1).permutation(len(pairs))):

@@ -34,8 +34,9 @@ def solution(exercise):
 @every_exercise
 def test_every_known_mistake_is_rejected_and_named(exercise):
     seeds = SEEDS[:1] if exercise.accept else SEEDS[:3]     # the latch draws nothing
-    for seed, mistake in itertools.product(seeds, exercise.mistakes):
-        said = verdict(exercise, mistake.function, seed)
+    forms = [(mistake, function) for mistake in exercise.mistakes for function in mistake.functions]
+    for seed, (mistake, function) in itertools.product(seeds, forms):
+        said = verdict(exercise, function, seed)
         assert not said.passed, (seed, mistake.name)
         assert said.mistake == mistake.name, (seed, mistake.name, said)
         assert mistake.hint in said.message
@@ -44,10 +45,11 @@ def test_every_known_mistake_is_rejected_and_named(exercise):
 @every_exercise
 def test_no_two_known_mistakes_come_to_the_same(exercise):
     cases = exercise.cases(np.random.default_rng(11))
-    outcomes = [[observe(exercise, mistake.function, args) for args in cases] for mistake in exercise.mistakes]
+    forms = [(mistake, function) for mistake in exercise.mistakes for function in mistake.functions]
+    outcomes = [[observe(exercise, function, args) for args in cases] for _, function in forms]
     problems = [[problem_of(exercise, *case) for case in zip(cases, theirs, strict=True)] for theirs in outcomes]
-    for (a, mine, words), (b, theirs, _) in itertools.combinations(
-            zip(exercise.mistakes, outcomes, problems, strict=True), 2):
+    for ((a, _), mine, words), ((b, _), theirs, _) in itertools.combinations(
+            zip(forms, outcomes, problems, strict=True), 2):
         if all(agree(exercise, *four) for four in zip(cases, mine, words, theirs, strict=True)):
             assert a.name == b.name, f"{exercise.id}: {a.name!r} and {b.name!r} come to the same"
             # where an argument is changed, and for a property, the value itself does not count
@@ -61,6 +63,7 @@ CODE = re.compile(r"`[^`]*\w[^`]*[ (\[=][^`]*`|\bnp\.\w+\(|@|\w\[[^\]]*[:,]|\w \
 def test_every_hint_says_something_and_hands_out_no_code():
     for exercise in EXERCISES.values():
         for mistake in exercise.mistakes:
+            assert mistake.functions, (exercise.id, mistake.name)
             assert len(mistake.hint) > 40, (exercise.id, mistake.name)
             assert not CODE.search(mistake.hint), (exercise.id, mistake.name, CODE.search(mistake.hint)[0])
             assert mistake.name.strip(), exercise.id
@@ -272,7 +275,8 @@ def test_a_valid_other_convention_is_called_one(id):
     exercise = EXERCISES[id]
     for mistake in exercise.mistakes:
         if mistake.convention:
-            assert "Another valid convention" in verdict(exercise, mistake.function).message
+            for function in mistake.functions:
+                assert "Another valid convention" in verdict(exercise, function).message
 
 
 @every_exercise

@@ -1,6 +1,7 @@
 """A function that passed is kept with what it needs, and comes back in another kernel; else the library's stands in."""
 
 import linecache
+import re
 import subprocess
 import sys
 from functools import partial
@@ -69,7 +70,13 @@ def test_only_what_the_function_needs_is_kept(own_progress):
     assert "ONE = 1.0" in text
     assert "unused" not in text
     assert "from math" not in text
-    assert text.startswith("# Exercise 4.1, passed 20")
+
+
+def test_what_is_kept_says_of_which_exercise_it_is_and_when_it_passed(own_progress):
+    check("4.1", notebook(HELPERS, GATE)["forget_gate"])
+    first, second, *_ = (own_progress / "4.1.py").read_text().splitlines()
+    assert re.fullmatch(r"# Exercise 4\.1, passed 20\d\d-\d\d-\d\dT\d\d:\d\d, edition \d+ of the course\.", first)
+    assert second == '# mine("4.1") runs this and gives forget_gate back.'
 
 
 def test_without_one_the_library_s_function_stands_in_and_is_named(capsys):

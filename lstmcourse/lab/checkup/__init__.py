@@ -26,7 +26,7 @@ from lstmcourse.lab.checkup.causes import Checkup, Row
 from lstmcourse.lab.checkup.reading import CannotTell, Refused, short
 from lstmcourse.lab.checkup.state import finite, repeatable, twice
 from lstmcourse.lab.checkup.steps import cut_between_steps, later_steps, order, reads_steps, recurrent_layers
-from lstmcourse.lab.checkup.training import by_heart, frozen, gradients, step_size
+from lstmcourse.lab.checkup.training import frozen, gradients, memorized, step_size
 from lstmcourse.lab.checkup.units import attention, dropout, normalization, padding_index, units, weights
 from lstmcourse.lab.checkup.untouched import roots_of, untouched
 
@@ -124,7 +124,7 @@ MEASUREMENTS = (
     (normalization, "batch normalization", "over the rows, for each feature"),
     (dropout, "dropout", "below 0.75, and neither on the output nor on a state"),
     (step_size, "steps of the optimizer", "about a thousandth of the weights, and a loss that falls"),
-    (by_heart, "one batch learned by heart", "the loss falls"),
+    (memorized, "one batch memorized", "the loss falls"),
 )
 
 # Measured with the weights that are all zero (a last layer, a gate of a residual branch) filled: what reaches what.

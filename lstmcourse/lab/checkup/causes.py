@@ -75,7 +75,7 @@ CAUSES = {
     "the gradient explodes": "clip_grad_norm_, smaller initial weights",
     "the first loss is not the guess's": "the scale of the last layer's initial weights, and of its input",
     "one class is nearly all": "class weights, and a score that isn't accuracy",
-    "one batch isn't learned by heart": "the learning rate, then how inputs and targets belong together",
+    "one batch isn't memorized": "the learning rate, then how inputs and targets belong together",
 }
 
 
@@ -83,7 +83,7 @@ ORDER = list(CAUSES)
 
 
 UNKNOWABLE = (
-    "whether labels belong to their inputs: one batch is learned by heart with any labels",
+    "whether labels belong to their inputs: one batch is memorized with any labels",
     "whether the next batch goes on where this one ended, and what the training loop does with it",
 )
 

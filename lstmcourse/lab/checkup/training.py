@@ -1,4 +1,4 @@
-"""What a training step would do: gradients and the optimizer (torchtest2's checks), one batch learned by heart."""
+"""What a training step would do: gradients and the optimizer (torchtest2's checks), one batch memorized."""
 
 import math
 import time
@@ -140,7 +140,7 @@ def _train(run, optimizer, steps, seconds, enough=-math.inf):
     return losses
 
 
-def by_heart(run):
+def memorized(run):
     """Train on this one batch."""
     parameters = [] if run.numpy else trainable(run)
     if not parameters:
@@ -156,7 +156,7 @@ def by_heart(run):
             raise CannotTell(f"loss {first:.3g} → {best:.3g} in {len(losses)} steps: too slow for more")
     came = f"loss {first:.3g} → {best:.3g} at three learning rates"
     if first - best < 0.01 * abs(first) and best > 0.05:
-        return came, ("one batch isn't learned by heart", came)
+        return came, ("one batch isn't memorized", came)
     return came
 
 
