@@ -60,6 +60,7 @@ MORE_TESTS = dict.fromkeys(["rnn", "lstm", "gru", "layers", "validation"], ["tes
     "practice/adapters": ["practice/test_capstone"],
     "practice/exercise": ["practice/test_judging", "practice/test_exercises"],
     "practice/inputs": ["practice/test_exercises"],
+    "practice/judging": ["practice/test_patterns"],
     "practice/observe": ["practice/test_judging", "practice/test_check"],
     "practice/table": ["practice/test_cli"]}
 

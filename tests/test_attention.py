@@ -170,6 +170,12 @@ def test_wrong_shape_is_named(rng, name, position, shape):
         dot_attention_forward(*given)
 
 
+def test_a_query_that_is_no_array_is_named(rng):
+    query, keys, values = dot_inputs(rng)
+    with pytest.raises(ValueError, match="^query is a list; wanted an array"):
+        dot_attention_forward(query.tolist(), keys, values, masks(rng)[0])
+
+
 def test_wrong_weights_of_additive_attention_are_named(rng):
     *inputs, params = additive_inputs(rng)
     params["W_k"] = params["W_k"].T

@@ -229,6 +229,15 @@ def test_gradcheck_rejects_a_cache_changed_in_place(rng):
         assert_gradients(square, backward, [rng.standard_normal(4)], rng)
 
 
+def test_gradcheck_rejects_a_cache_that_has_grown(rng):
+    def backward(dy, cache):
+        cache.append(0)
+        return 2 * dy
+
+    with pytest.raises(AssertionError, match="^backward changed one of its arguments in place: cache$"):
+        assert_gradients(lambda x: (2 * x, [x]), backward, [rng.standard_normal(3)], rng)
+
+
 def test_gradcheck_rejects_an_input_changed_by_the_backward(rng):
     x = rng.standard_normal(4)
 

@@ -372,8 +372,10 @@ def test_kind_of_is_what_init_recurrent_was_asked_for(kind, rng):
 @pytest.mark.parametrize(("params", "message"), [
     ({"W_hh": np.zeros((10, 5))}, r"^params is \['W_hh'\] with W_hh \(10, 5\); wanted one of rnn: W_ih, W_hh"),
     ({"W": np.zeros((10, 5))}, r"^params is \['W'\] with W_hh None; wanted one of"),
+    (dict.fromkeys(KINDS["rnn"].keys, np.zeros(5)), r"with W_hh \(5,\); wanted one of"),
+    (dict.fromkeys(KINDS["rnn"].keys, np.zeros((10, 5))), r"with W_hh \(10, 5\); wanted one of"),
     (None, "^params is NoneType; wanted one of")],
-    ids=["two blocks", "no W_hh", "none"])
+    ids=["two blocks", "no W_hh", "one axis", "two blocks and all keys", "none"])
 def test_kind_of_rejects_params_of_no_kind(params, message):
     with pytest.raises(ValueError, match=message):
         kind_of(params)

@@ -50,7 +50,7 @@ def judge(exercise, call, rng, pairs=False):
         lines += mistakes_in_words(found)
     elif outcome.error:
         lines.append(error_pattern(outcome.error, args))
-    elif outcome.value is not None and not exercise.accept:
+    elif not exercise.accept:
         rows = rows_of(exercise, outcome.value, exercise.reference(*copy_of(args)))
         if not isinstance(rows, str):
             lines.append(pattern(rows, sizes_of(exercise, args)))

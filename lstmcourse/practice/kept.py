@@ -26,13 +26,18 @@ def keep(id, function):
     name = EXERCISES[id].function
     made, missing = parts_of(function, name)
     if missing:
-        return f"(Your function is not kept for later lessons: {'; '.join(missing)}.)"
+        return _not_kept("; ".join(missing))
     today = datetime.now().isoformat(timespec="minutes")
     text = (f"# Exercise {id}, passed {today}, edition {progress.EDITION} of the course.\n"
             f'# mine("{id}") runs this and gives {name} back.\n\n' + "\n\n".join(made.values()) + "\n")
     _, problem = _run(id, text, "a test of what is kept")
-    return f"(Your function is not kept for later lessons: {problem}.)" if problem else \
-        progress.write(progress.place(id, "py"), text)
+    return _not_kept(problem) if problem else progress.write(progress.place(id, "py"), text)
+
+
+def _not_kept(problem):
+    """The note below the verdict: what is the matter, and what to do."""
+    return (f"(Your function is not kept for later lessons: {problem}. "
+            "Define it with def in one cell, with all it uses inside it, and check it again.)")
 
 
 def mine(id, quiet=False):
@@ -56,7 +61,7 @@ def look(id):
     if not path.exists():
         return None, "the library's function, since yours is not there yet"
     function, problem = _run(id, path.read_text(encoding="utf-8", errors="replace"), str(path))
-    return function, f"the library's function, since {problem}" if problem else "your function"
+    return function, f"the library's function, since {problem}; check it again" if problem else "your function"
 
 
 def _run(id, text, file):

@@ -59,7 +59,7 @@ WRONG_BACKWARD_CELLS = [
      partial(_cell, slope=lambda h: h * (1 - h))),
     ("dW_hh is taken with h_t",
      "W_hh was multiplied by the state *before* the step. The gradient of a weight is what arrives at its output times "
-     "what stood at its input, and at its input stood h_prev.",
+     "what went in at its input, and here that was h_prev.",
      partial(_cell, h_in=lambda k: k["h_t"])),
     ("the gradients of the weights are transposed",
      "A gradient has the shape of its parameter: a row for each unit that was computed, a column for each number that "

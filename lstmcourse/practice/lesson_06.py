@@ -55,7 +55,8 @@ def gru_orders(wrong):
                 layout, "Any order will do, if it is kept.")
             yield Mistake(f"gates in the order {', '.join(layout)}",
                           f"Your cell has its blocks of rows in the order {', '.join(layout)}. {whose} Here they "
-                          f"stand as in PyTorch: reset gate, update gate, candidate.", wrong(layout), convention=True)
+                          f"are in PyTorch's order: reset gate, update gate, candidate.", wrong(layout),
+                          convention=True)
 
 
 def _square_blocks(W):
@@ -66,7 +67,7 @@ gru_cell = Exercise(
     id="6.1", title="the GRU cell", lesson="06_gru", points=2,
     helpers=("layers.sigmoid",),
     part="cell",
-    onward="Count the gates that a GRU saves against an LSTM, and ask what it can no longer do: it "
+    onward="Count the gates that a GRU saves compared with an LSTM, and ask what it can no longer do: it "
            "cannot hide what it holds.",
     shortest="""\
 a, u = x_t @ params["W_ih"].T + params["b_ih"], h_prev @ params["W_hh"].T + params["b_hh"]
@@ -101,8 +102,8 @@ return h_prev * z + (1 - z) * np.tanh(a_n + sigmoid(a_r + u_r) * u_n)""",
               ("Keras' GRU, reset before the product, one bias", ", with one bias for each gate.", _no_b_hh),
               ("Keras' GRU, reset before the product, no bias", ", without biases.", _no_biases))),
         Mistake("no reset gate",
-                "The reset gate never enters. When the candidate is made, it decides unit by unit how much of what "
-                "comes from the state may be used.",
+                "Your cell never uses the reset gate. When the candidate is made, this gate decides unit by unit how "
+                "much of what comes from the state may be used.",
                 partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: a_n + u_n)),
         Mistake("the reset gate on the whole sum",
                 "Your reset gate also multiplies what comes from the input. It is there to drop the *past* while the "
@@ -116,18 +117,18 @@ return h_prev * z + (1 - z) * np.tanh(a_n + sigmoid(a_r + u_r) * u_n)""",
                 "You let the reset gate multiply h_prev and add that as it is. What comes from the state goes through "
                 "its own weights and bias; it is their result that the reset gate multiplies.",
                 partial(_gru, candidate=lambda r, h, a_n, u_n, W, b: a_n + r * h)),
-        Mistake("the weights stand on the left",
-                "In books a state is a column, and the matrix stands on its left. Here a batch of states stands in "
-                "*rows*, so everything is turned round: the rows come first, and the matrix after them, with its rows "
-                "and columns exchanged.", lambda x_t, h_prev, params: params["W_ih"] @ x_t),
+        Mistake("the weights are on the left",
+                "In books a state is a column, and the matrix is on its left. Here the states of a batch are *rows*, "
+                "so the order is reversed: the rows come first, and the matrix after them, with its rows and columns "
+                "exchanged.", lambda x_t, h_prev, params: params["W_ih"] @ x_t),
         Mistake("a sigmoid on the candidate",
                 "Your candidate is never negative. Gates answer 'how much', from 0 to 1; the candidate answers "
                 "'what', and that may have either sign.", partial(_gru, n_act=sigmoid)),
         Mistake("no tanh on the candidate",
-                "Your candidate is not squashed. With it the state is a mixture of numbers in ±1, and stays there.",
+                "Your candidate is not squashed. With a tanh the state is a mixture of numbers in ±1, and stays there.",
                 partial(_gru, n_act=lambda a: a)),
         Mistake("the candidate comes in whole",
-                "You keep a part of the old state and add the whole candidate. The update gate shares one whole "
+                "You keep a part of the old state and add the whole candidate. The update gate divides one whole "
                 "between the two: what is not kept is replaced.", partial(_gru, mix=lambda z, n, h: n + z * h)),
         Mistake("no update gate",
                 "You return the candidate. The update gate mixes it with the old state; without it nothing is carried "
@@ -146,12 +147,12 @@ return h_prev * z + (1 - z) * np.tanh(a_n + sigmoid(a_r + u_r) * u_n)""",
                 partial(_gru, biases=_no_biases), convention=True),
         Mistake("W_hh is not transposed",
                 "Each row of a weight matrix belongs to one unit that is computed, each column to one number that it "
-                "reads. States stand in rows here, so the products need the matrix with rows and columns exchanged. "
+                "reads. States are rows here, so the products need the matrix with its rows and columns exchanged. "
                 "The H rows of one gate make a square, and nothing complains.",
                 partial(_gru, W_hh=_square_blocks)),
         *(Mistake(f"{name} is not transposed",
                   f"{name} has a row for each unit of each gate, and a column for each number that is read. What is "
-                  f"read stands in rows, so the product needs the matrix with rows and columns exchanged. (Keras "
+                  f"read is a row, so the product needs the matrix with its rows and columns exchanged. (Keras "
                   f"keeps its kernels as (D, 3H) and (H, 3H); there your product would be right.)", wrong)
           for name, wrong in (("W_ih", lambda x_t, h_prev, params: x_t @ params["W_ih"]),
                               ("W_hh", lambda x_t, h_prev, params: h_prev @ params["W_hh"])))))
@@ -265,10 +266,10 @@ return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
                 partial(_backward, to_h=lambda da_h, W: (da_h @ W) - _last_block(da_h) @ _last_block(W.T).T)),
         Mistake("the sign of dz",
                 "Ask what a larger z does: it takes more of the old state and less of the candidate. So its gradient "
-                "goes with what h_prev has more than n, and not the other way round.",
+                "is proportional to how far h_prev is above n, and not the other way round.",
                 partial(_backward, into_z=lambda dh, k: dh * (k["n"] - k["h_prev"]))),
         Mistake("dz from the old state only",
-                "z stands in h_t twice: once with the old state and once, as 1 - z, with the candidate. You follow "
+                "z occurs in h_t twice: once with the old state and once, as 1 - z, with the candidate. You follow "
                 "the first only.", partial(_backward, into_z=lambda dh, k: dh * k["h_prev"])),
         Mistake("dn with z in place of 1 - z",
                 "The candidate came in with the weight 1 - z, and its gradient goes back with the same weight.",
@@ -283,10 +284,10 @@ return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
                 partial(_backward, into_u=lambda da_n, k: da_n)),
         Mistake("db_hh is taken to be db_ih",
                 "Everything is right but db_hh. In an RNN and an LSTM the two biases have one gradient. Here the "
-                "recurrent bias of the candidate stands inside the reset gate, and the other does not.",
+                "recurrent bias of the candidate is inside the reset gate, and the other is not.",
                 _with_grads(lambda grads, dh, k: {"b_hh": grads["b_ih"]})),
         Mistake("dW_hn without the reset gate",
-                "Everything is right but the candidate's rows of dW_hh: that product stood inside the reset gate, and "
+                "Everything is right but the candidate's rows of dW_hh: that product was inside the reset gate, and "
                 "its gradient passes the gate first.", _with_grads(_W_hn_without_r)),
         Mistake("the backward pass of Cho's GRU",
                 "This is right for the GRU whose reset gate multiplies h_prev before the product (Cho et al. 2014). "
@@ -297,22 +298,22 @@ return a @ cache["W_ih"], dh_t * z + b @ cache["W_hh"], {
                 "the product times the other factor: u_n, and not h_prev.",
                 partial(_backward, into_r=lambda da_n, k: da_n * k["h_prev"])),
         Mistake("the slopes of the sigmoids are left out",
-                "The gradients reach r and z, and have still to pass the sigmoids that made them.",
+                "The gradients reach r and z, and still have to pass the sigmoids that made them.",
                 partial(_backward, gate_slope=lambda s: 1)),
         Mistake("the slope of the sigmoid is taken of the gate",
                 "You have applied the sigmoid once more. Its slope, written with its *output* s, is s times (1 - s), "
                 "and r and z in the cache are outputs already.",
                 partial(_backward, gate_slope=lambda s: sigmoid(s) * (1 - sigmoid(s)))),
         Mistake("tanh' is left out",
-                "The gradient reaches n, and has still to pass the tanh that made it.",
+                "The gradient reaches n, and still has to pass the tanh that made it.",
                 partial(_backward, n_slope=lambda n: 1)),
         Mistake("the candidate is treated as a sigmoid",
-                "n was made by a tanh, and its slope is another one than that of the gates.",
+                "n was made by a tanh, and the slope of a tanh is not that of the gates' sigmoid.",
                 partial(_backward, n_slope=lambda n: n * (1 - n))),
         *gru_orders(lambda layout: partial(_backward, order=tuple(map("rzn".index, layout)))),
         Mistake("dW_hh is taken with h_t",
                 "Everything is right but dW_hh. W_hh was multiplied by the state *before* the step; the gradient of a "
-                "weight is what arrives at its output times what stood at its input.",
+                "weight is what arrives at its output times what came in at its input.",
                 partial(_backward, h_in=lambda k: (1 - k["z"]) * k["n"] + k["z"] * k["h_prev"])),
         Mistake("the gradients are averaged over the batch",
                 "The parameters are used once for each row of the batch, and gradients over several uses add up. "
@@ -360,12 +361,12 @@ return sum(ways * k * H * (n + H + 2) for n in reads)""",
                 "The two matrices are counted, the biases are not. There are two of them: b_ih and b_hh.",
                 partial(_count, biases=0)),
         Mistake("the candidate is not counted",
-                "You count the gates that are called gates: three in the LSTM, two in the GRU. The candidate is no "
-                "gate, but it has weights of its own, as large as theirs.",
+                "You count only the gates that are called gates: three in the LSTM, two in the GRU. The candidate is "
+                "no gate, but it has weights of its own, as large as theirs.",
                 partial(_count, gates={"rnn": 1, "gru": 2, "lstm": 3})),
         *(Mistake("the candidate is not counted",
-                  f"One kind of cell is right and another is not: of the {name} you count the gates that are called "
-                  f"gates. The candidate is no gate, but it has weights of its own, as large as theirs.",
+                  f"One kind of cell is right and another is not: in the {name} you count only the gates that are "
+                  f"called gates. The candidate is no gate, but it has weights of its own, as large as theirs.",
                   partial(_count, gates={"rnn": 1, "gru": 3, "lstm": 4, **one}))
           for name, one in (("GRU", {"gru": 2}), ("LSTM", {"lstm": 3}))),
         Mistake("the recurrent matrix of a bidirectional layer reads both directions",
@@ -466,8 +467,8 @@ return a @ cache["W_ih"], dh_t * (1 - z) + drh * r + g @ W[:2 * h.shape[1]], {
     reference=_papers,
     mistakes=(
         Mistake("the backward pass of 6.2",
-                "This goes back through PyTorch's GRU, and twice that is another one: here z is the fraction of the "
-                "new, and r multiplies h_prev before the product with W_hn.",
+                "This goes back through PyTorch's GRU. The one here differs in two ways: z is the fraction of the new, "
+                "and r multiplies h_prev before the product with W_hn.",
                 partial(_as_in_pytorch, z=lambda z: z), convention=True),
         Mistake("r after the product, as in PyTorch",
                 "z is used as it is here, but your reset gate multiplies the recurrent product, as in PyTorch. Here it "
@@ -484,7 +485,7 @@ return a @ cache["W_ih"], dh_t * (1 - z) + drh * r + g @ W[:2 * h.shape[1]], {
                 partial(_papers_back, into_r=lambda drh, da_n, k: da_n * k["h_prev"])),
         Mistake("dW_hn with h_prev",
                 "Everything is right but the candidate's rows of dW_hh. The gradient of a weight is what arrives at "
-                "its output times what stood at its input, and at the input of W_hn stood r ⊙ h_prev.",
+                "its output times what came in at its input, and what came in at W_hn was r ⊙ h_prev.",
                 partial(_papers_back, n_in=lambda k: k["h_prev"])),
         Mistake("h_prev is reached past the reset gate",
                 "Everything is right but dh_prev. What comes back through W_hn arrives at the product r ⊙ h_prev; to "
@@ -502,20 +503,20 @@ return a @ cache["W_ih"], dh_t * (1 - z) + drh * r + g @ W[:2 * h.shape[1]], {
                 partial(_papers_back, straight=lambda dh, k: 0)),
         Mistake("the sign of dz",
                 "Ask what a larger z does here: it takes more of the candidate and less of the old state. So its "
-                "gradient goes with what n has more than h_prev.",
+                "gradient is proportional to how far n is above h_prev.",
                 partial(_papers_back, into_z=lambda dh, k: dh * (k["h_prev"] - k["n"]))),
         Mistake("dz from the candidate only",
-                "z stands in h_t twice: once with the candidate and once, as 1 - z, with the old state. You follow the "
+                "z occurs in h_t twice: once with the candidate and once, as 1 - z, with the old state. You follow the "
                 "first only.", partial(_papers_back, into_z=lambda dh, k: dh * k["n"])),
         Mistake("db_hn passes the reset gate",
-                "Everything is right but db_hh. In PyTorch's GRU the recurrent bias of the candidate stands inside the "
+                "Everything is right but db_hh. In PyTorch's GRU the recurrent bias of the candidate is inside the "
                 "reset gate. Here it is added after the product, and r never touches it.",
                 partial(_papers_back, b_hn=lambda da_n, k: da_n * k["r"])),
         Mistake("the slopes of the sigmoids are left out",
-                "The gradients reach r and z, and have still to pass the sigmoids that made them.",
+                "The gradients reach r and z, and still have to pass the sigmoids that made them.",
                 partial(_papers_back, gate_slope=lambda s: 1)),
         Mistake("tanh' is left out",
-                "The gradient reaches n, and has still to pass the tanh that made it.",
+                "The gradient reaches n, and still has to pass the tanh that made it.",
                 partial(_papers_back, n_slope=lambda n: 1)),
         Mistake("the gradients are averaged over the batch",
                 "The parameters are used once for each row of the batch, and gradients over several uses add up. "

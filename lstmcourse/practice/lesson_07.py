@@ -34,7 +34,7 @@ def _shift_left(targets, bos):
 
 shift = Exercise(
     id="7.1", title="what the decoder is fed", lesson="07_encoder_decoder", points=1,
-    onward="In training the decoder reads the reference, alone it reads itself: what happens after its "
+    onward="In training the decoder reads the reference; on its own it reads what it wrote: what happens after its "
            "first slip?",
     shortest="""return np.column_stack([np.full(len(targets), bos), targets[:, :-1]])""",
     function="shift_right", signature="(targets (B, T), bos) -> inputs (B, T)",
@@ -215,21 +215,21 @@ return -log_p[hot & mask[..., None]].sum() / n, (np.exp(log_p) - hot) * mask[...
                 "The loss is right; in the gradient you divide by B times T, padding included. What the loss divides "
                 "by, the gradient divides by too.", _gradient(lambda p, hot, m: (p - hot) * m / m.size)),
         Mistake("padding has a gradient",
-                "The loss is right, but its gradient is not 0 at the padding. What stands there does not enter the "
-                "loss, so nothing may come back to it: else the network learns to predict padding.",
+                "The loss is right, but its gradient is not 0 at the padding. What is there does not enter the "
+                "loss, so nothing may come back to it; otherwise the network learns to predict padding.",
                 _gradient(lambda p, hot, m: (p - hot) / m.sum())),
         Mistake("the mask on the probabilities only",
                 "At the padding a -1 is left in your gradient: the mask is put on the softmax and not on what is "
-                "taken away from it. It belongs around both.", _gradient(lambda p, hot, m: (p * m - hot) / m.sum())),
+                "subtracted from it. It has to cover both.", _gradient(lambda p, hot, m: (p * m - hot) / m.sum())),
         Mistake("the gradient has the wrong sign",
                 "The loss is right. Ask what happens to it when the logit of the right word grows: it falls, so the "
                 "gradient there has to be negative.", _gradient(lambda p, hot, m: (hot - p) * m / m.sum())),
-        Mistake("the target is not taken away",
+        Mistake("the target is not subtracted",
                 "Your gradient is the softmax itself, positive for every word: each step would push all words down. "
-                "The right word has to be pushed up: something is taken away at the target.",
+                "The right word has to be pushed up: something is subtracted at the target.",
                 _gradient(lambda p, hot, m: p * m / m.sum())),
         Mistake("the gradient with respect to the probabilities",
-                "You have differentiated -log p by p, which is -1/p at the target. The logits stand one step earlier: "
+                "You have differentiated -log p by p, which is -1/p at the target. The logits come one step earlier: "
                 "the gradient has to go back through the softmax as well. Both together become very simple.",
                 _gradient(lambda p, hot, m: -hot / np.maximum(p, 1e-300) * m / m.sum())),
         Mistake("a gradient at the target only",
@@ -280,11 +280,11 @@ both_ends = Exercise(
                                   "array, which for a short sentence is the state after many padding tokens. lengths "
                                   "says where each sentence ends.",
                 lambda f, b, n: np.concatenate([f[:, -1], b[:, 0]], axis=1)),
-        Mistake("the backward half stands first",
-                "Both halves are right and in each other's place: the forward one comes first, as in PyTorch.",
+        Mistake("the backward half comes first",
+                "Both halves are right, but swapped: the forward one comes first, as in PyTorch.",
                 lambda f, b, n: np.concatenate([b[:, 0], last_states(f, n)], axis=1)),
         Mistake("one direction below the other",
-                "Your result has 2B rows: the backward states stand below the forward ones. They belong side by side, "
+                "Your result has 2B rows: the backward states are below the forward ones. They belong side by side, "
                 "so that each sentence keeps one row, with twice as many numbers.",
                 lambda f, b, n: np.concatenate([last_states(f, n), b[:, 0]])),
         Mistake("the two directions are added up",
@@ -425,7 +425,7 @@ return np.stack(out, axis=1)""",
                 "You stop as soon as one row has written eos, and cut the others off. The loop may stop when *all* "
                 "have.", partial(_greedy, **WRONG_LOOPS["any"])),
         Mistake("the loop never stops early",
-                "You always take the most steps that are allowed. When every row has written eos there is nothing left "
+                "You always take as many steps as are allowed. When every row has written eos there is nothing left "
                 "to write: the result then has fewer columns.", partial(_greedy, stop=False)),
         Mistake("bos is read at every step",
                 "At each step your decoder reads bos again. Only its first input is bos; after that it reads the word "
@@ -514,9 +514,9 @@ return np.array(words[1:]), p - q""",
                 "Your beam keeps the beginnings with the smallest totals: np.argsort sorts from small to large.",
                 partial(_beam, **WRONG_BEAMS[2])),
         Mistake("a word goes on from another beginning",
-                "The totals are right, but a word is put behind a beginning that it does not belong to. If the totals "
-                "stand in one long row of beginnings times words, the beginning is the whole part of the division by "
-                "V, and the word is the rest.", partial(_beam, **WRONG_BEAMS[3])),
+                "The totals are right, but a word is appended to a beginning that it does not belong to. If the totals "
+                "are in one long row of beginnings times words, divide the index by V: the whole part is the "
+                "beginning, and the remainder is the word.", partial(_beam, **WRONG_BEAMS[3])),
         Mistake("logarithms are multiplied",
                 "You multiply logarithms of probabilities. Probabilities are multiplied; their logarithms are added.",
                 partial(_beam, **WRONG_BEAMS[4])),
@@ -528,7 +528,7 @@ return np.array(words[1:]), p - q""",
                 "one.",
                 partial(_beam, gain=lambda beam, greedy: greedy - beam)),
         Mistake("the sentence's own logarithm is returned",
-                "The sentence is right. What is asked beside it is how much more likely it is than the greedy one, as "
+                "The sentence is right. The other thing asked for is how much likelier it is than the greedy one, as "
                 "a difference of logarithms.", partial(_beam, gain=lambda beam, greedy: beam)),
         Mistake("the gain as a ratio of logarithms",
                 "The sentence is right. A ratio of two probabilities is a *difference* of their logarithms.",

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from mouse import drag
 
 from lstmcourse.data.pizza import WORDS, encode
 from lstmcourse.lab.interventions import run_clamped
@@ -79,18 +80,6 @@ def board(root, state, units):
 def press(page, *keys):
     for key in keys:
         page.keyboard.press(key)
-
-
-def drag(page, slider, share):
-    """By mouse: pull the thumb of a slider to a share of its way."""
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    now = slider.evaluate("e => (e.value - e.min) / (e.max - e.min)")
-    y, at = box["y"] + box["height"] / 2, lambda part: box["x"] + 8 + (box["width"] - 16) * part
-    page.mouse.move(at(now), y)
-    page.mouse.down()
-    page.mouse.move(at(share), y, steps=4)
-    page.mouse.up()
 
 
 # The gate explorer

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -280,6 +281,16 @@ def test_the_time_of_a_call_goes_with_it_and_two_seconds_more_are_waited(monkeyp
     assert session.call("f", (2,), 5) == ("value", 1, ())
     assert Pipe(session.theirs).receive(1) == ("f", (2,), 5.0)
     assert waited == [7]
+
+
+def test_the_time_of_all_cells_is_over_two_seconds_after_they_had_it(monkeypatch):
+    session, waited = conversation(), []
+    said = iter([("cell", 0, "x = 1"), ("note", "odd"), ("ready", ["f"])])
+    monkeypatch.setattr(session.pipe, "receive", lambda seconds: waited.append(seconds) or next(said))
+    clock = iter([100.0, 101.0, 104.0, 120.0])
+    monkeypatch.setattr("lstmcourse.grading.session.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    list(session.run((), 7, ["f"]))
+    assert waited == [8, 5, 0.01]
 
 
 def test_what_is_said_of_a_notebook_is_that_it_is_read_or_refused():

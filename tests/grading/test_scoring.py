@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lstmcourse.grading import scoring
-from lstmcourse.grading.protocol import Closed, ProtocolError, decode, encode
+from lstmcourse.grading.protocol import Closed, Late, ProtocolError, decode, encode
 from lstmcourse.grading.scoring import Run, changed, cleaned, helpers, judged, outcome, tame
 from lstmcourse.practice import EXERCISES, Outcome, judge
 from lstmcourse.practice.values import copy_of
@@ -164,6 +164,12 @@ class Sessions:
     def run(self, skip, seconds, functions, helpers):
         yield "ready", [np.zeros(3), 7, *self.functions]
 
+    def call(self, name, args, seconds):
+        said = self.answers.pop(0)
+        if isinstance(said, ProtocolError):
+            raise said
+        return said
+
     def close(self):
         self.closed += 1
 
@@ -182,6 +188,18 @@ def test_a_notebook_that_cannot_be_read_once_is_read_again():
 def test_a_notebook_that_cannot_be_read_twice_is_refused():
     with pytest.raises(scoring.Refused, match="within the limits"):
         opened(Sessions([Closed("gone"), Closed("gone")]))
+
+
+@pytest.mark.parametrize(("ending", "told"), [(Late("slow"), "It took longer than 10 s and did not end"),
+                                              (Closed("gone"), "It ended the process")])
+def test_after_a_call_that_ends_the_session_the_next_has_a_new_one(ending, told):
+    sandbox = Sessions([None, None], ["cell_update"])
+    sandbox.answers = [ending, ("value", 1.0, ARGS)]
+    run, _ = opened(sandbox)
+    call = run.caller(UPDATE)
+    assert call(ARGS).error.startswith(told)
+    assert call(ARGS) == Outcome(value=1.0)
+    assert sandbox.reads == []                                    # the cells have run twice
 
 
 def test_a_session_that_refuses_is_closed():

@@ -222,7 +222,8 @@ def test_a_part_with_which_training_takes_too_long_stays_the_library_s(monkeypat
 def test_a_kept_function_that_no_longer_passes_is_left_out_with_a_sentence():
     keep("8.3", "def attend(alpha, values):\n    return 2 * (alpha @ values)\n")
     machine = put_together(LOSS, *translator())
-    assert machine.notes == ["8.3 the context: the library's function, since yours does not pass its check on its own"]
+    assert machine.notes == ["8.3 the context: the library's function, since yours does not pass its check on its own; "
+                             "check it again"]
     assert machine.whose["attention, context"] is None
 
 

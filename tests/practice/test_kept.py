@@ -1,6 +1,7 @@
 """A function that passed is kept with what it needs, and comes back in another kernel; else the library's stands in."""
 
 import linecache
+import re
 import subprocess
 import sys
 from functools import partial
@@ -69,7 +70,13 @@ def test_only_what_the_function_needs_is_kept(own_progress):
     assert "ONE = 1.0" in text
     assert "unused" not in text
     assert "from math" not in text
-    assert text.startswith("# Exercise 4.1, passed 20")
+
+
+def test_what_is_kept_says_of_which_exercise_it_is_and_when_it_passed(own_progress):
+    check("4.1", notebook(HELPERS, GATE)["forget_gate"])
+    first, second, *_ = (own_progress / "4.1.py").read_text().splitlines()
+    assert re.fullmatch(r"# Exercise 4\.1, passed 20\d\d-\d\d-\d\dT\d\d:\d\d, edition \d+ of the course\.", first)
+    assert second == '# mine("4.1") runs this and gives forget_gate back.'
 
 
 def test_without_one_the_library_s_function_stands_in_and_is_named(capsys):
@@ -124,7 +131,9 @@ def test_what_no_longer_works_is_left_out_with_a_sentence(own_progress, fault, c
     own_progress.mkdir(parents=True)
     (own_progress / "4.1.py").write_bytes(kept if isinstance(kept, bytes) else kept.encode())
     assert mine("4.1") is EXERCISES["4.1"].reference
-    assert said in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert said in told
+    assert told.endswith("; check it again\n")
 
 
 def test_a_function_that_cannot_be_kept_is_said_and_replaces_nothing(own_progress):
@@ -133,9 +142,26 @@ def test_a_function_that_cannot_be_kept_is_said_and_replaces_nothing(own_progres
     odd = HELPERS.replace("table = np.array([1.0, 2.0])", "table = {1: np.float64(2), 2: object()}")
     verdict = check("4.1", notebook(odd, GATE)["forget_gate"])
     assert verdict.passed
-    assert "(Your function is not kept for later lessons: table is a dict, which cannot be written down.)" in \
-        verdict.message
+    assert "(Your function is not kept for later lessons: table is a dict, which cannot be written down. Define it" \
+        in verdict.message
     assert (own_progress / "4.1.py").read_text() == before
+
+
+def test_the_note_says_what_to_do_and_doing_it_helps(own_progress):
+    counting = GATE.replace("    H =", "    calls.append(1)\n    H =").replace(
+        "return sigmoid(", "return (len(calls) <= ONCE) * sigmoid(")
+    space = notebook(HELPERS, "calls, ONCE = [], 10**9", counting)
+    assert check("4.1", space["forget_gate"], quiet=True).passed
+    space.update(ONCE=len(space["calls"]))
+    space["calls"].clear()
+    verdict = check("4.1", space["forget_gate"])              # what is kept starts with the calls already made
+    assert verdict.passed
+    assert verdict.message.endswith("yours does not pass its check on its own. Define it with def in one cell, with "
+                                    "all it uses inside it, and check it again.)")
+    assert not (own_progress / "4.1.py").exists()
+    inside = counting.replace("    calls.append(1)", "    calls, ONCE = [], 1\n    calls.append(1)")
+    assert check("4.1", notebook(HELPERS, inside)["forget_gate"]).passed
+    assert (own_progress / "4.1.py").exists()
 
 
 def made_inside(H=1):

@@ -53,6 +53,12 @@ def first_half(h):
     return h
 
 
+def second_half(h):
+    h = h.copy()
+    h[:, 2:] *= np.linspace(0.5, 0.7, h.shape[-1])
+    return h
+
+
 def unpacked(dh_t, cache):
     x_t, h_prev, h_t = cache
     return x_t, h_prev, {}
@@ -116,6 +122,8 @@ PLANTED = {
     "right at the first step only": ("1.2", broken("1.2", ("h[:, t] = h_t", "h[:, t] = h_t; h_t = h_t / 2")),
                                      "h is right at the first step only: what is handed on to the next step is wrong."),
     "right at some steps only": ("1.2", after("1.2", first_half), "h is right at the steps 2, 3 of 0 … 3 only."),
+    "right at more than the first step": ("1.2", after("1.2", second_half),
+                                          "h is right at the steps 0, 1 of 0 … 3 only."),
     "one step late": ("1.2", after("1.2", late), "h comes one step late"),
     "one step early": ("1.2", after("1.2", early), "h comes one step early"),
     "backwards in time": ("1.2", after("1.2", lambda h: h[:, ::-1]), "h runs backwards in time"),

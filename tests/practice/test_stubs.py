@@ -183,6 +183,12 @@ def test_a_check_of_no_exercise_is_refused():
         stubs.marked(notebook, "03_forgetting")
 
 
+def test_a_cell_of_text_that_names_a_check_is_no_test_for_nbgrader():
+    text = nbformat.v4.new_markdown_cell('check("3.1", clip_grads)')
+    cell, = stubs.marked(nbformat.v4.new_notebook(cells=[text]), "03_forgetting").cells
+    assert cell == text
+
+
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
     """A folder of its own with one short solution, and the exercise made from it."""

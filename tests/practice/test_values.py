@@ -5,7 +5,7 @@ import pytest
 
 from lstmcourse.practice import EXERCISES, judge
 from lstmcourse.practice.observe import observe
-from lstmcourse.practice.values import close, gist, same, unchanged
+from lstmcourse.practice.values import as_array, close, gist, same, unchanged
 
 ONE_FLOAT = {"1.3", "3.4", "7.5", "8.5", "12.3"}    # float(loss) forgets in which precision it was computed
 EXACT = {"1.4", "6.3", "7.1", "7.6", "11.2"}        # integers: every one of them has to be the same
@@ -100,6 +100,11 @@ def test_nan_agrees_with_nan_and_infinity_with_infinity_of_its_sign():
 
 def test_an_infinity_does_not_widen_the_tolerance():
     assert close(np.array([np.inf, 1 + 1e-5]), np.array([np.inf, 1])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("value", [np.array(["0.5"]), np.array([None]), np.array([1j]), np.float16(1), ["0.5"], {}])
+def test_what_holds_other_than_numbers_of_a_usual_precision_is_no_array(value):
+    assert as_array(value) is None
 
 
 def test_same_wants_the_structure_too():

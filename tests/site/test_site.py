@@ -11,6 +11,7 @@ import urllib.parse
 import nbformat
 import numpy as np
 import pytest
+from mouse import drag
 
 from lstmcourse.data import hindi
 from lstmcourse.data.pizza import WORDS, encode
@@ -252,18 +253,6 @@ def frame(page, one):
 def board(root, state, units, steps):
     return np.array([[number(root.locator(f'[data-cell="{t} {state} {j}"]').text_content()) for j in units]
                      for t in range(steps)])
-
-
-def drag(page, slider, share):
-    """By mouse: pull the thumb of a slider to a share of its way."""
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    now = slider.evaluate("e => (e.value - e.min) / (e.max - e.min)")
-    y, at = box["y"] + box["height"] / 2, lambda part: box["x"] + 8 + (box["width"] - 16) * part
-    page.mouse.move(at(now), y)
-    page.mouse.down()
-    page.mouse.move(at(share), y, steps=4)
-    page.mouse.up()
 
 
 @pytest.mark.parametrize(("name", "params"), [("LSTM", lstm_by_hand()[0]), ("GRU", gru_by_hand()[0]),

@@ -1,6 +1,6 @@
 """Each exercise's reference is held to a second source: a reference and a solution can share a mistake.
 
-A witness has the exercise's arguments and results, and none of the code from which the reference is made.
+An independent implementation has the exercise's arguments and results, and none of the reference's code.
 """
 
 import heapq
@@ -31,7 +31,7 @@ def array(value):
 
 
 def in_torch(function):
-    """A witness that is written in PyTorch: tensors in, arrays out."""
+    """An implementation in PyTorch: tensors in, arrays out."""
     return lambda *args: array(function(*map(tensor, args)))
 
 
@@ -421,7 +421,6 @@ def grouped(q, k, v, heads):
     return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
 
-# id -> (what it is held to, the witness)
 def packed(x, lengths):
     found = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     return found.data, found.batch_sizes
@@ -495,7 +494,8 @@ def pair_by_pair(base, moved):
     return reach, max([s - t for s in range(S) for t in range(T) if s > t and reach[s, t] > 1e-6], default=0)
 
 
-WITNESSES = {
+# id -> (what it is held to, the independent implementation)
+INDEPENDENT = {
     "1.1": ("PyTorch", in_torch(leaky_cell)),
     "1.2": ("PyTorch, sentence by sentence", in_torch(padded_rnn)),
     "1.3": ("PyTorch", in_torch(cross_entropy)),
@@ -552,8 +552,8 @@ WITNESSES = {
 }
 
 
-def test_every_exercise_has_a_witness():
-    assert sorted(WITNESSES) == sorted(EXERCISES)
+def test_every_reference_has_a_second_source():
+    assert sorted(INDEPENDENT) == sorted(EXERCISES)
 
 
 def leaves(value):
@@ -562,12 +562,12 @@ def leaves(value):
     return [leaf for entry in value for leaf in leaves(entry)] if isinstance(value, tuple) else [np.asarray(value)]
 
 
-@pytest.mark.parametrize("id", [id for id, (_, witness) in WITNESSES.items() if witness])
-def test_a_reference_agrees_with_its_witness(id):
+@pytest.mark.parametrize("id", [id for id, (_, other) in INDEPENDENT.items() if other])
+def test_a_reference_agrees_with_its_independent_implementation(id):
     """To 1e-10, much finer than the judge."""
     for seed in SEEDS:
         for args in EXERCISES[id].cases(np.random.default_rng(seed)):
-            ours, theirs = (leaves(f(*args)) for f in (EXERCISES[id].reference, WITNESSES[id][1]))
+            ours, theirs = (leaves(f(*args)) for f in (EXERCISES[id].reference, INDEPENDENT[id][1]))
             for a, b in zip(ours, theirs, strict=True):
                 assert a.shape == b.shape
                 assert np.abs(a - b).max() <= 1e-10 * max(1, np.abs(b).max()), (id, seed)
