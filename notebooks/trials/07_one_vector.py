@@ -10,6 +10,10 @@ The first plan (commit 646d7b9) had twice the steps, and a kind that learns one 
 that this kind is hardly better, and that the single vector still gains with every doubling of its steps. So the
 question became what more steps do. A second plan (commit 8c44d06) had one network with sixteen times the steps; the
 machine was too slow for it. No counting run had finished.
+
+The first count (commit 6a15680, seeds from 1000 on) had six networks of each kind. A run takes less than a minute, so
+now there are ten: the same seeds, and those after them. The criterion is the same. The six alone were Mixed; with ten,
+the interval at two clauses reaches below 0.8.
 """
 
 from functools import partial
@@ -32,7 +36,7 @@ and holds more than it learns at first. Open: otherwise.
 """
 SETTINGS = {"E": 32, "H": 64, "B": 32, "clauses": 3, "forget_bias": 2.0, "slow": 0.2, "test": 200, "validation": 100,
             "attention": 0.9, "behind": 0.5, "two": 0.8, "rates": [0.003, 0.01, 0.03, 0.1], "tie": 0.02,
-            "steps": [1200, 2400], "more": 4, "pilot seeds": 1, "seeds": 6}
+            "steps": [1200, 2400], "more": 4, "pilot seeds": 1, "seeds": 10}
 KINDS = {"attention": "dot", "one vector": None}
 TESTED = (1, 2, 3)                                         # clauses in a sentence
 
@@ -143,7 +147,11 @@ def verdict(records):
         word = {True: "Mixed", False: "True", None: "Open"}[met["two"]] if met["behind"] else "False"
     shown = ["{1:.2f} [{0:.2f}, {2:.2f}]".format(*median_interval(exact_at(records, kind, clauses)))
              for kind, clauses in (("attention", 3), ("one vector", 3), ("one vector", 2))]
-    return verdict_of(word, {
+    missing = {}
+    if met["attention"] and met["behind"] and word == "Open":
+        missing["Open"] = ("Where attention translates three clauses, the single vector fails with four times the "
+                           "steps; whether it holds two by then is open.")
+    return verdict_of(word, missing | {
         "True": "Where attention translates three clauses, the single vector does not even hold two, with four times "
                 "the steps.",
         "False": "The single vector, too, translates three clauses, with four times the steps of attention.",
