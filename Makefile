@@ -120,14 +120,14 @@ nbval: setup     ## only the notebooks: run each, compare with what is saved (NO
 	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
 
 run-notebooks: setup     ## run every lesson and solution again and save what changed (NOTEBOOKS=notebooks/05_lstm_learns.ipynb)
-	$(NEWCOMER) LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(or $(NOTEBOOKS),notebooks/*.ipynb notebooks/trials/*.ipynb solutions/*.ipynb)
+	$(NEWCOMER) LSTMCOURSE_STILL=1 $(PY) -m tests.run_notebooks $(or $(NOTEBOOKS),notebooks/*.ipynb notebooks/trials/*.ipynb solutions/*.ipynb)
 
 stability: setup ## run every lesson and solution with its initial weights moved by a last digit (REPEATS=20 NOTEBOOKS=…)
-	$(NEWCOMER) $(PY) tests/stability.py --repeats $(REPEATS) $(NOTEBOOKS)
+	$(NEWCOMER) $(PY) -m tests.stability --repeats $(REPEATS) $(NOTEBOOKS)
 
 trials: setup            ## run the trials again, and their pages and index (long; goes on where it stopped; TRIALS="06_reset")
 	for name in $(TRIALS); do $(PY) notebooks/trials/$$name.py || exit 1; done
-	LSTMCOURSE_STILL=1 $(PY) tests/run_notebooks.py $(TRIALS:%=notebooks/trials/%.ipynb)
+	LSTMCOURSE_STILL=1 $(PY) -m tests.run_notebooks $(TRIALS:%=notebooks/trials/%.ipynb)
 	$(PY) -m lstmcourse.lab.trial_pages
 
 figures: setup   ## draw the picture of the README again

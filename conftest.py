@@ -1,8 +1,22 @@
-"""pytest's settings for the notebooks: an exercise that a learner has worked in is not compared."""
+"""pytest's settings for the notebooks.
+
+An exercise that a learner has worked in is not compared, and a kernel that could not start is started again.
+"""
+
+import functools
+
+import nbval.plugin
 
 from lstmcourse.practice.stubs import is_untouched
+from tests.kernels import start_again
 
 YOURS = []
+
+
+def pytest_configure(config):
+    """Let nbval start a kernel again whose port was taken."""
+    start = nbval.plugin.RunningKernel
+    nbval.plugin.RunningKernel = lambda *names, **options: start_again(functools.partial(start, *names, **options))
 
 
 def pytest_ignore_collect(collection_path, config):

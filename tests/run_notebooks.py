@@ -19,6 +19,8 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
 
+from tests.kernels import start_again
+
 TIMES = configparser.RawConfigParser()
 TIMES.read(pathlib.Path(__file__).with_name("nbval_sanitize.cfg"), encoding="utf-8")
 
@@ -66,8 +68,9 @@ def run(path):
     """Run a notebook and save it; returns whether the file changed."""
     old = nbformat.read(path, as_version=4)
     new = copy.deepcopy(old)
-    NotebookClient(new, timeout=None, kernel_name="python3", record_timing=False, store_widget_state=False,
-                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    client = NotebookClient(new, timeout=None, kernel_name="python3", record_timing=False, store_widget_state=False,
+                            resources={"metadata": {"path": str(path.parent)}})
+    start_again(client.execute)
     new = tidy(new, old)
     if same(new, old):
         return False

@@ -24,6 +24,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
+from tests.kernels import start_again
+
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = """import sys as _sys
 _sys.path.insert(0, {tests!r})
@@ -74,7 +76,7 @@ def run(path, seed, timeout=600):
     client = NotebookClient(notebook, timeout=timeout, startup_timeout=timeout, allow_errors=True,
                             resources={"metadata": {"path": str(path.parent)}})
     try:
-        client.execute()
+        start_again(client.execute)
     except (CellExecutionError, RuntimeError, TimeoutError) as error:         # the kernel ended, or took too long
         return Run(path, 0, 0.0, [str(error)])
     moved, seconds = text_of(after).split()[-2:]                # a line may come in pieces

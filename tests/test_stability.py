@@ -5,6 +5,7 @@ import pytest
 from nbclient import NotebookClient
 
 from . import stability
+from .kernels import start_again
 
 CELLS = {      # name: (source, tags); each last digit below hangs on the initial weights of one kind
     "library": ("""import numpy as np
@@ -30,7 +31,7 @@ def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("planted") / "planted.ipynb"
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, metadata={"tags": tags}, id=name)
                                            for name, (source, tags) in CELLS.items()])
-    NotebookClient(made, startup_timeout=600).execute()
+    start_again(NotebookClient(made, startup_timeout=600).execute)
     nbformat.write(made, path)
     return stability.run(path, seed=1)
 
