@@ -387,8 +387,8 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
                 "are neighbours: the first few heads use the first key.",
                 _wrong_heads(share=lambda k, heads: np.tile(k, (1, heads // k.shape[1], 1, 1)))),
         Mistake("all heads share the first key",
-                "All of your heads use the first key and value. Only where there is a single one is that right; else "
-                "each group of heads has its own.",
+                "All of your heads use the first key and value. That is right only where there is a single one; "
+                "otherwise each group of heads has its own.",
                 _wrong_heads(share=lambda k, heads: np.repeat(k[:, :1], heads, axis=1))),
         Mistake("scaled by the whole width",
                 "You divide by the root of E, the width of all heads together. A dot product adds up the numbers of "

@@ -86,8 +86,8 @@ return bits / mask.sum(), bits / size[targets][mask].sum()""",
                 "A text has more bytes than characters, so each byte costs *less* than a character. The total stays; "
                 "divide it by the bytes.", _times_bytes),
         Mistake("the bytes of the alphabet",
-                "You use how many bytes a character of the *alphabet* has on average. What counts are the characters "
-                "that are in this text.", _bits_wrong(bytes_of=lambda size, targets: size.mean())),
+                "You use how many bytes a character of the *alphabet* has on average. Count the bytes of the "
+                "characters that are in this text.", _bits_wrong(bytes_of=lambda size, targets: size.mean())),
         Mistake("every character has one byte",
                 "Both of your numbers are the same, as if each character had one byte. How many it has is in size.",
                 _bits_wrong(bytes_of=lambda size, targets: 1)),
