@@ -6,8 +6,9 @@ strings: somebody wipes the board after each.
 
 The first count (commit 8e59b5a, seeds from 1000 on, 05_messy.first.json) had ten networks of each kind, and its verdict
 was True. A second run, ten others of each (seeds from 2000 on, 05_messy.second.json), left the control open: two of
-the ten that are wiped had not learned the single strings. So now there are thirty of each, on seeds from 3000 on. The
-criterion is the same.
+the ten that are wiped had not learned the single strings. So then there were thirty of each (seeds from 3000 on,
+05_messy.third.json): True again. In all three the rate of those with forget gates was used for all. A pilot of their
+own chose another for those without, so they were counted once more, on seeds from 4000 on. The criterion is the same.
 """
 
 import numpy as np
@@ -30,7 +31,7 @@ True: all three. False: works, and fails refuted. Open: otherwise.
 SETTINGS = {"H": 10, "forget_bias": 1.0, "B": 16, "piece": 40, "length": 4000, "works": 0.95, "test_streams": 16,
             "test_length": 1000, "late": 500, "read": [10, 30, 100, 300, 1000], "test_strings": 300,
             "rates": [0.003, 0.01, 0.03], "tie": 0.1, "steps": [1000, 2000], "pilot seeds": 2, "seeds": 30}
-FIRST = 3000                                               # the first counting seed
+FIRST = 4000                                               # the first counting seed
 WITHOUT = {"rates": [0.001, 0.003, 0.01, 0.03, 0.1], "pilot seeds": 3}       # the pilot of those without forget gates
 NETS = {"with": (True, True), "without": (False, True), "without, wiped": (False, False)}     # forget gates, a stream
 
