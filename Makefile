@@ -111,10 +111,10 @@ lint: setup      ## only ruff, codespell, oxlint (JavaScript) and the workflow's
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 quick: lint      ## while you work: the linters and the tests of the numerics, the data and the figures
-	$(PY) -m pytest -q -n auto $(filter-out $(SLOW),$(wildcard tests/test_*.py))
+	$(PY) -m pytest -q -n auto --dist worksteal $(filter-out $(SLOW),$(wildcard tests/test_*.py))
 
 pytest: setup    ## only the tests
-	$(NEWCOMER) $(PY) -m pytest -q -n auto tests
+	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist worksteal tests
 
 nbval: setup     ## only the notebooks: run each, compare with what is saved (NOTEBOOKS=solutions/04_lstm.ipynb)
 	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
