@@ -22,6 +22,10 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
+# Compiled modules are kept, also where the environment says otherwise: without them every kernel compiles
+# PyTorch and Matplotlib anew, three seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The checks and the saved notebooks are those of a new learner: their progress starts empty, and what they
 # pass is not counted as passed by whoever typed `make`.
 NEWCOMER = rm -rf .venv/progress/$@ && LSTMCOURSE_PROGRESS="$(CURDIR)/.venv/progress/$@"
@@ -111,10 +115,10 @@ lint: setup      ## only ruff, codespell, oxlint (JavaScript) and the workflow's
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 quick: lint      ## while you work: the linters and the tests of the numerics, the data and the figures
-	$(PY) -m pytest -q -n auto $(filter-out $(SLOW),$(wildcard tests/test_*.py))
+	$(PY) -m pytest -q -n auto --dist worksteal $(filter-out $(SLOW),$(wildcard tests/test_*.py))
 
 pytest: setup    ## only the tests
-	$(NEWCOMER) $(PY) -m pytest -q -n auto tests
+	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist worksteal tests
 
 nbval: setup     ## only the notebooks: run each, compare with what is saved (NOTEBOOKS=solutions/04_lstm.ipynb)
 	$(NEWCOMER) $(PY) -m pytest -q -n auto --dist loadfile $(NBVAL) $(or $(NOTEBOOKS),notebooks solutions exercises)
