@@ -189,7 +189,7 @@ def gradient_explorer(families, knob, xlabel="lag (steps back)"):
          "curves": [[float(f"{fraction:.4g}") for fraction in curve] for curve in family.values()]}
         for name, family in families.items()])
     widget.sentence = (f"Gradient explorer: the fraction of a gradient that is left by lag, for each {knob}. "
-                       "Live in JupyterLab: move the slider and read any lag.")
+                       "Live in JupyterLab: move the sliders to read any lag.")
     some, chosen = max(1, 6 // len(families)), {}
     for name, family in families.items():
         settings = list(family)
