@@ -382,8 +382,8 @@ return -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0][mask].mea
                 "each sentence, the V words compete with each other: that is the last axis.",
                 partial(_cross, log_p=lambda x: _log_p(x.swapaxes(1, 2)).swapaxes(1, 2))),
         Mistake("one softmax over the whole batch",
-                "Your sum of exponentials runs over everything, so all words of all positions share one whole. Each "
-                "position is a prediction of its own: its V probabilities add up to 1.",
+                "Your sum of exponentials runs over everything, so the probabilities of all positions together add up "
+                "to 1. Each position is a prediction of its own: its V probabilities add up to 1.",
                 partial(_cross, log_p=lambda x: _log(_naive_softmax(x, axis=None))),
                 partial(_cross, log_p=lambda x: x - x.max() - np.log(np.exp(x - x.max()).sum()))),
         Mistake(*SOFTMAX_TWICE, partial(_cross, log_p=lambda x: _log_p(softmax(x)))),
@@ -493,8 +493,8 @@ return (p <= u[:, None] * p[:, -1:]).sum(1)""",
                 partial(_sample, probabilities=lambda z, T: _fractions(_exp(z / T, axis=0), axis=0),
                         pick=lambda p, u: np.minimum(_first_above(p, u), p.shape[1] - 1))),
         Mistake("exp overflows",
-                "For ordinary logits you are right. For a logit of 1000, exp is infinite, and no probability comes out "
-                "of it. A softmax does not change when the same number is subtracted from all logits of one row.",
+                "For ordinary logits you are right. For a logit of 1000, exp is infinite, and what comes out is no "
+                "probability. A softmax does not change when the same number is subtracted from all logits of one row.",
                 partial(_sample, probabilities=_overflows)),
         Mistake("one maximum for all rows",
                 "You subtract the largest logit of the whole batch. A row whose own logits are all much smaller then "

@@ -63,11 +63,11 @@ WRONG_BACKWARD_CELLS = [
      partial(_cell, h_in=lambda k: k["h_t"])),
     ("the gradients of the weights are transposed",
      "A gradient has the shape of its parameter: a row for each unit that was computed, a column for each number that "
-     "it read. Yours has the two exchanged; with W_hh, which is square, no shape shows it.",
+     "it read. Yours has the two exchanged; with W_hh, which is square, the shape does not show it.",
      partial(_cell, weight=lambda da, v: v.T @ da)),
     ("dW_hh is transposed",
      "A gradient has the shape of its parameter: a row for each unit that was computed, a column for each number that "
-     "it read. W_hh is square, so that the two exchanged go unseen: the rows belong to the unit that was computed.",
+     "it read. W_hh is square, so an exchange goes unseen: the rows belong to the unit that was computed.",
      partial(_cell, recurrent=np.transpose)),
     ("the gradients are averaged over the batch",
      "The parameters are used once for each row of the batch, and gradients over several uses of one parameter add up. "
@@ -83,10 +83,10 @@ WRONG_BACKWARD_CELLS = [
      partial(_cell, bias=lambda da: da.sum(axis=1))),
     ("dh_prev through W_hh transposed",
      "Forward, the state went through the transpose of W_hh. The backward pass takes the same path in reverse, and "
-     "the transpose of the transpose is the matrix itself. It is square, so no shape tells you.",
+     "the transpose of the transpose is the matrix itself. It is square, so the shape does not show it.",
      partial(_cell, to_h=lambda da, W: da @ W.T)),
     ("dx_t through W_ih transposed",
-     "Forward, the input passed through the transpose of W_ih, from D numbers to H. Backward you go from H to D: look "
+     "Forward, the input passed through the transpose of W_ih, from D numbers to H. Backward you go from H to D: check "
      "which of the two orientations of W_ih does that.",
      partial(_cell, to_x=lambda da, W: da @ W.T)),
     ("dh_prev goes past the tanh",
@@ -94,7 +94,7 @@ WRONG_BACKWARD_CELLS = [
      "tanh. Both products are inside the same tanh, so both start after it.",
      partial(_cell, arriving=lambda dh_t, da: dh_t)),
     ("dh_t is changed in place",
-     "Your results are right, but the array dh_t of the caller is not what it was: an operation like `*=` writes into "
+     "Your results are right, but the caller's array dh_t is no longer what it was: an operation like `*=` writes into "
      "the array itself. The caller may need it for the loss of another step, and a gradient check compares with it.",
      _in_place),
 ]
@@ -253,8 +253,8 @@ def _added_behind_the_tanh(dh, k):
 
 FIRST_STEP_LEFT_OUT = (
     "the first step is left out",
-    "Your walk back stops one step too early: the step at t = 0 is never done. In Python a range ends *before* its "
-    "end, also when it counts down.")
+    "Your walk back stops one step too early: the step at t = 0 is never taken. In Python a range stops *before* "
+    "its end, even when it counts down.")
 WRAPPED = (
     "before the first step comes the last",
     "At t = 0 you read the state at index t - 1, which is -1, and in Python that is the *last* step. The state before "
@@ -311,8 +311,8 @@ def _carried(name, hint, wrong):
 rnn_sequence = Exercise(
     id="2.2", title="backpropagation through time", lesson="02_bptt", points=3,
     part="backward pass",
-    onward="Only the walk itself has to be a loop: once da of all steps is there, each weight's gradient "
-           "is one product.",
+    onward="Only the walk itself has to be a loop: once da is known at every step, each weight's "
+           "gradient is one product.",
     shortest="""\
 da = np.empty_like(dh)
 d = 0
@@ -374,7 +374,7 @@ def _tied(dx, tokens, dlogits, h, embedded=_sum_of_repeats, output=_output):
 embedding = Exercise(
     id="2.3", title="one table for reading and for writing", lesson="02_bptt", points=1,
     onward="A word that never occurs still learns here: at every step the output layer tells it that it was not the "
-           "one.",
+           "next word.",
     shortest="""\
 dW = np.einsum("btv,btd->vd", dlogits, h)
 np.add.at(dW, tokens, dx)
@@ -402,12 +402,12 @@ return dW""",
                 "the last position.",
                 partial(_tied, output=lambda dlogits, h: _output(dlogits[:, -1:], h[:, -1:]))),
         Mistake("repeated words overwrite each other",
-                "Words that occur once are right; of a word that occurs several times only one occurrence is left. "
+                "Words that occur once are right; for a word that occurs several times, only one occurrence counts. "
                 "When an index is repeated, NumPy's indexed assignment, also with +=, keeps the last one: it reads "
                 "all, adds, and writes all. Every occurrence has to be added.", partial(_tied, embedded=_last_repeat)),
         Mistake("repeated words are averaged",
-                "You divide by how often a word occurs. A row of the table that is used three times receives three "
-                "gradients, and gradients of several uses add up.", partial(_tied, embedded=_mean_of_repeats)),
+                "You divide by the number of times a word occurs. A row of the table that is used three times receives "
+                "three gradients, and gradients of several uses add up.", partial(_tied, embedded=_mean_of_repeats)),
         Mistake("divided by the number of tokens",
                 "You divide by the number of tokens. Where a mean is wanted, it is the loss that takes it, and the "
                 "gradients carry it already.",
