@@ -22,6 +22,10 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
+# Compiled modules are kept, also where the environment says otherwise: without them every kernel compiles
+# PyTorch and Matplotlib anew, three seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The checks and the saved notebooks are those of a new learner: their progress starts empty, and what they
 # pass is not counted as passed by whoever typed `make`.
 NEWCOMER = rm -rf .venv/progress/$@ && LSTMCOURSE_PROGRESS="$(CURDIR)/.venv/progress/$@"

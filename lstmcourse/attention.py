@@ -68,7 +68,7 @@ class AttentionCache(NamedTuple):
     values: np.ndarray       # (B, T_src, M)
     alpha: np.ndarray        # (B, T_tgt, T_src)
     scale: float = 1.0
-    hidden: np.ndarray | None = None     # additive only: the tanh, (B, T_tgt, T_src, A)
+    hidden: np.ndarray | None = None     # additive only: the tanh, (B, T_tgt, T_src, U)
     params: dict | None = None
 
 
@@ -111,10 +111,10 @@ def additive_attention_forward(query, keys, values, mask, params):
     """Scores by a small network:  scores[t, s] = v . tanh(W_q query_t + W_k key_s).   (eq. 8k)
 
     query   (B, T_tgt, H)
-    keys    (B, T_src, K)  may have another width than the queries
+    keys    (B, T_src, d)  may have another width than the queries
     values  (B, T_src, M)
     mask    (B, T_src) or (B, T_tgt, T_src)
-    params  W_q (A, H), W_k (A, K), v (A,)
+    params  W_q (U, H), W_k (U, d), v (U,)
 
     Returns context (B, T_tgt, M), alpha (B, T_tgt, T_src), read-only, and the cache for `additive_attention_backward`.
     Raises ValueError for a wrong shape, dtype or key, or a row of the mask with no True.
@@ -123,11 +123,11 @@ def additive_attention_forward(query, keys, values, mask, params):
     _check_memory(query, keys, values)
     check_keys("params", params, ("W_q", "W_k", "v"))
     check_array("params['v']", params["v"], (None,), query.dtype)
-    A = len(params["v"])
-    check_array("params['W_q']", params["W_q"], (A, query.shape[2]), query.dtype)
-    check_array("params['W_k']", params["W_k"], (A, keys.shape[2]), query.dtype)
-    projected_query = (query @ params["W_q"].T)[:, :, None]          # (B, T_tgt, 1, A)
-    projected_keys = (keys @ params["W_k"].T)[:, None]               # (B, 1, T_src, A)
+    U = len(params["v"])
+    check_array("params['W_q']", params["W_q"], (U, query.shape[2]), query.dtype)
+    check_array("params['W_k']", params["W_k"], (U, keys.shape[2]), query.dtype)
+    projected_query = (query @ params["W_q"].T)[:, :, None]          # (B, T_tgt, 1, U)
+    projected_keys = (keys @ params["W_k"].T)[:, None]               # (B, 1, T_src, U)
     hidden = np.tanh(projected_query + projected_keys)               # every query with every key
     scores = hidden @ params["v"]
     alpha, _ = masked_softmax_forward(scores, mask)
@@ -183,10 +183,10 @@ def multi_head_attention_forward(query, keys, values, mask, params, heads):
         context  = (head_1, head_2, …) W_o^T + b_o
 
     query   (B, T_tgt, E)
-    keys    (B, T_src, K)  self-attention: query, keys and values are the same array
+    keys    (B, T_src, d)  self-attention: query, keys and values are the same array
     values  (B, T_src, M)
     mask    as `masked_softmax_forward`, the same for every head
-    params  W_q (E, E), W_k (E, K), W_v (E, M), W_o (E, E) and b_q, b_k, b_v, b_o (E,): those of
+    params  W_q (E, E), W_k (E, d), W_v (E, M), W_o (E, E) and b_q, b_k, b_v, b_o (E,): those of
             torch.nn.MultiheadAttention, whose in_proj_weight is W_q, W_k, W_v one above the other
     heads   a divisor of E
 
@@ -199,8 +199,8 @@ def multi_head_attention_forward(query, keys, values, mask, params, heads):
     if heads < 1 or E % heads:
         raise ValueError(f"heads is {heads}; wanted a divisor of {E}, the width of query")
     mask = _mask_3d(mask, B, T_tgt, T_src)
-    K, M = keys.shape[2], values.shape[2]
-    check_params("params", params, {"W_q": (E, E), "W_k": (E, K), "W_v": (E, M), "W_o": (E, E),
+    d, M = keys.shape[2], values.shape[2]
+    check_params("params", params, {"W_q": (E, E), "W_k": (E, d), "W_v": (E, M), "W_o": (E, E),
                                     "b_q": (E,), "b_k": (E,), "b_v": (E,), "b_o": (E,)}, query.dtype)
     (q, cache_q), (k, cache_k), (v, cache_v) = (
         linear_forward(given, {"W": params[f"W_{name}"], "b": params[f"b_{name}"]})

@@ -96,7 +96,7 @@ def feed_forward_backward(dy, cache):
 def positional_encoding(T, E, dtype="float64"):
     """Sinusoidal positional encoding (T, E), to be added to the input of the first block.
 
-        P[t, 2k] = sin(t / 10000^(2k/E)),  P[t, 2k+1] = cos(t / 10000^(2k/E))
+        P[t, 2j] = sin(t / 10000^(2j/E)),  P[t, 2j+1] = cos(t / 10000^(2j/E))
 
     It has a row for every t, also beyond the length of training. A constant has no backward pass: the gradient
     of x + P reaches x as it is. Learned positions are an embedding of t instead, `embedding_forward(np.arange(T),

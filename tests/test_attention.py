@@ -18,7 +18,7 @@ from lstmcourse.gradcheck import assert_gradients, relative_error
 from lstmcourse.train import init_multi_head, leaves
 from tests import torch_models
 
-B, T_TGT, T_SRC, H, K, M, A = 3, 4, 6, 5, 7, 2, 8
+B, T_TGT, T_SRC, H, d, M, U = 3, 4, 6, 5, 7, 2, 8
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def dot_inputs(rng):
 
 def additive_inputs(rng):
     query, _, values = dot_inputs(rng)
-    params = {"W_q": rng.standard_normal((A, H)), "W_k": rng.standard_normal((A, K)), "v": rng.standard_normal(A)}
-    return [query, rng.standard_normal((B, T_SRC, K)), values, params]
+    params = {"W_q": rng.standard_normal((U, H)), "W_k": rng.standard_normal((U, d)), "v": rng.standard_normal(U)}
+    return [query, rng.standard_normal((B, T_SRC, d)), values, params]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -186,7 +186,7 @@ def test_wrong_weights_of_additive_attention_are_named(rng):
 E, HEADS = 6, 3            # two units a head, so that a swap of the two axes is noticed
 
 
-def multi_head_inputs(rng, keys_width=K, values_width=M):
+def multi_head_inputs(rng, keys_width=d, values_width=M):
     """query, keys and values of three widths, and params none of which is zero."""
     shapes = {"W_q": (E, E), "W_k": (E, keys_width), "W_v": (E, values_width), "W_o": (E, E)}
     params = {key: rng.standard_normal(shape) for key, shape in shapes.items()}
@@ -203,7 +203,7 @@ def multi_head_pair(mask, heads=HEADS):
     return forward
 
 
-@pytest.mark.parametrize("widths", [(K, M), (E, E)], ids=["three widths", "one width"])
+@pytest.mark.parametrize("widths", [(d, M), (E, E)], ids=["three widths", "one width"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_multi_head_attention_matches_torch(rng, which, widths):
     mask, inputs = masks(rng)[which], multi_head_inputs(rng, *widths)
@@ -293,7 +293,7 @@ def test_alpha_of_multi_head_attention_is_the_callers(rng):
     ({"heads": 4}, "heads is 4; wanted a divisor of 6, the width of query"),
     ({"heads": 0}, "heads is 0; wanted a divisor of 6"),
     ({"query": np.ones((B, E))}, r"query has shape \(3, 6\); wanted \(any, any, any\)"),
-    ({"keys": np.ones((B + 1, T_SRC, K))}, r"keys has shape \(4, 6, 7\); wanted \(3, any, any\)"),
+    ({"keys": np.ones((B + 1, T_SRC, d))}, r"keys has shape \(4, 6, 7\); wanted \(3, any, any\)"),
     ({"values": np.ones((B, T_SRC + 1, M))}, r"values has shape \(3, 7, 2\); wanted \(3, 6, any\)"),
     ({"mask": np.ones((B, T_TGT), bool)}, r"mask has shape \(3, 4\); wanted \(3, 6\)"),
     ({"mask": np.ones((B * HEADS, T_TGT, T_SRC), bool)}, r"mask has shape \(9, 4, 6\); wanted \(3, 4, 6\)"),
@@ -320,7 +320,7 @@ def test_wrong_upstream_of_multi_head_attention_is_named(rng):
         multi_head_attention_backward(np.ones((B, T_TGT, E - 1)), cache)
 
 
-@pytest.mark.parametrize("widths", [{}, {"kdim": K, "vdim": M}], ids=["one width", "three widths"])
+@pytest.mark.parametrize("widths", [{}, {"kdim": d, "vdim": M}], ids=["one width", "three widths"])
 def test_multi_head_weights_come_from_torch(rng, widths):
     module = torch.nn.MultiheadAttention(E, HEADS, batch_first=True, dtype=torch.float64, **widths)
     torch.nn.init.normal_(module.in_proj_bias)
@@ -414,9 +414,9 @@ def test_dot_attention_rejects_a_scale_that_is_no_number(rng, scale):
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [
-    ("v", np.zeros(A, "float32"), r"^params\['v'\] has dtype float32; wanted float64"),
-    ("v", np.zeros((A, 1)), r"^params\['v'\] has shape \(8, 1\); wanted \(any,\)"),
-    ("W_q", np.zeros((A, H + 1)), r"^params\['W_q'\] has shape \(8, 6\); wanted \(8, 5\)"),
+    ("v", np.zeros(U, "float32"), r"^params\['v'\] has dtype float32; wanted float64"),
+    ("v", np.zeros((U, 1)), r"^params\['v'\] has shape \(8, 1\); wanted \(any,\)"),
+    ("W_q", np.zeros((U, H + 1)), r"^params\['W_q'\] has shape \(8, 6\); wanted \(8, 5\)"),
     ("W_o", 0, r"^params has \['W_o'\] besides")])
 def test_additive_attention_names_wrong_params(rng, key, value, message):
     *inputs, params = additive_inputs(rng)

@@ -267,12 +267,6 @@ def test_by_budget_takes_other_budgets_and_another_reward():
     assert record == {"kind": "rnn", "lr": 0.1, "steps": 30, "seed": 1, "score": 1.75}
 
 
-def test_rate_in_reads_the_rate_of_another_trial(script):
-    script.with_name("98_other.json").write_text(json.dumps(
-        {"runs": [{"aligner": "chance"}, {"kind": "a", "lr": 1}, {"kind": "b", "lr": 2}]}))
-    assert trials.rate_in(script, "98_other", kind="b") == 2
-
-
 def test_save_weights_and_load_weights_undo_each_other_up_to_float32(tmp_path, rng):
     params = {"rnn": {"W": rng.standard_normal((3, 2))}, "b": np.arange(4.0)}
     trials.save_weights(tmp_path / "a.npz", params)

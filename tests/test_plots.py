@@ -259,7 +259,7 @@ def test_attention_step_names_every_word_and_the_parts_of_the_equations():
     words = ["mai", "ghar", "jaa"]
     texts = [text.get_text() for text in plots.attention_step(words, "going").axes[0].texts]
     assert {*words, "going", "key", "value", "query", "context", "masked softmax", "tanh", "$h_t$"} <= set(texts)
-    assert {"$x_{3}$", "$h_{3}$", r"$\alpha_{3}$"} <= set(texts)
+    assert {"$x_{3}$", "$k_{3}$", r"$\alpha_{3}$"} <= set(texts)
     assert texts.count("×") == texts.count("·") == 3
 
 

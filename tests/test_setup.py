@@ -125,6 +125,13 @@ def test_the_checks_start_with_an_empty_folder_of_progress(target):
     assert re.search(rf"rm -rf (\.venv/progress/{target}) && LSTMCOURSE_PROGRESS=\"[^\"]*/\1\" ", done)
 
 
+def test_compiled_modules_are_kept_whatever_the_environment_says():
+    done = subprocess.run(["make", "-s", "--eval", "shown: ; @env", "shown"], cwd=ROOT, capture_output=True, text=True,
+                          check=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"})
+    assert "PYTHONDONTWRITEBYTECODE" not in done.stdout
+    assert "OPENBLAS_NUM_THREADS" in done.stdout             # the environment was shown
+
+
 # --- `make setup`, on indexes of our own
 
 def wheel(folder, name, version, origin, requires=()):

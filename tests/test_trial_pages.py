@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstmcourse.lab import trials
-from lstmcourse.lab.trial_pages import SECTIONS, index, pages, read_page, readme_row
+from lstmcourse.lab.trial_pages import LESSONS, SECTIONS, TEXTS, index, link, pages, read_page, readme_row
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks" / "trials"
@@ -146,6 +146,23 @@ def test_second_run_is_shown_on_its_page(path):
 def test_index_is_written_from_the_pages():
     cell, = json.loads((FOLDER / "index.ipynb").read_text(encoding="utf-8"))["cells"]
     assert "".join(cell["source"]) == index(pages(FOLDER))
+
+
+def test_index_says_of_each_claim_of_the_two_texts_where_it_is_tried():
+    assert len(TEXTS) == 16
+    for _, *places in TEXTS:
+        assert places
+        for place in places:
+            lesson = LESSONS.get(place.partition("-")[0])
+            if lesson:
+                assert f'"id": "{place}"' in (ROOT / "notebooks" / f"{lesson}.ipynb").read_text(encoding="utf-8")
+            else:
+                assert place in NAMES
+
+
+def test_link_leads_to_a_page_or_to_a_cell_of_a_lesson():
+    assert link("06_reset") == "[06_reset](06_reset.ipynb)"
+    assert link("04-36") == "[lesson 04](../04_lstm.ipynb#cell-id=04-36)"
 
 
 def test_readme_has_eight_verdicts_in_the_words_of_their_pages():

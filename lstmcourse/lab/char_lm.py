@@ -45,8 +45,8 @@ def char_lm_forward(tokens, params, states=None):
 def char_lm_loss(tokens, params, states=None):
     """Cross-entropy of tokens (B, T + 1): each of the last T predicted from those before it.
 
-    Returns the loss (nats per character), the gradients, and the states to go on from with the next
-    piece. No gradient goes back into the states it began with (truncated BPTT, lesson 02).
+    Returns the loss (nats per character), the gradients, and the states from which the next piece starts.
+    No gradient flows back into the given states (truncated BPTT, lesson 02).
     """
     logits, states, _, (embedding_cache, lstm_cache, linear_cache) = char_lm_forward(tokens[:, :-1], params, states)
     loss, loss_cache = cross_entropy_forward(logits, tokens[:, 1:])

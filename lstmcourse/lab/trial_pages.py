@@ -14,6 +14,25 @@ import nbformat
 from lstmcourse.lab.trials import Verdict
 
 SECTIONS = ("The claim", "Predict", "The design", "The runs", "Verdict", "What would change our mind", "Run it again")
+TEXTS = (      # what the two popular texts say, and where each claim is tried: pages, or cells of lessons
+    ("An RNN cannot follow the change of subject; that is why the LSTM is used", "01_subject"),
+    ("An RNN keeps only short dependencies", "03_memory", "03_vanished"),
+    ("Multiply the cell by ones and add zeros, and it is kept; it then acts as ResNet's skip connection", "04-36"),
+    ("The × is a dot product of the two vectors", "04-08"),
+    ("When the context changes, the forget gate's sigmoid goes towards 0", "05_but"),
+    ("While input and memory are similar, it stays near 1", "05_but"),
+    ("After sigmoid × tanh only the new context information is written", "05_written"),
+    ("The LSTM takes care of long and short dependencies", "05_keeps", "05_copy"),
+    ("A board of fixed size gets messy when one only writes", "05_messy", "07_one_vector"),
+    ("The GRU is faster to train", "06_faster", "06_parameters"),
+    ("The GRU is as powerful", "06_counting", "06_faster"),
+    ("The LSTM needs more parameters, time and hardware because it has two memory cells", "06_parameters"),
+    ("The reset gate drops past information when the candidate is made; the update gate decides how much of the "
+     "candidate comes in, and combines the forget and input gates", "06_reset", "06-02"),
+    ("The encoder's single vector cannot hold all of a sequence, so plain encoder-decoders fail", "07_one_vector"),
+    ("For *I* attention puts 1 on *mai* and 0 elsewhere", "08_weights"),
+    ("For *going* it puts ½ on *jaa* and ½ on *raha*", "08_weights"))
+LESSONS = {"02": "02_bptt", "04": "04_lstm", "06": "06_gru"}
 SHOWN = re.compile(r"\*\*(.+?)\.\*\* (.+)\n\n\((.+)\)", re.DOTALL)
 
 
@@ -45,10 +64,22 @@ def index(found):
     """The table of all trials, Markdown. found: `Page`s."""
     rows = [f"| {page.path.stem[:2]} | [{page.claim}]({page.path.name}) | **{page.verdict.word}** | "
             f"{page.verdict.number} |" for page in found]
+    texts = [f"| {claim} | {', '.join(map(link, places))} |" for claim, *places in TEXTS]
     return "\n".join(["# The claims on trial", "",
                       "One page for each claim: who says it, the design, every run, and the verdict. `make trials` "
                       "writes this table from the pages.", "",
-                      "| lesson | claim | verdict | the number that decides |", "|---|---|---|---|", *rows])
+                      "| lesson | claim | verdict | the number that decides |", "|---|---|---|---|", *rows, "",
+                      "## The two popular texts, claim by claim", "",
+                      "*notes on LSTM RNN and GRU* and *Intuition behind LSTM, GRU and Attention* say what this course "
+                      "tries. Three claims have no page, since a few lines in a lesson decide them: the two about "
+                      f"ones and zeros and about the ×, and \"just compare with autograd\" ({link('02-27')}).", "",
+                      "| what they say | tried in |", "|---|---|", *texts])
+
+
+def link(place):
+    """A link from the index to a page ("06_reset") or to a cell of a lesson ("04-36")."""
+    lesson = LESSONS.get(place.partition("-")[0])
+    return f"[lesson {place[:2]}](../{lesson}.ipynb#cell-id={place})" if lesson else f"[{place}]({place}.ipynb)"
 
 
 def readme_row(page):

@@ -227,11 +227,6 @@ def select(results, **values):
     return [record for record in results["runs"] if values.items() <= record.items()]
 
 
-def rate_in(script, name, **values):
-    """The learning rate at which another trial beside this script counted the runs with these values."""
-    return select(load(pathlib.Path(script).with_name(f"{name}.json")), **values)[0]["lr"]
-
-
 def wilson(successes, n, z=1.96):
     """95 % interval of a proportion (Wilson 1927): (low, high), right for small n too.
 

@@ -58,12 +58,12 @@ WORD, STATE, SCORE, WEIGHT, PRODUCT, MEAN = 0.68, 1.45, 2.2, 2.87, 3.62, 4.32   
 
 
 def _source_column(s, x, step, number, word):
-    """From a source word up: its embedding, the encoder's state, the score, the weight, the weighted value."""
+    """From a source word up: its embedding, its key (the encoder's state), score, weight, weighted value."""
     s.text(x, 0.14, word, fontsize=10)
     s.line([(x, 0.28), (x, WORD - 0.18)], None)
     s.box(x, WORD, f"$x_{{{number}}}$", None, width=0.52, height=0.36)
     s.line([(x - 0.1, WORD + 0.18), (x - 0.1, STATE - 0.18)], None)
-    s.box(x - 0.1, STATE, f"$h_{{{number}}}$", "h", width=0.5, height=0.36)
+    s.box(x - 0.1, STATE, f"$k_{{{number}}}$", "h", width=0.5, height=0.36)
     for height, order in ((0.08, 1), (-0.08, -1)) if number > 1 else ():       # the encoder reads in both directions
         s.line([(x - step + 0.15, STATE + height), (x - 0.35, STATE + height)][::order], "h", width=1.2)
     s.line([(x - 0.1, STATE + 0.18), (x - 0.1, SCORE - 0.17)], None)

@@ -77,7 +77,7 @@ ALWAYS = ("small gradients are scaled up",
           "alone: near a minimum they are small for a good reason.")
 LENGTH_ONE = ("scaled to the norm 1",
               "You bring the norm down to 1, whatever max_norm is. Below max_norm nothing is scaled at all; above it, "
-              "the norm becomes max_norm, and 1 has no part in it.")
+              "the norm becomes max_norm, not 1.")
 UNIT_FACTORS = (lambda norm, m: _ratio(norm, 1.0), lambda norm, m: _ratio(norm, 1.0) if norm else 1.0,
                 lambda norm, m: _ratio(norm, 1.0) if norm > m else 1.0)
 NO_ROOT = ("the root is missing from the norm",
@@ -184,8 +184,8 @@ return np.array(norms)""",
     reference=_by_lag,
     mistakes=(
         Mistake("the straight path is left out",
-                "Your gradient goes through the tanh alone. There is a second way from h_{t-1} to h_t: the part of the "
-                "old state that is kept. Differentiate both terms of the sum.",
+                "Your gradient goes through the tanh alone. There is a second path from h_{t-1} to h_t: the part of "
+                "the old state that is kept. Differentiate both terms of the sum.",
                 partial(_by_lag, jacobian=partial(_jacobian, straight=lambda alpha: 0))),
         Mistake("as if there were no leak",
                 "Your numbers do not depend on alpha: this is the lesson's measure, for an RNN that computes its whole "
@@ -216,12 +216,12 @@ return np.array(norms)""",
                 lambda n, W_hh, alpha: np.append(1, _by_lag(n, W_hh, alpha, norm=np.linalg.norm)[1:])),
         Mistake("the largest eigenvalue in place of the norm",
                 "You take the largest eigenvalue of the product. It says what happens to a vector that the matrix only "
-                "stretches; other vectors can be stretched more, for a while. The exercise asks for the largest "
+                "scales; other vectors can be stretched more, for a while. The exercise asks for the largest "
                 "singular value.",
                 partial(_by_lag, norm=_radius)),
         Mistake("a product of norms, not the norm of the product",
                 "You multiply the norms of the single steps. That is an upper bound: it would be reached only if each "
-                "step stretched most in the very direction in which the step before did. Multiply the matrices first, "
+                "step stretched most in the direction in which the step before it did. Multiply the matrices first, "
                 "and take the norm of what comes out.",
                 _product_of_norms),
         Mistake("tanh' is left out",

@@ -30,7 +30,7 @@ def _h_before_x(x_t, h_prev, p):
     return np.concatenate([h_prev, x_t], axis=1) @ W.T + p["b_ih"] + p["b_hh"]
 
 
-KERAS = "(Keras keeps its kernels the other way round, (D, 4H) and (H, 4H); there your product would be right.)"
+KERAS = "(Keras stores its kernels transposed, (D, 4H) and (H, 4H); there your product would be right.)"
 ONE_BIAS = ("A cell with one bias for each gate is as good: papers and Keras have one, PyTorch has two, one "
             "for each product. Here both are given, and both count; ")
 
@@ -454,7 +454,7 @@ NOISE = ("later inputs are written into the cell",
 
 latch = Exercise(
     id="4.4", title="a latch: one bit for 1000 steps", lesson="04_lstm", points=3,
-    onward="If your bit is held by W_hh and not by the forget gate, that is legal, too: what is each "
+    onward="If your bit is held by W_hh and not by the forget gate, that counts, too. What is each "
            "gate for then?",
     shortest="""\
 params = {"W_ih": np.zeros((4 * H, D)), "W_hh": np.zeros((4 * H, H)),

@@ -81,7 +81,7 @@ def _dh_in_place(dh_t, dc_t, k):
 CELL_MISTAKES = [
     ("what arrives at c_t from the next step is dropped",
      "Only what comes by way of h_t reaches your cell. c_t is used twice: by h_t and, directly, by the next "
-     "step's cell, and dc_t is what comes back from there. Two uses, two gradients, added up.",
+     "step's cell, and dc_next is what comes back from there. Two uses, two gradients, added up.",
      partial(_cell, from_next=lambda dc_t: 0 * dc_t)),
     ("what reaches c_t by way of h_t is dropped",
      "Only what comes back from the next cell state reaches your cell. c_t is used twice: by the next step and by h_t "
@@ -95,8 +95,8 @@ CELL_MISTAKES = [
      "You hand the gradient at c_t on as it is. Forward, the old cell was multiplied by the forget gate; backward, the "
      "gradient passes the same gate.",
      partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: dc)),
-    ("dc_prev only from dc_t",
-     "Your dc_prev is made from dc_t alone. What reaches c_t by way of h_t flows on to c_{t-1} as well: take the "
+    ("dc_prev only from dc_next",
+     "Your dc_prev is made from dc_next alone. What reaches c_t by way of h_t flows on to c_{t-1} as well: take the "
      "sum of the two.",
      partial(_cell, to_c=lambda k, dc, dc_t, dh_prev: dc_t * k["f"])),
     ("the tanh of the cell is skipped on the way back",
@@ -169,7 +169,7 @@ CELL_MISTAKES = [
      "You send the gradients of the gates through the slope of a tanh. The three gates were made by a sigmoid, only "
      "the candidate by a tanh.",
      partial(_cell, gate_slope=lambda s: 1 - s**2)),
-    ("the forget gate's gradient from dc_t",
+    ("the forget gate's gradient from dc_next",
      "Only the forget gate's rows are wrong. What arrives at the forget gate is everything that has been gathered at "
      "c_t: what the next step hands back and what comes by way of h_t. You take the first part only.",
      partial(_cell, at_f=lambda dc, dc_t: dc_t)),
@@ -196,7 +196,7 @@ CELL_MISTAKES = [
      partial(_cell, weight=lambda da, v: v.T @ da)),
     ("the gradients are averaged over the batch",
      "The parameters are used once for each row of the batch, and gradients over several uses add up. Where a mean is "
-     "wanted, it is the loss that takes it: dh_t and dc_t then already carry the division.",
+     "wanted, it is the loss that takes it: dh_t and dc_next then already carry the division.",
      partial(_cell, over_batch=lambda B: 1 / B)),
     ("the biases are not summed over the batch",
      "One bias serves every row of the batch, so the gradients of all rows meet in it: its gradient has the shape of "
@@ -212,14 +212,14 @@ lstm_cell = Exercise(
     shortest="""\
 i, f, g, o = (cache[key] for key in "ifgo")
 tanh_c = np.tanh(cache["c_t"])
-dc = dc_t + dh_t * o * (1 - tanh_c**2)
+dc = dc_next + dh_t * o * (1 - tanh_c**2)
 da = np.hstack([dc * g * i * (1 - i), dc * cache["c_prev"] * f * (1 - f), dc * i * (1 - g**2),
                 dh_t * tanh_c * o * (1 - o)])
 bias = da.sum(0)
 return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
     "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": bias, "b_hh": bias}""",
     function="lstm_cell_backward",
-    signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), i (B, H), f (B, H), "
+    signature="(dh_t (B, H), dc_next (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), i (B, H), f (B, H), "
               "g (B, H), o (B, H), c_t (B, H), W_ih (4H, D), W_hh (4H, H)}) -> "
               f"dx_t (B, D), dh_prev (B, H), dc_prev (B, H), {GRADS}",
     cases=lambda rng: [(size * normal(rng, B, H), size * normal(rng, B, H), _cell_cache(
@@ -232,8 +232,8 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
         Mistake("the weights are transposed on the way back",
                 "Forward, the input went through the transpose of W_ih, from D numbers to 4H. Backward you go from 4H "
                 "to D: look which of the two orientations of the matrix does that.", _weights_transposed),
-        Mistake("dc_t is changed in place",
-                "You add to dc_t in place (`+=`), and it is the caller's array. Add the two parts into a new "
+        Mistake("dc_next is changed in place",
+                "You add to dc_next in place (`+=`), and it is the caller's array. Add the two parts into a new "
                 "one.",
                 _dc_in_place),
         Mistake("dh_t is changed in place",
@@ -457,13 +457,13 @@ coupled_cell = Exercise(
     shortest="""\
 f, g, o = (cache[key] for key in "fgo")
 tanh_c = np.tanh(cache["c_t"])
-dc = dc_t + dh_t * o * (1 - tanh_c**2)
+dc = dc_next + dh_t * o * (1 - tanh_c**2)
 da = np.hstack([dc * (cache["c_prev"] - g) * f * (1 - f), dc * (1 - f) * (1 - g**2), dh_t * tanh_c * o * (1 - o)])
 bias = da.sum(0)
 return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
     "W_ih": da.T @ cache["x_t"], "W_hh": da.T @ cache["h_prev"], "b_ih": bias, "b_hh": bias}""",
     function="coupled_cell_backward",
-    signature="(dh_t (B, H), dc_t (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), f (B, H), g (B, H), "
+    signature="(dh_t (B, H), dc_next (B, H), cache {x_t (B, D), h_prev (B, H), c_prev (B, H), f (B, H), g (B, H), "
               "o (B, H), c_t (B, H), W_ih (3H, D), W_hh (3H, H)}) -> "
               f"dx_t (B, D), dh_prev (B, H), dc_prev (B, H), {COUPLED_GRADS}",
     cases=lambda rng: [(size * normal(rng, B, H), size * normal(rng, B, H), _coupled_cache(
@@ -498,7 +498,7 @@ return da @ cache["W_ih"], da @ cache["W_hh"], dc * f, {
                 partial(_coupled, through_h=lambda dh_t, k: 0)),
         Mistake("what arrives at c_t from the next step is dropped",
                 "Only what comes by way of h_t reaches your cell. c_t is used by the next step's cell as well, and "
-                "dc_t is what comes back from there. The two are added up.",
+                "dc_next is what comes back from there. The two are added up.",
                 partial(_coupled, from_next=lambda dc_t: 0 * dc_t)),
         Mistake("dc_prev without the forget gate",
                 "You hand the gradient at c_t on as it is. Forward, the old cell state was multiplied by the forget "
@@ -601,7 +601,7 @@ return b_ih, b_hh""",
                 "the inverse of the sigmoid at that value.",
                 partial(_with_bias, bias=lambda lags, kept: kept ** (1 / lags))),
         Mistake("the fraction after one step",
-                "Your gate leaves the wanted fraction after a single step. It is multiplied with itself at every step "
+                "Your gate leaves the wanted fraction after a single step. It is multiplied by itself at every step "
                 "of the lag: which number, to the power of the lag, is the fraction?",
                 partial(_with_bias, bias=lambda lags, kept: np.log(kept / (1 - kept)) + 0 * lags)),
         Mistake("the chrono rule, whatever fraction is wanted",

@@ -43,7 +43,7 @@ shift = Exercise(
     mistakes=(
         Mistake("the decoder is fed the word it has to say",
                 "Your inputs are the targets themselves. The decoder then only has to copy: the loss falls to nothing "
-                "in training, and alone, where nobody whispers the answer, it writes garbage. At step t it may see "
+                "in training, but free-running, with nothing to copy, it writes garbage. At step t it may see "
                 "the word *before* target t.", lambda targets, bos: targets.copy()),
         Mistake("shifted to the left",
                 "At step t your decoder sees target t + 1, a word from the future. It may see the word before.",

@@ -10,7 +10,7 @@ from lstmcourse.layers import softmax, softmax_backward
 from lstmcourse.practice.exercise import Exercise, Mistake
 from lstmcourse.practice.inputs import ABOUT_LARGE, LARGE, normal, padding, uniform
 
-# Two references stand here because the library has no function with their arguments: its softmax refuses
+# Two references are here because the library has no function with their arguments: its softmax refuses
 # a row of padding only, which 8.1 allows, and its additive scores are a step inside its attention.
 
 
@@ -59,12 +59,12 @@ def _overflows_nan(scores, mask):
 
 NAN_ROW = ("NaN where a sentence is only padding",
            "A row with nothing to look at has no largest score and a sum of 0: dividing 0 by 0, or subtracting "
-           "infinity from infinity, gives NaN, which spreads over everything that is computed from it. Such a row is "
-           "to be all zeros.")
+           "infinity from infinity, gives NaN, which spreads over everything that is computed from it. Such a row "
+           "should be all zeros.")
 UNIFORM_ROW = ("padding shares the weights where there is nothing else",
                "Where a sentence is only padding, your weights are all equal: every score was replaced by the same "
-               "very negative number, and a softmax over equal numbers is uniform. A row with nothing to look at is "
-               "to be all zeros.")
+               "very negative number, and a softmax over equal numbers is uniform. A row with nothing to look at "
+               "should be all zeros.")
 ROWS_SUM = ("softmax over the query axis",
             "Your weights add up to 1 over the target words. It is the *source* words that compete for one target "
             "word: the last axis.")
@@ -87,12 +87,12 @@ return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
         Mistake("no mask",
                 "The weights add up to 1, but a good part of them lies on the padding. Where the mask is False "
                 "nothing may be looked at.", lambda s, m: softmax(s)),
-        Mistake("the mask is turned round",
+        Mistake("the mask is inverted",
                 "All the weight lies on the padding. True means: this may be looked at.",
                 lambda s, m: _raw(s, ~m[:, None])),
         Mistake("the mask after the softmax, without dividing again",
                 "Nothing lies on the padding, but the rest does not add up to 1: what the padding had taken is lost. "
-                "The padding has to be out before the sum is taken.", lambda s, m: softmax(s) * m[:, None]),
+                "The padding must be out before the sum is taken.", lambda s, m: softmax(s) * m[:, None]),
         Mistake("masked scores are set to 0",
                 "A score of 0 is not 'do not look': exp of 0 is 1, an ordinary weight. Which score has the weight 0?",
                 lambda s, m: softmax(s * m[:, None])),
@@ -114,27 +114,27 @@ return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)""",
         Mistake("a large negative number is added where there is nothing to look at",
                 "Adding something like -1e9 to the masked scores works as long as a row has one real word. Where a "
                 "sentence is only padding, the same number is added to every score, a softmax does not notice that, "
-                "and the padding shares the weights as if there were no mask. Such a row is to be all zeros.",
+                "and the padding shares the weights as if there were no mask. Such a row should be all zeros.",
                 lambda s, m: softmax(s - 1e9 * ~m[:, None])),
         Mistake("exp overflows",
                 "For ordinary scores you are right. For a score of 1000 exp is infinite, and infinity divided by "
-                "infinity is NaN. A softmax does not change when the same number is taken from all scores of one row.",
-                _overflows),
+                "infinity is NaN. A softmax does not change when the same number is subtracted from all scores of one "
+                "row.", _overflows),
         Mistake("exp overflows, and NaN where a sentence is only padding",
-                "Two things: for a row with nothing to look at you divide 0 by 0, and such a row is to be all zeros; "
-                "and for a score of 1000 exp is infinite, which can be avoided by taking the same number from all "
-                "scores of one row.",
+                "Two things: for a row with nothing to look at you divide 0 by 0, and such a row should be all zeros; "
+                "and for a score of 1000 exp is infinite, which can be avoided by subtracting the same number from "
+                "all scores of one row.",
                 _overflows_nan),
-        Mistake("the largest score is sought under the padding too",
+        Mistake("the largest score is looked for under the padding too",
                 "You subtract the largest score of the row, or take the softmax of the whole row, and mask afterwards. "
-                "That is right for small scores. But the largest may stand under the padding, far above the real ones, "
+                "That is right for small scores. But the largest may be under the padding, far above the real ones, "
                 "which then all become 0 after exp. Only scores that may be looked at count.",
                 lambda s, m: np.nan_to_num(_raw(s, m[:, None]))),
-        Mistake("the largest score is sought under the padding too",
+        Mistake("the largest score is looked for under the padding too",
                 "You subtract the largest score of the row, or take the softmax of the whole row, and mask and divide "
-                "afterwards. That is right for small scores. But the largest may stand under the padding, far above "
+                "afterwards. That is right for small scores. But the largest may be under the padding, far above "
                 "the real ones, which then all become 0 after exp, and 0/0 is NaN. Only scores that may be looked at "
-                "count, and a row that has none is to be all zeros.", lambda s, m: _raw(s, m[:, None]))))
+                "count, and a row that has none should be all zeros.", lambda s, m: _raw(s, m[:, None]))))
 
 
 # 8.2 additive scores
@@ -149,7 +149,7 @@ def _scores(query, keys, params, score):
 
 
 def _pairs(score):
-    """score(q (B, T_tgt, 1, A), k (B, 1, T_src, A), v) for projections that are right."""
+    """score(q (B, T_tgt, 1, U), k (B, 1, T_src, U), v) for projections that are right."""
     return partial(_scores, score=score)
 
 
@@ -162,11 +162,11 @@ additive_scores = Exercise(
 q, k = query @ params["W_q"].T, keys @ params["W_k"].T
 return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
     function="additive_scores",
-    signature="(query (B, T_tgt, H), keys (B, T_src, K), params {W_q (A, H), W_k (A, K), v (A,)}) -> scores (B, "
+    signature="(query (B, T_tgt, H), keys (B, T_src, d), params {W_q (U, H), W_k (U, d), v (U,)}) -> scores (B, "
               "T_tgt, T_src)",
-    cases=lambda rng: [(uniform(rng, B, T_tgt, H), uniform(rng, B, T_src, K),
-                        {"W_q": uniform(rng, A, H), "W_k": uniform(rng, A, K), "v": uniform(rng, A)})
-                       for B, T_tgt, T_src, H, K, A in ((2, 3, 4, 5, 6, 7), (3, 6, 5, 4, 2, 8))],
+    cases=lambda rng: [(uniform(rng, B, T_tgt, H), uniform(rng, B, T_src, d),
+                        {"W_q": uniform(rng, U, H), "W_k": uniform(rng, U, d), "v": uniform(rng, U)})
+                       for B, T_tgt, T_src, H, d, U in ((2, 3, 4, 5, 6, 7), (3, 6, 5, 4, 2, 8))],
     reference=_additive_scores,
     mistakes=(
         Mistake("no tanh",
@@ -179,7 +179,7 @@ return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
                 "the score falls apart into one number for the query and one for the key.",
                 _pairs(lambda q, k, v: (np.tanh(q) + np.tanh(k)) @ v)),
         Mistake("v is left out",
-                "You add up the A numbers. v weighs them: which agreement counts how much is learned.",
+                "You add up the U numbers. v weights them: how much each one counts is learned.",
                 _pairs(lambda q, k, v: np.tanh(q + k).sum(axis=-1))),
         Mistake("a product where a sum is meant",
                 "You multiply the two projections. Additive attention adds them; the product is the idea of the other "
@@ -188,18 +188,19 @@ return np.tanh(q[:, :, None] + k[:, None]) @ params["v"]""",
                 "You take the dot product of the projected query and key. That is the other kind of attention. Here "
                 "they are added, squashed, and weighted with v.", _pairs(lambda q, k, v: (q * k).sum(axis=-1))),
         Mistake("target and source are exchanged",
-                "Your result is (B, T_src, T_tgt): each row belongs to a source word. One row for each target word is "
-                "wanted, over the source words it may look at.",
+                "Your result is (B, T_src, T_tgt): each row belongs to a source word. It should have one row for each "
+                "target word, over the source words it may look at.",
                 _pairs(lambda q, k, v: (np.tanh(q + k) @ v).swapaxes(1, 2))),
         Mistake("each query meets only one key",
                 "You add query t and key t. Every target word is compared with *every* source word: both need a new "
-                "axis, at different axes, so that all pairs meet.",
+                "axis, in different positions, so that all pairs meet.",
                 lambda query, keys, p: np.tanh(query @ p["W_q"].T + keys @ p["W_k"].T) @ p["v"]),
-        Mistake("divided by the root of A",
+        Mistake("divided by the root of U",
                 "You scale as in scaled dot attention. Additive scores are not scaled: the tanh has bounded them, and "
                 "v sets their size.", _pairs(lambda q, k, v: np.tanh(q + k) @ v / np.sqrt(len(v)))),
         Mistake("the softmax is taken already",
-                "You return weights. Wanted are the scores before the softmax; the mask comes between the two.",
+                "You return weights. The exercise asks for the scores before the softmax; the mask comes between the "
+                "two.",
                 _pairs(lambda q, k, v: softmax(np.tanh(q + k) @ v)))))
 
 
@@ -235,11 +236,11 @@ attend = Exercise(
                 "`*` multiplies entry by entry, and the two shapes do not fit. Here each target word adds up over all "
                 "source words: that is a matrix product, one for each sentence.", lambda alpha, values: alpha * values),
         Mistake("the two factors are exchanged",
-                "In a matrix product the order counts: the last axis of the left factor is added up with the first "
-                "time axis of the right one. That has to be T_src for both.", lambda alpha, values: values @ alpha),
+                "In a matrix product the order counts: the last axis of the left factor meets the first time axis "
+                "of the right one. Both must be T_src.", lambda alpha, values: values @ alpha),
         Mistake("np.dot on three axes",
-                "Your result has four axes: np.dot combines every sentence with every other sentence of the batch. A "
-                "product that is taken sentence by sentence is wanted.", np.dot),
+                "Your result has four axes: np.dot combines every sentence with every other sentence of the batch. You "
+                "need a product that is taken sentence by sentence.", np.dot),
         Mistake("added up over the target words",
                 "Your sum runs over the target words. For each target word, what is added up are the *source* words.",
                 lambda alpha, values: (alpha[..., None] * values[:, None]).sum(axis=1)),
@@ -306,24 +307,24 @@ return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
                 "to 1: each responds to the scores of all the others, too.",
                 _with(dscores=lambda d, a: d * a * (1 - a))),
         Mistake("only the first half of the softmax's backward pass",
-                "You multiply by the weight, and do not take away what is common to the row. Raising all scores of a "
+                "You multiply by the weight, but do not subtract what is common to the row. Raising all scores of a "
                 "row changes nothing, so the gradients of a row have to add up to 0.",
                 _with(dscores=lambda d, a: d * a)),
         Mistake("the softmax's backward pass without the weight in front",
-                "You take away the weighted mean of the row, and forget to multiply the difference by the weight "
+                "You subtract the weighted mean of the row, but forget to multiply the difference by the weight "
                 "itself.",
                 _with(dscores=lambda d, a: d - (d * a).sum(axis=-1, keepdims=True))),
         Mistake("the plain mean in place of the weighted one",
-                "What is taken away in the softmax's backward pass is the mean of the row's gradients *weighted by "
+                "What is subtracted in the softmax's backward pass is the mean of the row's gradients *weighted by "
                 "alpha*.",
                 _with(dscores=lambda d, a: a * (d - d.mean(axis=-1, keepdims=True)))),
         Mistake("the plain sum in place of the weighted one",
-                "What is taken away in the softmax's backward pass is the sum of the row's gradients, each *weighted "
+                "What is subtracted in the softmax's backward pass is the sum of the row's gradients, each *weighted "
                 "by alpha*.",
                 _with(dscores=lambda d, a: a * (d - d.sum(axis=-1, keepdims=True)))),
         Mistake("the softmax's backward pass over the query axis",
-                "What is taken away is summed over the target words. The softmax ran over the source words, the last "
-                "axis, and so does its backward.",
+                "What you subtract is summed over the target words. The softmax ran over the source words, the last "
+                "axis, and so must its backward pass.",
                 _with(dscores=lambda d, a: a * (d - (d * a).sum(axis=1, keepdims=True)))),
         Mistake("the scale is forgotten",
                 "The scores were divided by the root of H before the softmax. Their gradients pass the same division.",
@@ -342,9 +343,9 @@ return d @ cache["keys"], d.mT @ cache["query"], alpha.mT @ dcontext""",
         Mistake("the scale on the query only",
                 "dquery is scaled, dkeys is not. The division comes between the product of the two and the softmax, "
                 "so both pass it.", _scale_on_the_query_only),
-        Mistake(".T turns all three axes round",
-                "With three axes `.T` reverses all of them, so that the batch comes last. Only the two axes of each "
-                "sentence's own matrix are to be exchanged.",
+        Mistake(".T reverses all three axes",
+                "With three axes `.T` reverses all of them, so that the batch comes last. Exchange only the two axes "
+                "of each sentence's own matrix.",
                 lambda dcontext, k: k["alpha"].T @ dcontext, lambda dcontext, k: dcontext @ k["values"].T),
         Mistake("dvalues without a transpose",
                 "For dvalues each *source* word collects from all target words that looked at it. Rows of alpha are "
@@ -397,7 +398,7 @@ return 1 - ((A & sure).sum() + (A & possible).sum()) / (A.sum() + sure.sum())"""
     cases=_cases_aer, reference=alignment_error_rate,
     mistakes=(
         Mistake("the rate of agreement",
-                "This is what agrees, and it is 1 for a perfect alignment. The error rate is what is missing to 1.",
+                "This is the agreement, which is 1 for a perfect alignment. The error rate is 1 minus it.",
                 lambda a, s, p: 1 - _aer(a, s, p)),
         Mistake("the possible links are not used",
                 "A link that is possible but not sure counts against you as much as a wrong one. It should be "
@@ -409,7 +410,7 @@ return 1 - ((A & sure).sum() + (A & possible).sum()) / (A.sum() + sure.sum())"""
                 lambda a, s, p: _aer(a, s, p & ~s)),
         Mistake("divided by the possible links",
                 "You divide by the links made and the possible ones. Nobody is blamed for not making a link that is "
-                "only possible: below stand the links made and the *sure* ones.",
+                "only possible: divide by the links made plus the *sure* ones.",
                 lambda a, s, p: 1 - (1 - _aer(a, s, p)) * (len(a) + s.sum()) / (len(a) + p.sum())),
         Mistake("only the links made are judged",
                 "You compare the links made with the possible ones: that is precision. Sure links that were not made "
@@ -434,7 +435,7 @@ return 1 - ((A & sure).sum() + (A & possible).sum()) / (A.sum() + sure.sum())"""
                 "has exactly one link: to the source word it looks at most.",
                 lambda a, s, p: _aer(a, s, p, links=lambda alpha: alpha > 0.5), convention=True),
         Mistake("the weights themselves are counted",
-                "You add up weights where links are to be counted. First decide for each target word which source "
+                "You add up weights where links should be counted. First decide for each target word which source "
                 "word it is linked to; then count.", partial(_aer, links=lambda alpha: alpha))))
 
 
@@ -611,7 +612,7 @@ return softmax(np.where(top, -np.inf, shown)) @ values, top @ values""",
               "alone (B, T_tgt, M)",
     cases=_cases_looks, reference=_two_looks, about=("", "one word with all the weight, as far as a float can tell"),
     mistakes=(
-        Mistake("the top word is sought under the padding",
+        Mistake("the top word is looked for under the padding",
                 "You take the largest score of the row, and it is at the padding. Only real words can be looked "
                 "at.",
                 partial(_two_looks, top=lambda s, m: _top(s, np.ones_like(m)))),

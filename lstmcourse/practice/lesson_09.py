@@ -19,11 +19,11 @@ def _self_attention(x, params):
     return dot_attention_forward(query, keys, values, mask, scale=1 / np.sqrt(query.shape[2]))[0]
 
 
-def _attend(x, params, weights=None, scale=lambda K, D, T: K ** -0.5, names=("W_q", "W_k", "W_v")):
+def _attend(x, params, weights=None, scale=lambda d, D, T: d ** -0.5, names=("W_q", "W_k", "W_v")):
     """The whole, with another weights(scores, earlier) or scale. earlier (T, T) is True on and below the diagonal."""
     query, keys, values = (x @ params[name].T for name in names)
-    T, K = query.shape[1:]
-    scores = query @ keys.swapaxes(1, 2) * scale(K, x.shape[2], T)
+    T, d = query.shape[1:]
+    scores = query @ keys.swapaxes(1, 2) * scale(d, x.shape[2], T)
     earlier = np.tril(np.ones((T, T), bool))
     with np.errstate(all="ignore"):
         return (weights or _masked)(scores, earlier) @ values
@@ -65,26 +65,26 @@ e = q @ k.mT / np.sqrt(q.shape[-1])
 e = np.tril(np.exp(e - e.max(-1, keepdims=True)))
 return e / e.sum(-1, keepdims=True) @ v""",
     function="causal_self_attention",
-    signature="(x (B, T, D), params {W_q (K, D), W_k (K, D), W_v (M, D)}) -> context (B, T, M)",
+    signature="(x (B, T, D), params {W_q (d, D), W_k (d, D), W_v (M, D)}) -> context (B, T, M)",
     cases=lambda rng: [(1.5 * normal(rng, B, T, D),
-                        {"W_q": uniform(rng, K, D), "W_k": uniform(rng, K, D), "W_v": uniform(rng, M, D)})
-                       for B, T, D, K, M in ((2, 4, 5, 3, 6), (3, 7, 4, 5, 2))],
+                        {"W_q": uniform(rng, d, D), "W_k": uniform(rng, d, D), "W_v": uniform(rng, M, D)})
+                       for B, T, D, d, M in ((2, 4, 5, 3, 6), (3, 7, 4, 5, 2))],
     reference=_self_attention,
     mistakes=(
         Mistake("no mask",
-                "Every word looks at all words, also at those after it. A network that is to guess the next word "
+                "Every word looks at all words, also at those after it. A network that has to guess the next word "
                 "would be shown the answer.", _wrong(lambda s, m: softmax(s))),
-        Mistake("the mask is turned round",
+        Mistake("the mask is inverted",
                 "Your words look at themselves and at what comes *after*. Only what came before may be seen.",
                 _wrong(lambda s, m: _masked(s, m.T))),
         Mistake("the mask is one position too wide",
-                "Every word sees one word ahead of it, the very one that is to be guessed. Nothing after the diagonal "
+                "Every word sees one word ahead of it, the very one that it has to guess. Nothing after the diagonal "
                 "may be looked at.", _wrong(lambda s, m: _masked(s, m | np.eye(len(m), k=1, dtype=bool)))),
         Mistake(*NOT_ITSELF, _wrong(_nan_row), _wrong(_zero_row)),
         Mistake(NOT_ITSELF[0],
                 "Your mask leaves out the diagonal: a word may look at itself and at what came before. The first word "
                 "then has nothing to look at, and since the very negative numbers in its row are all equal, it looks "
-                "at the whole future alike.", _wrong(_even_row)),
+                "at the whole future equally.", _wrong(_even_row)),
         Mistake("the mask after the softmax, without dividing again",
                 "The future gets no weight, but the rest does not add up to 1: what the future had taken is lost. It "
                 "has to be out before the sum is taken.", _wrong(lambda s, m: softmax(s) * m)),
@@ -97,16 +97,16 @@ return e / e.sum(-1, keepdims=True) @ v""",
                 _wrong(lambda s, m: _masked(s.swapaxes(1, 2), m.T).swapaxes(1, 2))),
         Mistake("not scaled",
                 "The dot products are used as they are. They grow with the width of the queries; divide by the root "
-                "of it.", _wrong(scale=lambda K, D, T: 1.0)),
+                "of it.", _wrong(scale=lambda d, D, T: 1.0)),
         Mistake("divided by the width, not by its root",
-                "You divide by K. A sum of K random products grows like the *root* of K.",
-                _wrong(scale=lambda K, D, T: 1 / K)),
+                "You divide by d. A sum of d random products grows like the *root* of d.",
+                _wrong(scale=lambda d, D, T: 1 / d)),
         Mistake("scaled by the width of the words",
-                "You divide by the root of D, the width of a word. What is added up in a dot product are the K "
-                "numbers of a query.", _wrong(scale=lambda K, D, T: D ** -0.5)),
+                "You divide by the root of D, the width of a word. A dot product adds up the d numbers of a "
+                "query.", _wrong(scale=lambda d, D, T: D ** -0.5)),
         Mistake("scaled by the length of the sentence",
-                "You divide by the root of T, the number of words. What is added up in a dot product are the K "
-                "numbers of a query.", _wrong(scale=lambda K, D, T: T ** -0.5)),
+                "You divide by the root of T, the number of words. A dot product adds up the d numbers of a "
+                "query.", _wrong(scale=lambda d, D, T: T ** -0.5)),
         Mistake("query and key are exchanged",
                 "Who asks and who answers are exchanged: row t belongs to the word that asks, so it needs the *query* "
                 "of word t.", _wrong(names=("W_k", "W_q", "W_v"))),
@@ -190,13 +190,13 @@ return keep, new, a, b""",
                 "Your flip adds -2 to what is there. That turns 1 into -1, but -1 into -3.",
                 _wrong_track(keeps=(1, 1, 0, 0), news=(0, -2, 1, -1))),
         Mistake("a set adds to what is there",
-                "Your two sets keep the old bit and add to it. To set is to forget first.",
+                "Your two sets keep the old bit and add to it. A set must forget first.",
                 _wrong_track(keeps=(1, -1, 1, 1))),
         Mistake("set to -1 is taken for a flip",
                 "Your last command flips the bit. Set to -1 it should be -1 in the end, also if it was -1 before.",
                 _wrong_track(keeps=(1, -1, 0, -1), news=(0, 0, 1, 0))),
         Mistake("to leave it alone forgets it",
-                "Where the bit is to be left alone, your step keeps nothing of it. What has to be kept, so that "
+                "Where the bit should be left alone, your step keeps nothing of it. What has to be kept, so that "
                 "nothing changes?", _wrong_track(keeps=(0, -1, 0, 0))),
         Mistake("what is new is only added up",
                 "Every step is right; put together they are not. What an early step wrote is flipped or forgotten by "
@@ -221,8 +221,8 @@ return keep, new, a, b""",
 
 # 9.3 rotary positions
 
-def _rotate(q, angles=lambda B, T, K: np.arange(T)[:, None] / 10000 ** (np.arange(0, K, 2) / K), turn=None):
-    """The whole, with other angles (T, K / 2) or another turn(a, b, cos, sin)."""
+def _rotate(q, angles=lambda B, T, d: np.arange(T)[:, None] / 10000 ** (np.arange(0, d, 2) / d), turn=None):
+    """The whole, with other angles (T, d / 2) or another turn(a, b, cos, sin)."""
     angle = angles(*q.shape)
     a, b, cos, sin = q[..., 0::2], q[..., 1::2], np.cos(angle), np.sin(angle)
     y = np.empty(q.shape)
@@ -240,8 +240,8 @@ def _overwritten(a, b, cos, sin):
 
 
 def _in_halves(q):
-    K = q.shape[2]
-    order = np.arange(K).reshape(2, K // 2).T.ravel()       # a half's k-th number beside the other's
+    d = q.shape[2]
+    order = np.arange(d).reshape(2, d // 2).T.ravel()       # a half's j-th number beside the other's
     y = np.empty(q.shape)
     y[..., order] = _rotate(q[..., order])
     return y
@@ -252,7 +252,7 @@ def _wrong_turn(turn=None, **parts):
 
 
 def _exponent(share):
-    return lambda B, T, K: np.arange(T)[:, None] / 10000 ** (np.arange(0, K, 2) * share(K))
+    return lambda B, T, d: np.arange(T)[:, None] / 10000 ** (np.arange(0, d, 2) * share(d))
 
 
 rotary = Exercise(
@@ -260,15 +260,15 @@ rotary = Exercise(
     onward="Turn a query and a key, both moved on by ten words: their dot product has not changed. Only the distance "
            "counts, and most of today's language models use this.",
     shortest="""\
-B, T, K = q.shape
-angle = np.arange(T)[:, None] / 10000 ** (np.arange(0, K, 2) / K)
+B, T, d = q.shape
+angle = np.arange(T)[:, None] / 10000 ** (np.arange(0, d, 2) / d)
 return (q.view(complex) * np.exp(1j * angle)).view(float)""",
-    function="rotate", signature="(q (B, T, K)) -> turned (B, T, K)",
-    cases=lambda rng: [(normal(rng, B, T, K),) for B, T, K in ((2, 5, 6), (3, 7, 4), (2, 12, 8))],
+    function="rotate", signature="(q (B, T, d)) -> turned (B, T, d)",
+    cases=lambda rng: [(normal(rng, B, T, d),) for B, T, d in ((2, 5, 6), (3, 7, 4), (2, 12, 8))],
     reference=_rotate,
     mistakes=(
         Mistake("turned the other way",
-                "You turn clockwise. If queries and keys do it alike their products are the same; here the turn is "
+                "You turn clockwise. If queries and keys both do so, their products are the same; here the turn is "
                 "counter-clockwise, as in the equations.",
                 _wrong_turn(lambda a, b, cos, sin: _turned(a, b, cos, -sin)), convention=True),
         Mistake("pairs across two halves",
@@ -276,17 +276,17 @@ return (q.view(complex) * np.exp(1j * angle)).view(float)""",
                 "neighbours make a pair.", _in_halves, convention=True),
         Mistake("positions start at 1",
                 "Your first word is turned, too. The distances are right, but here the first position is 0.",
-                _wrong_turn(angles=lambda B, T, K: np.arange(1, T + 1)[:, None] / 10000 ** (np.arange(0, K, 2) / K)),
+                _wrong_turn(angles=lambda B, T, d: np.arange(1, T + 1)[:, None] / 10000 ** (np.arange(0, d, 2) / d)),
                 convention=True),
         Mistake("added, not turned",
                 "You add the sines and cosines to the query, as lesson 09 does with a word. Here nothing is added: "
                 "each pair is turned, and its length stays.",
                 _wrong_turn(lambda a, b, cos, sin: (a + sin, b + cos))),
         Mistake("a mirror in place of a turn",
-                "One of the two sines has the wrong sign: at angle 0 your second numbers are turned over. A turn by 0 "
+                "One of the two sines has the wrong sign: at angle 0 your second numbers change sign. A turn by 0 "
                 "changes nothing.", _wrong_turn(lambda a, b, cos, sin: (a * cos + b * sin, a * sin - b * cos))),
         Mistake("no minus sign",
-                "Both sines are added, so the lengths of the pairs change. In a turn one of the two is taken away.",
+                "Both sines are added, so the lengths of the pairs change. In a turn one of the two is subtracted.",
                 _wrong_turn(lambda a, b, cos, sin: (a * cos + b * sin, a * sin + b * cos))),
         Mistake("the two are only scaled",
                 "You multiply one number of a pair by the cosine and the other by the sine. In a turn each of the two "
@@ -297,24 +297,24 @@ return (q.view(complex) * np.exp(1j * angle)).view(float)""",
                 _wrong_turn(_overwritten)),
         Mistake("every pair at the same speed",
                 "Every pair turns by one radian a word. The first one does; each later pair is slower.",
-                _wrong_turn(angles=lambda B, T, K: np.arange(T)[:, None] * np.ones(K // 2))),
+                _wrong_turn(angles=lambda B, T, d: np.arange(T)[:, None] * np.ones(d // 2))),
         Mistake("the speeds fall too slowly",
-                "Your exponents are half as large as they should be: it is the number's place over K, and the places "
-                "of the pairs are 0, 2, 4 and so on.", _wrong_turn(angles=_exponent(lambda K: 0.5 / K))),
+                "Your exponents are half as large as they should be: it is the number's place over d, and the places "
+                "of the pairs are 0, 2, 4 and so on.", _wrong_turn(angles=_exponent(lambda d: 0.5 / d))),
         Mistake("the speeds fall too fast",
                 "Your exponents are twice as large as they should be: with pairs at the places 0, 2, 4 and so on, it "
-                "is the place over K, not over half of it.", _wrong_turn(angles=_exponent(lambda K: 2 / K))),
+                "is the place over d, not over half of it.", _wrong_turn(angles=_exponent(lambda d: 2 / d))),
         Mistake("later pairs turn faster",
                 "Your later pairs turn faster. The large number belongs below the position: the speeds fall.",
-                _wrong_turn(angles=lambda B, T, K: np.arange(T)[:, None] * 10000 ** (np.arange(0, K, 2) / K))),
+                _wrong_turn(angles=lambda B, T, d: np.arange(T)[:, None] * 10000 ** (np.arange(0, d, 2) / d))),
         Mistake("the angle in turns, not in radians",
                 "You multiply the angles by 2π. They are radians already: the first pair turns by 1 a word.",
-                _wrong_turn(angles=lambda B, T, K: 2 * np.pi * np.arange(T)[:, None] / 10000 ** (
-                    np.arange(0, K, 2) / K))),
+                _wrong_turn(angles=lambda B, T, d: 2 * np.pi * np.arange(T)[:, None] / 10000 ** (
+                    np.arange(0, d, 2) / d))),
         Mistake("the sentence decides, not the word",
                 "Your angle grows from one sentence of the batch to the next. It is the position in the sentence that "
                 "counts: axis 1.",
-                _wrong_turn(angles=lambda B, T, K: np.arange(B)[:, None, None] / 10000 ** (np.arange(0, K, 2) / K)))))
+                _wrong_turn(angles=lambda B, T, d: np.arange(B)[:, None, None] / 10000 ** (np.arange(0, d, 2) / d)))))
 
 
 # 9.4 heads that share their keys and values
@@ -375,7 +375,7 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
         Mistake("no mask",
                 "Every word looks at all words, also at those after it. Only itself and what came before may be seen.",
                 _wrong_heads(weights=lambda s, m: softmax(s))),
-        Mistake("the mask is turned round",
+        Mistake("the mask is inverted",
                 "Your words look at themselves and at what comes *after*. Only what came before may be seen.",
                 _wrong_heads(weights=lambda s, m: _masked(s, m.T))),
         Mistake("softmax over the words that ask",
@@ -387,12 +387,12 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
                 "are neighbours: the first few heads use the first key.",
                 _wrong_heads(share=lambda k, heads: np.tile(k, (1, heads // k.shape[1], 1, 1)))),
         Mistake("all heads share the first key",
-                "All of your heads use the first key and value. Only where there is a single one is that right; else "
-                "each group of heads has its own.",
+                "All of your heads use the first key and value. That is right only where there is a single one; "
+                "otherwise each group of heads has its own.",
                 _wrong_heads(share=lambda k, heads: np.repeat(k[:, :1], heads, axis=1))),
         Mistake("scaled by the whole width",
-                "You divide by the root of E, the width of all heads together. What is added up in a dot product are "
-                "the numbers of one head.", _wrong_heads(width=lambda d, E: E)),
+                "You divide by the root of E, the width of all heads together. A dot product adds up the numbers of "
+                "one head.", _wrong_heads(width=lambda d, E: E)),
         Mistake("not scaled",
                 "The dot products are used as they are. They grow with the width of a head; divide by the root of it.",
                 _wrong_heads(width=lambda d, E: 1)),
@@ -404,7 +404,7 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
                 "words whole and others not at all. Cut the width first, then exchange the two axes.",
                 _wrong_heads(cut=lambda a, d: a.reshape(len(a), -1, a.shape[1], d))),
         Mistake("the heads are cut in turn",
-                "Your head takes every so many-th number of the width. A head is a piece of neighbouring numbers.",
+                "Your head takes numbers at regular distances. A head is a piece of neighbouring numbers.",
                 _wrong_heads(cut=lambda a, d: a.reshape(*a.shape[:2], d, -1).transpose(0, 3, 1, 2))),
         Mistake("joined without exchanging the axes back",
                 "Inside the heads you are right. When they are put side by side, words and heads are still exchanged: "
@@ -414,8 +414,8 @@ return np.einsum("bgnts,bsgd->btgnd", alpha, v).reshape(B, T, E)""",
                 "You average the heads and repeat the average. Each head keeps its own result, one beside the other.",
                 _wrong_heads(join=lambda c: np.tile(c.mean(axis=1), (1, 1, c.shape[1])))),
         Mistake("keys and values are exchanged",
-                "Keys and values are exchanged: the query is compared with the keys, and what is averaged are the "
-                "values.", lambda q, k, v, heads: _grouped(q, v, k, heads))))
+                "Keys and values are exchanged: the query is compared with the keys, and the values are "
+                "averaged.", lambda q, k, v, heads: _grouped(q, v, k, heads))))
 
 
 EXERCISES = (causal_self_attention, track, rotary, grouped_heads)

@@ -63,7 +63,7 @@ bits_per_character = Exercise(
     function="bits_of",
     signature="(logits (B, T, V), targets (B, T), mask (B, T), size (V,)) -> per_character, per_byte",
     cases=_cases_bits, reference=_bits, about=("", "logits of about 400"),
-    onward="A model of whole words pays more bits a word. How would you compare it with a model of characters?",
+    onward="A model of whole words pays more bits per word. How would you compare it with a model of characters?",
     shortest="""\
 a = logits - logits.max(-1, keepdims=True)
 a -= np.log(np.exp(a).sum(-1, keepdims=True))
@@ -74,7 +74,7 @@ return bits / mask.sum(), bits / size[targets][mask].sum()""",
                 "Your numbers are the natural logarithm's: nats. A bit is smaller by a factor of ln 2, so there are "
                 "more of them.", _bits_wrong(log=_log_softmax)),
         Mistake("padding is counted",
-                "The padded positions are counted as if they were text. They cost nothing and are no characters.",
+                "The padded positions are counted as if they were text. They cost nothing and are not characters.",
                 _bits_wrong(counted=np.ones_like)),
         Mistake("padding is in the denominator only",
                 "The costs leave the padding out, but you still divide by all positions of the batch.",
@@ -86,8 +86,8 @@ return bits / mask.sum(), bits / size[targets][mask].sum()""",
                 "A text has more bytes than characters, so each byte costs *less* than a character. The total stays; "
                 "divide it by the bytes.", _times_bytes),
         Mistake("the bytes of the alphabet",
-                "You use how many bytes a character of the *alphabet* has on average. What counts are the characters "
-                "that are in this text.", _bits_wrong(bytes_of=lambda size, targets: size.mean())),
+                "You use how many bytes a character of the *alphabet* has on average. Count the bytes of the "
+                "characters that are in this text.", _bits_wrong(bytes_of=lambda size, targets: size.mean())),
         Mistake("every character has one byte",
                 "Both of your numbers are the same, as if each character had one byte. How many it has is in size.",
                 _bits_wrong(bytes_of=lambda size, targets: 1)),
@@ -96,7 +96,7 @@ return bits / mask.sum(), bits / size[targets][mask].sum()""",
                 "exercise asks for the bits themselves.", _perplexity),
         Mistake("the exponential overflows",
                 "Right for small logits; at large ones the exponential overflows and the logarithm of 0 comes out. "
-                "Take the largest logit of each position off first: it changes no probability.",
+                "Subtract the largest logit of each position first: that changes no probability.",
                 _bits_wrong(log=_naive))))
 
 
@@ -153,11 +153,11 @@ return np.where(N, (np.maximum(counts - d, 0) + d * K * shorter) / np.maximum(N,
     mistakes=(
         Mistake("the smoothing of (10b)",
                 "This is the smoothing of Witten and Bell, as in the lesson: a right one, but not the one asked "
-                "for here. Nothing is added to N; a constant is taken off each count instead.", _witten_bell,
+                "for here. Nothing is added to N; a constant is subtracted from each count instead.", _witten_bell,
                 convention=True),
         Mistake("unseen characters get less than nothing",
-                "You take d off every count, also off those that are 0. A character that was never seen has nothing to "
-                "give.", _discounted_wrong(kept=lambda counts, d: counts - d)),
+                "You subtract d from every count, also from those that are 0. A character that was never seen has "
+                "nothing to give.", _discounted_wrong(kept=lambda counts, d: counts - d)),
         Mistake("only one d is passed on",
                 "Every *different* character that followed gave up d, and what all of them gave up goes to the shorter "
                 "context. Yours passes on a single d, so the row adds up to less than 1.",
@@ -169,7 +169,7 @@ return np.where(N, (np.maximum(counts - d, 0) + d * K * shorter) / np.maximum(N,
                 "You pass on d for each *occurrence*. A character that came five times still gives up d only once.",
                 _discounted_wrong(kinds=lambda counts: counts.sum(axis=1, keepdims=True))),
         Mistake("what is passed on is not divided by N",
-                "What was taken off is a count. Like every count it becomes a probability only when divided by N.",
+                "What was subtracted is a count. Like every count it becomes a probability only when divided by N.",
                 _discounted_wrong(rest=lambda d, K, N: d * K)),
         Mistake("N of the whole batch",
                 "You divide by how many characters were counted in *all* contexts. Each context has its own N: sum "
@@ -184,7 +184,7 @@ return np.where(N, (np.maximum(counts - d, 0) + d * K * shorter) / np.maximum(N,
                 "You use the shorter context only where the count is 0. Here it has a say everywhere: both terms are "
                 "added.", _backing_off),
         Mistake("the shorter context is left out",
-                "You take d off and give it to nobody: unseen characters have probability 0, and the first of them "
+                "You subtract d and give it to nobody: unseen characters have probability 0, and the first of them "
                 "costs infinitely many bits.", _discounted_wrong(rest=lambda d, K, N: 0 * N))))
 
 

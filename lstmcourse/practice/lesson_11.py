@@ -164,7 +164,7 @@ return {"W_ih": kernel[:-H, rows].T, "W_hh": kernel[-H:, rows].T, "b_ih": b, "b_
                 "other.", lambda kernel, bias, forget_bias: (
                     lambda p: p | {"b_hh": p["b_ih"].copy()})(_from_tensorflow(kernel, bias, forget_bias))),
         Mistake("f and g are exchanged in the biases only",
-                "The matrices are in PyTorch's order and the bias is in TensorFlow's. All three are reordered alike.",
+                "The matrices are in PyTorch's order, the bias in TensorFlow's. All three must be reordered alike.",
                 lambda kernel, bias, forget_bias: _from_tensorflow(kernel, bias, forget_bias) | {
                     "b_ih": bias + forget_bias * np.repeat([0.0, 1.0, 0.0, 0.0], len(bias) // 4)})))
 

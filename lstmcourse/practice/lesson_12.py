@@ -87,7 +87,7 @@ return np.mean(slope * (y - forecast)), -slope / y.size""",
                 "lie below it. Yours costs most when it is too high.",
                 partial(_quantile_loss, weight=lambda over, q: np.where(over, -q, 1 - q))),
         Mistake("the gradient has the wrong sign",
-                "The loss is right. Raise a forecast that is too low by a little: does the loss rise or fall?",
+                "The loss is right. Take a forecast that is too low and raise it a little: does the loss rise or fall?",
                 partial(_quantile_loss, sign=1)),
         Mistake("the gradient of the sum",
                 "The loss is the mean over all numbers; your gradient is that of the sum.",
@@ -130,16 +130,16 @@ scaled_error = Exercise(
                 "Your yardstick is made from the values that are to be forecast. It has to be known before: take the "
                 "training part.", partial(_scaled_error, yardstick=lambda train, y: y)),
         Mistake("squared errors",
-                "You square the errors. Asked for are absolute ones, above and below the line.",
+                "You square the errors. The task asks for absolute ones, above and below the line.",
                 partial(_scaled_error, power=2)),
         Mistake("the root of squared errors",
-                "You compare root mean squares. Asked for are mean absolute errors, above and below the line.",
+                "You compare root mean squares. The task asks for mean absolute errors, above and below the line.",
                 partial(_scaled_error, power=2, together=lambda error, scale: np.sqrt(error.mean() / scale.mean()))),
         Mistake("turned round",
                 "Your number grows when the forecast gets better: the forecast's error belongs above the line.",
                 partial(_scaled_error, together=lambda error, scale: scale.mean() / error.mean())),
         Mistake("scaled by the spread of the training values",
-                "You divide by how far the values lie apart. The yardstick is how wrong the seasonal naive forecast "
+                "You divide by how widely the values spread. The yardstick is how wrong the seasonal naive forecast "
                 "was on the training part.", lambda y, forecast, train, season: float(
                     np.abs(y - forecast).mean() / train.std()))))
 

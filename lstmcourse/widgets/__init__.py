@@ -1,7 +1,7 @@
 """Live figures: gates, gradients and attention of the lessons, to be moved by the learner.
 
     gate_explorer       a sentence word by word through a cell; every gate can be clamped
-    gradient_explorer   what fraction of a gradient is left by lag, as a setting of the network changes
+    gradient_explorer   what fraction of a gradient survives, by lag, as a setting of the network changes
     attention_explorer  which words of the source a written word looks at, for your own sentences too
 
 Python computes, with the library's own functions; the drawing is JavaScript (`*.mjs` here, plain modules,
@@ -188,8 +188,8 @@ def gradient_explorer(families, knob, xlabel="lag (steps back)"):
         {"name": name, "settings": list(family),
          "curves": [[float(f"{fraction:.4g}") for fraction in curve] for curve in family.values()]}
         for name, family in families.items()])
-    widget.sentence = (f"Gradient explorer: the fraction of a gradient that is left by lag, for each {knob}. "
-                       "Live in JupyterLab: move the slider and read any lag.")
+    widget.sentence = (f"Gradient explorer: the fraction of a gradient that survives, by lag, for each {knob}. "
+                       "Live in JupyterLab: move the sliders to read any lag.")
     some, chosen = max(1, 6 // len(families)), {}
     for name, family in families.items():
         settings = list(family)

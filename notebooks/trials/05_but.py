@@ -232,14 +232,14 @@ def verdict(records):
     else:
         word = "Open"
     closes = {False: ", without closing", True: " and closes", None: ""}[met["closes"]]
-    clamped = {False: "; clamped open there, the network still gives the new food", None: "",
-               True: "; clamped open there, the network goes back to the old food"}[met["needed"]]
+    clamped = {False: "; with it clamped open there, the network still gives the new food", None: "",
+               True: "; with it clamped open there, the network goes back to the old food"}[met["needed"]]
     spread = "; the old food is dropped over the whole phrase" if met["spread"] else ""
     f = median_interval([r["carriers"]["but"] for r in nets])
     dip = median_interval([effects(r)["dips"] for r in nets])
     return verdict_of(word, {
-        "True": "In the units that carry the old food the forget gate closes at *but*; clamped open there, the network "
-                "goes back to the old food.",
+        "True": "In the units that carry the old food the forget gate closes at *but*; with it clamped open there, the "
+                "network goes back to the old food.",
         "Mixed": f"In the units that carry the old food the forget gate dips at *but*{closes}{clamped}{spread}.",
         "False": "In the units that carry the old food the forget gate is as open at *but* as at filler words."},
         f"f of the units that carry the old food: {f[1]:.2f} [{f[0]:.2f}, {f[2]:.2f}] at *but*, lower than at filler "

@@ -1,9 +1,14 @@
 """Lesson 05, on trial: the embedded Reber grammar takes an LSTM.
 
-An LSTM, a plain RNN of as many parameters (tanh, the usual random weights), and the same RNN without memory: it sees
+An LSTM, a plain RNN with fewer parameters (tanh, the usual random weights), and the same RNN without memory: it sees
 one symbol at a time and always starts from a zero state. A run is tested every 100 steps and stops when it has solved
 the task as Hochreiter and Schmidhuber 1997 count it: at every symbol of every test string
 each legal next symbol has a larger score than each illegal one.
+
+The first count (commit 7adc632, seeds 1000 to 1009, 05_reber.first.json) had LSTMs of 8 units with a forget bias of 1,
+as many parameters as the RNN. None of ten solved the task: the control had failed. On pilot seeds a bias of 3, which
+suits a lag of about ten, and 16 units mend it. So the LSTM has these now, and there are thirty of each network, on
+seeds from 2000 on. The RNNs and the criterion are the same.
 """
 
 import numpy as np
@@ -21,8 +26,9 @@ lstm    the 95 % interval of the fraction of LSTMs that solve it lies above 1/2
 False: can and memory. True: no RNN solves it, memory and lstm. Open: otherwise.
 """
 SETTINGS = {"B": 4, "test": 256, "every": 100, "rates": [0.003, 0.01, 0.03, 0.1, 0.3], "steps": [2000, 4000],
-            "tie": 0.1, "pilot seeds": 2, "seeds": 10}
-NETS = {"LSTM": ("lstm", 8, {"forget_bias": 1.0}), "RNN": ("rnn", 18, {}),       # 607 and 619 parameters
+            "tie": 0.1, "pilot seeds": 2, "seeds": 30}
+FIRST = 2000                                               # the first counting seed
+NETS = {"LSTM": ("lstm", 16, {"forget_bias": 3.0}), "RNN": ("rnn", 18, {}),      # 1719 and 619 parameters
         "RNN, no memory": ("rnn", 18, {})}
 RATE_OF = {"RNN, no memory": "RNN"}
 TRIED = {"LSTM": SETTINGS["rates"], "RNN": SETTINGS["rates"][:4]}                # of the grid
@@ -109,7 +115,7 @@ def verdict(records, steps=SETTINGS["steps"][-1]):
     word = "Open" if blind[0] else "False" if rnn[0] else "True" if wilson(*lstm)[0] > 0.5 else "Open"
     return verdict_of(word, {
         "True": "Of the plain RNNs none learns the embedded Reber grammar, and most of the LSTMs do.",
-        "False": "A plain RNN with as many parameters can learn the embedded Reber grammar, too."},
+        "False": "A plain RNN with fewer parameters can learn the embedded Reber grammar, too."},
         f"solved by {rnn[0]} of {rnn[1]} RNNs, {lstm[0]} of {lstm[1]} LSTMs and "
         f"{blind[0]} of {blind[1]} without memory")
 
@@ -125,4 +131,4 @@ def shuffled(records, rng):
 
 
 if __name__ == "__main__":
-    remake(__file__, SETTINGS, one, pilot_jobs(), jobs)
+    remake(__file__, SETTINGS, one, pilot_jobs(), jobs, FIRST)

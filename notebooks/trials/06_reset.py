@@ -190,10 +190,10 @@ def verdict(records):
     else:
         word = "Open"
     return verdict_of(word, {
-        "True": "The reset gate closes at the change of subject and keeps the old food out of the candidate; clamped "
-                "open there, the network answers with the old food.",
-        "Mixed": "The reset gate does keep the old food out of the candidate, and clamped open at the change of "
-                 "subject the network answers with the old food; but it closes just as far at *NAME likes FOOD* of "
+        "True": "The reset gate closes at the change of subject and keeps the old food out of the candidate; with it "
+                "clamped open there, the network answers with the old food.",
+        "Mixed": "The reset gate does keep the old food out of the candidate, and with it clamped open at the change "
+                 "of subject the network answers with the old food; but it closes just as far at *NAME likes FOOD* of "
                  "the first clause, where there is nothing to drop: it follows the words, not the change.",
         "False": "The candidate is as open to the old food at the change of subject as elsewhere, or the old food does "
                  "not come back when the gate is clamped open."},

@@ -27,6 +27,7 @@ SETTINGS = {"E": 32, "H": 64, "B": 32, "sentences": 5000, "clauses": [1, 2, 3], 
 KINDS = {"words": Model("lstm", bidirectional=True, attention="dot", values="words"),
          "states": Model("lstm", bidirectional=True, attention="dot", values="states"),
          "one way": Model("lstm", bidirectional=False, attention="dot", values="states")}
+PILOT = {"kinds": ["states", "one way"], "seeds": 2}          # the pilot of the two kinds that came later
 ALIGNERS = ("chance", "diagonal", "IBM model 1", "HMM", "best possible")
 
 
@@ -151,22 +152,25 @@ def shuffled(records, rng):
 
 
 def pilot_jobs():
-    """The kind with words as values: every rate for one pass, and the doubled budget at the middle rate."""
+    """Every kind: every rate for one pass; the kind with words as values the doubled budget at the middle rate, too."""
     (once, twice), rates = SETTINGS["epochs"], SETTINGS["rates"]
     return [{"kind": "words", "lr": lr, "steps": steps, "seed": seed}
             for lr, steps, seeds in ((rates[1], once, SETTINGS["pilot seeds"]), (rates[0], once, 3),
                                      (rates[2], once, 3), (rates[1], twice, SETTINGS["pilot seeds"]))
-            for seed in range(seeds)]
+            for seed in range(seeds)] + \
+        [{"kind": kind, "lr": lr, "steps": once, "seed": seed} for kind in PILOT["kinds"] for lr in rates
+         for seed in range(PILOT["seeds"])]
 
 
 def chosen(pilot):
-    """Rate and passes, from the pilot. The other kinds get the same."""
-    return choose(pilot, ["words"], SETTINGS["rates"], SETTINGS["epochs"])["words"]
+    """Rate and passes of each kind, from the pilot; whether the passes are enough, the first kind alone has shown."""
+    words = choose(pilot, ["words"], SETTINGS["rates"], SETTINGS["epochs"])
+    return words | choose(pilot, PILOT["kinds"], SETTINGS["rates"], [words["words"]["steps"]])
 
 
 def jobs(pilot, first):
     """The counting runs."""
-    return [{"kind": kind, **chosen(pilot), "seed": seed} for kind in KINDS
+    return [{"kind": kind, **how, "seed": seed} for kind, how in chosen(pilot).items()
             for seed in range(first, first + SETTINGS["seeds"])] + \
         [{"aligner": aligner, "seed": first} for aligner in ALIGNERS]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstmcourse.data import hindi
 from lstmcourse.lab.translation import encoder_states, exact, gender_twin, only, teacher_forced, train_translator
-from lstmcourse.lab.trials import median_interval, on_seeds, rate_in, reaches, remake, verdict_of, wilson
+from lstmcourse.lab.trials import choose, median_interval, on_seeds, reaches, remake, verdict_of, wilson
 from lstmcourse.seq2seq import Model
 
 CRITERION = """
@@ -31,6 +31,7 @@ otherwise.
 SETTINGS = {"sentences": 5000, "clauses": [1, 2, 3], "test": 100, "needed": 0.5, "control": 0.2, "enough": 0.9,
             "second alone": 0.5, "named": 0.5, "nearly all": 0.9, "learned": 0.95, "passes": 2,
             "seeds": 12}
+PILOT = {"rates": [0.003, 0.01, 0.03], "seeds": 3}
 FIRST = 2000                               # the first counting seed: a new criterion has new seeds
 MODEL = Model("lstm", bidirectional=True, attention="dot", values="words")
 SMALL = {"am", "is", "are", "a", "an", "the", "to"}
@@ -170,14 +171,18 @@ def shuffled(records, rng):
 
 
 def pilot_jobs():
-    """None of its own: the rate is that of 08_weights, whose networks are of the same kind."""
-    return []
+    """Every rate."""
+    return on_seeds([{"lr": lr, "steps": SETTINGS["passes"]} for lr in PILOT["rates"]], 0, PILOT["seeds"])
+
+
+def chosen(pilot):
+    """The rate with the largest fraction of exact translations, from the pilot; the budget is fixed."""
+    return choose([r | {"kind": "words"} for r in pilot], ["words"], PILOT["rates"], [SETTINGS["passes"]])["words"]
 
 
 def jobs(pilot, first):
     """The counting runs."""
-    how = {"lr": rate_in(__file__, "08_weights", kind="words"), "steps": SETTINGS["passes"]}
-    return on_seeds([how], first, SETTINGS["seeds"])
+    return on_seeds([chosen(pilot)], first, SETTINGS["seeds"])
 
 
 if __name__ == "__main__":

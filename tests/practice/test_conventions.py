@@ -170,7 +170,7 @@ NAMED = {       # as people write it -> the name it gets
     "everything multiplied": ("4.2", lambda c, i, f, g: f * c * i * g, "everything is multiplied"),
     "a dot product of all": ("4.2", lambda c, i, f, g: np.vdot(f, c) + np.vdot(i, g), "a dot product where ⊙ is meant"),
     "slopes of outputs": ("5.1", slopes, "the slopes of all gates are taken once more"),
-    "masked afterwards": ("8.1", mask_afterwards, "the largest score is sought under the padding too"),
+    "masked afterwards": ("8.1", mask_afterwards, "the largest score is looked for under the padding too"),
 }
 
 

@@ -112,7 +112,7 @@ FLOOR = {
     "7.2": ["the state after the padding"],
     "7.4": ["the backward network is read at the wrong end"],
     "7.5": ["the mean of the batches' means"],
-    "8.1": ["softmax over the batch", "softmax over the query axis", "no mask", "the mask is turned round",
+    "8.1": ["softmax over the batch", "softmax over the query axis", "no mask", "the mask is inverted",
             "NaN where a sentence is only padding"],
     "8.4": ["scaled by H, not by its root"],
 }
