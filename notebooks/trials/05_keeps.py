@@ -4,6 +4,9 @@ The adding problem over 50 steps (mean squared error; always answering 1 scores 
 much of the gradient at the last step is left 49 steps before? In an LSTM with its forget bias at 0, 1 and 3, a GRU with
 its update bias at 3, and two RNNs of as many parameters: an orthogonal one (tanh), and an IRNN (Le et al. 2015:
 ReLU, W_hh the identity). Float32. A run stops when it has solved the task.
+
+The first count (commit 2a5b2f6, seeds 1000 to 1009) had ten networks of each kind. A run takes less than five seconds,
+so now there are thirty: the same seeds, and those after them. The criterion is the same.
 """
 
 import math
@@ -38,7 +41,7 @@ That an RNN cannot do it is refuted by one IRNN that solves it. What the verdict
 """
 SETTINGS = {"T": 50, "B": 32, "solved": 0.01, "test": 500, "every": 100, "probed": 64, "built in": 0.01,
             "learned": 0.1, "loses": 10, "rates": [0.0003, 0.001, 0.004, 0.02, 0.1, 0.5], "tie": 0.1,
-            "steps": [500, 1000], "pilot seeds": 2, "seeds": 10}
+            "steps": [500, 1000], "pilot seeds": 2, "seeds": 30}
 NETS = {  # kind, units, options of the initial weights
     "LSTM, bias 0": ("lstm", 32, {"forget_bias": 0.0}), "LSTM, bias 1": ("lstm", 32, {"forget_bias": 1.0}),
     "LSTM, bias 3": ("lstm", 32, {"forget_bias": 3.0}), "GRU, bias 3": ("gru", 37, {"update_bias": 3.0}),
