@@ -114,7 +114,7 @@ def keras_recurrent_kernel(x, h, c, p):
 
 @pytest.mark.parametrize("function", [keras_kernels, keras_recurrent_kernel])
 def test_kernels_as_keras_keeps_them_are_named(function):
-    assert "Keras keeps its kernels" in verdict("4.3", function).message
+    assert "Keras stores its kernels transposed" in verdict("4.3", function).message
 
 
 def shifted_loss(logits, targets, mask):
